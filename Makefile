@@ -1,0 +1,81 @@
+# Every command of the project. `make` alone lists them.
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+PROTO_FILES = $(shell find protos -name '*.proto' | sort)
+HAND_WRITTEN := servicekit services gateway client tests bench
+
+.PHONY: help install run demo test test-unit test-contract test-integration test-e2e \
+        protos protos-check protos-release lint types format bench clean
+
+help: ## List the commands
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 18
+
+$(VENV)/installed: pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Modelyard needs Python 3.11: install it, or name it with PYTHON=/path/to/python3.11" >&2; exit 1; }
+	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	echo "Installing Modelyard into $(VENV) (about a minute the first time)"
+	$(PIP) install --quiet --editable '.[all]'
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@echo "Installing what tests and checks need"
+	$(PIP) install --quiet --editable '.[all,dev]'
+	touch $@
+
+install: $(VENV)/installed ## Create .venv and install everything that runs
+
+run: $(VENV)/installed ## Serve Modelyard on this machine; Ctrl-C stops it
+	@exec $(BIN)/modelyard run
+
+demo: $(VENV)/installed ## Train a real model on the data that ships with the project
+	@exec $(BIN)/modelyard demo
+
+test: $(VENV)/installed-dev ## Run all tests
+	@$(BIN)/python -m pytest tests
+
+test-unit test-contract test-integration test-e2e: test-%: $(VENV)/installed-dev ## Run one layer of the tests
+	@$(BIN)/python -m pytest tests/$*
+
+protos: $(VENV)/installed-dev ## Generate the stubs in gen/ from protos/
+	@$(BIN)/buf format -w
+	find gen/modelyard -name '*_pb2*' -delete
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
+	  --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
+	  --python_out=gen --grpc_python_out=gen --mypy_out=quiet:gen --mypy_grpc_out=quiet:gen $(PROTO_FILES)
+
+protos-check: $(VENV)/installed-dev ## Lint the contracts, compare them with the released ones and with gen/
+	@$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/buf breaking --against protos/released.binpb
+	fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
+	  --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
+	  --python_out=$$fresh --grpc_python_out=$$fresh --mypy_out=quiet:$$fresh --mypy_grpc_out=quiet:$$fresh $(PROTO_FILES)
+	diff -r --exclude=__pycache__ --exclude=py.typed $$fresh/modelyard gen/modelyard || { echo "gen/ is stale: run 'make protos'" >&2; exit 1; }
+
+protos-release: $(VENV)/installed-dev ## Make the present contracts the ones that later changes must not break
+	@$(BIN)/buf build -o protos/released.binpb
+
+lint: protos-check types ## Check contracts, style, types and layers
+	@$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/installed-dev ## Check the types
+	@$(BIN)/mypy
+
+format: $(VENV)/installed-dev ## Format the code
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/buf format -w
+
+bench: $(VENV)/installed-dev ## Measure what FACTS of speed the documents claim
+	@$(BIN)/python -m bench
+
+clean: ## Remove what can be made again; your data in .data/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

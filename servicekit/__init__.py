@@ -1,0 +1,1 @@
+"""The runtime that every Modelyard process shares. It holds no business word and imports no service."""

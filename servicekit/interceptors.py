@@ -1,0 +1,193 @@
+"""What happens around every call, each concern in one place.
+
+A concern is an async context manager over a `Call`. `around` turns it into a gRPC interceptor for all four kinds of
+methods, so that a concern never knows whether it wraps a unary call or a stream.
+"""
+
+import asyncio
+import hmac
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import structlog
+from grpc_status import rpc_status
+from prometheus_client import Counter, Histogram
+
+from servicekit import errors, statuses
+from servicekit.logging import get_logger
+
+log = get_logger()
+
+REQUEST_ID = "x-request-id"
+OPEN_TO_ALL = ("/grpc.health.v1.Health/",)
+UNARY_DEADLINE_SECONDS = 60.0
+
+HANDLED = Counter("grpc_server_handled_total", "Calls ended, by method and status.", ["method", "code"])
+SECONDS = Histogram("grpc_server_handling_seconds", "Seconds a call took, by method.", ["method"])
+
+
+class CallerUnknown(errors.Unauthenticated):
+    """The call carries no valid service token. Give both processes the same MODELYARD_SERVICE_TOKEN."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call as the concerns around it see it."""
+
+    method: str
+    context: grpc.aio.ServicerContext[Any, Any]
+    streams: bool
+
+    def header(self, name: str) -> str:
+        """The value of a metadata entry of the request, or the empty string."""
+        for key, value in self.context.invocation_metadata() or ():
+            if key == name:
+                return value if isinstance(value, str) else value.decode("ascii", "replace")
+        return ""
+
+
+Concern = Callable[[Call], AbstractAsyncContextManager[None]]
+
+
+@asynccontextmanager
+async def request_id(call: Call) -> AsyncIterator[None]:
+    """Take the request's id from the caller, or make one, for every log line of this call."""
+    with structlog.contextvars.bound_contextvars(request_id=call.header(REQUEST_ID) or uuid.uuid4().hex):
+        yield
+
+
+@asynccontextmanager
+async def access_log(call: Call) -> AsyncIterator[None]:
+    """Log and measure every call when it ends, whatever its end."""
+    started = time.perf_counter()
+    ended = "CANCELLED"  # what it is when neither an answer nor an error comes
+    try:
+        yield
+        ended = "OK"
+    except grpc.aio.AbortError:
+        ended = _aborted_as(call.context)
+        raise
+    finally:
+        seconds = time.perf_counter() - started
+        HANDLED.labels(call.method, ended).inc()
+        SECONDS.labels(call.method).observe(seconds)
+        level = "debug" if ended == "OK" else "info"
+        getattr(log, level)("call ended", method=call.method, code=ended, ms=round(seconds * 1000, 1))
+
+
+def _aborted_as(context: grpc.aio.ServicerContext[Any, Any]) -> str:
+    code: object = context.code()
+    return code.name if isinstance(code, grpc.StatusCode) else _name_of(code)
+
+
+def _name_of(number: object) -> str:
+    # Once a call was aborted the library keeps the number of the status, not the status.
+    return next((code.name for code in grpc.StatusCode if code.value[0] == number), "UNKNOWN")
+
+
+@asynccontextmanager
+async def errors_to_statuses(call: Call) -> AsyncIterator[None]:
+    """Turn every error into a status; of those nobody foresaw the caller learns only that they happened."""
+    try:
+        yield
+    except errors.Problem as problem:
+        await call.context.abort_with_status(rpc_status.to_status(statuses.status_of(problem)))
+    except grpc.aio.AioRpcError as error:  # of a service that this one called: passed on as it is
+        await call.context.abort(error.code(), error.details() or "", error.trailing_metadata())
+    except TimeoutError:
+        await call.context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "The call took longer than its deadline.")
+    except (grpc.aio.AbortError, asyncio.CancelledError):
+        raise
+    except Exception:
+        log.exception("call failed unexpectedly", method=call.method)
+        await call.context.abort(
+            grpc.StatusCode.INTERNAL, "Something went wrong that we did not foresee; the service's log tells more."
+        )
+
+
+@asynccontextmanager
+async def deadlines(call: Call) -> AsyncIterator[None]:
+    """End a unary call at its caller's deadline, or at ours when the caller set none."""
+    remaining = call.context.time_remaining()
+    if remaining is None and not call.streams:
+        remaining = UNARY_DEADLINE_SECONDS
+    async with asyncio.timeout(remaining):
+        yield
+
+
+def authentication(token: str) -> Concern:
+    """Let in only calls that carry the service token; without a token, which only loopback allows, let in all."""
+
+    @asynccontextmanager
+    async def authenticated(call: Call) -> AsyncIterator[None]:
+        given = call.header("authorization").removeprefix("Bearer ")
+        if (
+            token
+            and not call.method.startswith(OPEN_TO_ALL)
+            and not hmac.compare_digest(given.encode(), token.encode())
+        ):
+            raise CallerUnknown
+        yield
+
+    return authenticated
+
+
+def standard(token: str) -> list[grpc.aio.ServerInterceptor]:
+    """The interceptors of every server, outermost first."""
+    concerns = [request_id, access_log, errors_to_statuses, deadlines, authentication(token)]
+    return [Around(concern) for concern in concerns]
+
+
+Handler = grpc.RpcMethodHandler[Any, Any]
+
+
+class Around(grpc.aio.ServerInterceptor):
+    """Puts a concern around the handlers of all methods."""
+
+    def __init__(self, concern: Concern) -> None:
+        self._concern = concern
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wrap the handler that the inner interceptors give."""
+        handler = await continuation(handler_call_details)
+        # None is how the library says that there is no such method; it answers UNIMPLEMENTED by itself.
+        return handler and _wrapped(handler, self._concern, handler_call_details.method)
+
+
+def _wrapped(handler: Handler, concern: Concern, method: str) -> Handler:
+    streams = bool(handler.request_streaming or handler.response_streaming)
+    inner: Any = (
+        (handler.stream_stream or handler.unary_stream)
+        if handler.response_streaming
+        else (handler.stream_unary or handler.unary_unary)
+    )
+
+    async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        async with concern(Call(method, context, streams)):
+            return await inner(request, context)
+
+    async def answers(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        async with concern(Call(method, context, streams)):
+            async for message in inner(request, context):
+                yield message
+
+    make: Any = getattr(
+        grpc,
+        f"{'stream' if handler.request_streaming else 'unary'}_"
+        f"{'stream' if handler.response_streaming else 'unary'}_rpc_method_handler",
+    )
+    wrapped: Handler = make(
+        answers if handler.response_streaming else answer,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+    return wrapped

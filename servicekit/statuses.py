@@ -1,0 +1,83 @@
+"""The one table between errors and gRPC statuses, read in both directions."""
+
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc import StatusCode
+from grpc.aio import AioRpcError
+from grpc_status import rpc_status
+
+from servicekit import errors
+
+DOMAIN = "modelyard"
+RETRY_AFTER_SECONDS = 2
+
+STATUS_OF: dict[type[errors.Problem], StatusCode] = {
+    errors.InvalidInput: StatusCode.INVALID_ARGUMENT,
+    errors.OutOfRange: StatusCode.OUT_OF_RANGE,
+    errors.Unauthenticated: StatusCode.UNAUTHENTICATED,
+    errors.Denied: StatusCode.PERMISSION_DENIED,
+    errors.NotFound: StatusCode.NOT_FOUND,
+    errors.AlreadyExists: StatusCode.ALREADY_EXISTS,
+    errors.NotReady: StatusCode.FAILED_PRECONDITION,
+    errors.Conflict: StatusCode.ABORTED,
+    errors.Exhausted: StatusCode.RESOURCE_EXHAUSTED,
+    errors.Unavailable: StatusCode.UNAVAILABLE,
+    errors.TooLate: StatusCode.DEADLINE_EXCEEDED,
+    errors.Stopped: StatusCode.CANCELLED,
+    errors.DataLoss: StatusCode.DATA_LOSS,
+}
+
+# A repeat of the same request may succeed.
+TRANSIENT = frozenset(
+    {StatusCode.UNAVAILABLE, StatusCode.RESOURCE_EXHAUSTED, StatusCode.ABORTED, StatusCode.DEADLINE_EXCEEDED}
+)
+
+
+def code_of(problem: errors.Problem) -> StatusCode:
+    """The status of an error: that of the nearest class in the table."""
+    return next(STATUS_OF[kind] for kind in type(problem).__mro__ if kind in STATUS_OF)
+
+
+def status_of(problem: errors.Problem) -> status_pb2.Status:
+    """An error as a status with details: ErrorInfo always, BadRequest for a field, RetryInfo where repeating helps."""
+    code = code_of(problem)
+    status = status_pb2.Status(code=code_pb2.Code.Value(code.name), message=problem.message)
+    _pack(status, error_details_pb2.ErrorInfo(reason=problem.reason, domain=DOMAIN))
+    if problem.field:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=problem.field, description=problem.message)
+        _pack(status, error_details_pb2.BadRequest(field_violations=[violation]))
+    if code in TRANSIENT:
+        delay = duration_pb2.Duration(seconds=RETRY_AFTER_SECONDS)
+        _pack(status, error_details_pb2.RetryInfo(retry_delay=delay))
+    return status
+
+
+def _pack(
+    status: status_pb2.Status,
+    detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo,
+) -> None:
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    status.details.append(packed)
+
+
+def reason_of(error: AioRpcError) -> str:
+    """The ErrorInfo reason that a failed call carries, or the name of its status."""
+    info = error_details_pb2.ErrorInfo()
+    return info.reason if _unpack(error, info) else error.code().name
+
+
+def field_of(error: AioRpcError) -> str:
+    """The request's field that a failed call blames, or the empty string."""
+    bad = error_details_pb2.BadRequest()
+    return bad.field_violations[0].field if _unpack(error, bad) and bad.field_violations else ""
+
+
+def is_transient(error: AioRpcError) -> bool:
+    """Whether repeating the call may help."""
+    return error.code() in TRANSIENT
+
+
+def _unpack(error: AioRpcError, detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> bool:
+    status = rpc_status.from_call(error)
+    return status is not None and any(packed.Unpack(detail) for packed in status.details)
