@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from modelyard.common.v1 import table_pb2 as _table_pb2
+from modelyard.metadata.v1 import artifact_pb2 as _artifact_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -127,21 +128,27 @@ class CreateDatasetRequest(_message.Message):
 
     DATASET_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ARTIFACT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a repeat safe: the same id returns the first dataset. Set by the caller; required."""
     @_builtins.property
     def dataset(self) -> Global___Dataset:
         """The dataset; id, times and etag are set by the service, the id only when empty."""
 
+    @_builtins.property
+    def artifact(self) -> _artifact_pb2.ActivateArtifactRequest:
+        """Where its bytes were written: its artifact becomes ACTIVE in the same transaction. Unchanged when absent."""
+
     def __init__(
         self,
         *,
         dataset: Global___Dataset | None = ...,
         request_id: _builtins.str = ...,
+        artifact: _artifact_pb2.ActivateArtifactRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "dataset", b"dataset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "dataset", b"dataset", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

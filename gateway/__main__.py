@@ -1,0 +1,55 @@
+"""python -m gateway"""
+
+import asyncio
+
+import uvicorn
+import uvloop
+
+from gateway.bootstrap import create_app
+from gateway.settings import GatewaySettings
+from servicekit.logging import configure, get_logger
+from servicekit.server import stop_signal
+
+log = get_logger()
+
+DRAIN_SECONDS = 5
+
+
+async def serve(settings: GatewaySettings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain."""
+    host, _, port = settings.bind.rpartition(":")
+    config = uvicorn.Config(
+        create_app(settings),
+        host=host.strip("[]"),
+        port=int(port),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve())
+    stopping = asyncio.create_task(stop_signal(settings.exit_with_parent).wait())
+    log.info("serving", url=f"http://{settings.bind}")
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    stopping.cancel()
+    await serving
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: they and the end of the parent are one and the same to the gateway."""
+
+    def install_signal_handlers(self) -> None:
+        pass
+
+
+def main() -> None:
+    """Read the settings and serve."""
+    settings = GatewaySettings()
+    configure(settings, "gateway")
+    uvloop.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

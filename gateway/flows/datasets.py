@@ -1,0 +1,225 @@
+"""Takes a dataset in, and lets it go."""
+
+import re
+import unicodedata
+import uuid
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from grpc import StatusCode
+from grpc.aio import AioRpcError
+from modelyard.metadata.v1.artifact_pb2 import (
+    ActivateArtifactRequest,
+    Artifact,
+    CreateArtifactRequest,
+    DeleteArtifactRequest,
+    MarkArtifactDeletingRequest,
+)
+from modelyard.metadata.v1.dataset_pb2 import CreateDatasetRequest, Dataset, DeleteDatasetRequest, GetDatasetRequest
+from modelyard.storage.v1.storage_pb2 import DeleteObjectRequest, Object, ObjectName, UploadHeader, UploadTrailer
+from modelyard.training.v1.analysis_pb2 import SniffTableRequest, SniffTableResponse
+from modelyard.training.v1.training_pb2 import DatasetSource
+
+from gateway.flows.storing import store
+from gateway.incoming import Incoming, aiter_of, chained, head_of
+from gateway.peers import QUICK_SECONDS, Peers
+from gateway.rows import RowCounter
+from servicekit import errors
+
+PLACEMENT = "datasets"
+HEAD_BYTES = 512 * 1024
+"""How much of a file's beginning is looked at before anything is stored."""
+MOST_NAME_CHARACTERS = 120
+FEWEST_ROWS = 4
+
+
+class TargetUnknown(errors.InvalidInput):
+    """There is no column {target!r} in this file. Its columns are: {columns}."""
+
+    field = "target_column"
+
+
+class TooFewRows(errors.InvalidInput):
+    """The file has {rows} data rows; a model needs at least 4. Add rows and send it again."""
+
+    field = "file"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A file on its way in: whose it is, under which ids, and what its beginning told."""
+
+    user: str
+    dataset_id: str
+    artifact_id: str
+    incoming: Incoming
+    head: bytes
+    complete: bool
+    table: SniffTableResponse
+
+    @property
+    def file_name(self) -> str:
+        """The name to keep: the sender's, without what a file system could stumble over."""
+        return safe_file_name(self.incoming.file_name)
+
+    @property
+    def name(self) -> ObjectName:
+        """Where its bytes go: a new key for every attempt."""
+        return ObjectName(
+            placement=PLACEMENT, key=f"{self.user}/{self.dataset_id}/{self.artifact_id[:8]}-{self.file_name}"
+        )
+
+
+async def take_in(peers: Peers, user: str, incoming: Incoming, repeat_key: str = "") -> tuple[Dataset, bool]:
+    """Store and record a dataset; also tells whether it is new.
+
+    Whatever fails on the way, neither object nor record is left. A repeat under the same key answers with the first
+    dataset.
+    """
+    dataset_id = id_for(user, "dataset", repeat_key)
+    if repeat_key and (known := await _find(peers, dataset_id)):
+        return known, False
+    arrival = await _look_at(peers, user, dataset_id, incoming)
+    async with AsyncExitStack() as undo:
+        artifact = await _announce(peers, arrival)
+        undo.push_async_callback(forget, peers, artifact)
+        counter = RowCounter(arrival.table.format.encoding)
+        stored = await _store(peers, arrival, counter)
+        rows = arrival.table.row_count if arrival.complete else counter.rows()
+        dataset = await _record(peers, arrival, stored, rows)
+        is_new = dataset.artifact_id == artifact.id  # else another attempt under the same key was first
+        if is_new:
+            undo.pop_all()
+    return dataset, is_new
+
+
+async def _find(peers: Peers, dataset_id: str) -> Dataset | None:
+    try:
+        return await peers.datasets.GetDataset(GetDatasetRequest(id=dataset_id), **peers.quick)
+    except AioRpcError as error:
+        if error.code() is StatusCode.NOT_FOUND:
+            return None
+        raise
+
+
+async def _look_at(peers: Peers, user: str, dataset_id: str, incoming: Incoming) -> Arrival:
+    """See from a file's beginning whether it is a table at all, before anything is stored."""
+    head, complete = await head_of(incoming.chunks, HEAD_BYTES)
+    request = SniffTableRequest(head=head, complete=complete)
+    table = await peers.analysis.SniffTable(request, **peers.within(QUICK_SECONDS))
+    return Arrival(user, dataset_id, uuid.uuid4().hex, incoming, head, complete, table)
+
+
+async def _announce(peers: Peers, arrival: Arrival) -> Artifact:
+    artifact = Artifact(
+        id=arrival.artifact_id,
+        user_id=arrival.user,
+        kind="dataset",
+        placement=PLACEMENT,
+        key=arrival.name.key,
+    )
+    request = CreateArtifactRequest(artifact=artifact, request_id=artifact.id)
+    return await peers.artifacts.CreateArtifact(request, **peers.quick)
+
+
+async def _store(peers: Peers, arrival: Arrival, counter: RowCounter) -> Object:
+    header = UploadHeader(
+        placement=PLACEMENT,
+        key=arrival.name.key,
+        owner=arrival.user,
+        content_type="text/csv",
+        file_name=arrival.file_name,
+        request_id=arrival.artifact_id,
+    )
+    chunks = counter.watching(chained(aiter_of(arrival.head), arrival.incoming.chunks))
+    return await store(peers, header, chunks, lambda size: UploadTrailer(size=size, sha256=arrival.incoming.sha256))
+
+
+async def _record(peers: Peers, arrival: Arrival, stored: Object, rows: int) -> Dataset:
+    fields = arrival.incoming.fields
+    columns = list(arrival.table.column_names)
+    if rows < FEWEST_ROWS:
+        raise TooFewRows(rows=rows)
+    target = fields.get("target_column") or fields.get("target", "")
+    if target and target not in columns:
+        raise TargetUnknown(target=target, columns=", ".join(columns[:20]))
+    dataset = Dataset(
+        id=arrival.dataset_id,
+        user_id=arrival.user,
+        project_id=fields.get("project_id", ""),
+        artifact_id=arrival.artifact_id,
+        name=fields.get("name") or PurePosixPath(arrival.file_name).stem,
+        file_name=arrival.file_name,
+        row_count=rows,
+        column_count=len(columns),
+        column_names=columns,
+        file_size=stored.size,
+        sha256=stored.sha256,
+        format=arrival.table.format,
+        target_column=target,
+        source="upload",
+        status="ready",
+    )
+    request = CreateDatasetRequest(dataset=dataset, request_id=dataset.id, artifact=_where(arrival.artifact_id, stored))
+    return await peers.datasets.CreateDataset(request, **peers.quick)
+
+
+def _where(artifact_id: str, stored: Object) -> ActivateArtifactRequest:
+    return ActivateArtifactRequest(
+        id=artifact_id,
+        backend=stored.backend,
+        bucket=stored.bucket,
+        uri=stored.uri,
+        size=stored.size,
+        sha256=stored.sha256,
+    )
+
+
+async def forget(peers: Peers, artifact: Artifact) -> None:
+    """Delete an artifact that nothing refers to: its object first, then its record."""
+    await _delete_object(peers, artifact)
+    request = DeleteArtifactRequest(id=artifact.id, allow_missing=True)
+    await peers.artifacts.DeleteArtifact(request, **peers.quick)
+
+
+async def let_go(peers: Peers, dataset: Dataset, artifact: Artifact) -> None:
+    """Delete a dataset: its object first, then its records."""
+    await peers.artifacts.MarkArtifactDeleting(MarkArtifactDeletingRequest(id=artifact.id), **peers.quick)
+    await _delete_object(peers, artifact)
+    await peers.datasets.DeleteDataset(DeleteDatasetRequest(id=dataset.id, allow_missing=True), **peers.quick)
+
+
+async def _delete_object(peers: Peers, artifact: Artifact) -> None:
+    name = ObjectName(placement=artifact.placement, key=artifact.key)
+    await peers.storage.DeleteObject(DeleteObjectRequest(name=name, allow_missing=True), **peers.quick)
+
+
+def source_of(dataset: Dataset, artifact: Artifact) -> DatasetSource:
+    """A recorded dataset as the training service asks for it."""
+    return DatasetSource(
+        dataset_id=dataset.id,
+        placement=artifact.placement,
+        key=artifact.key,
+        sha256=dataset.sha256,
+        format=dataset.format,
+    )
+
+
+def id_for(user: str, kind: str, repeat_key: str) -> str:
+    """A new id, or, under a key that marks repeats, the same id for the same user, kind and key."""
+    if not repeat_key:
+        return uuid.uuid4().hex
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"modelyard:{kind}:{user}:{repeat_key}").hex
+
+
+def safe_file_name(given: str) -> str:
+    """A file name from outside as one path segment: no folders, no control characters, not too long."""
+    name = unicodedata.normalize("NFC", given).replace("\\", "/").rpartition("/")[2]
+    name = re.sub(r"[^\w .()+@-]", "_", name).strip(" .")
+    stem, dot, suffix = (name or "data.csv").rpartition(".")
+    if not dot:
+        stem, suffix = suffix, "csv"
+    while len(stem.encode()) > MOST_NAME_CHARACTERS:
+        stem = stem[:-1]
+    return f"{stem}.{suffix[:10]}"

@@ -1,0 +1,168 @@
+"""Carries a flow through: a table of steps, done in order, undone in reverse.
+
+A flow is resumed from what its job says is done, by whichever gateway claims the job next, so every step must bear
+being repeated. What a step leaves for later ones goes into `state`, which is saved with the job after every step.
+
+- A transient failure queues the job again for later, and nothing is undone: what is done stays done.
+- A permanent failure, or a cancel before the point of no return, undoes the steps in reverse, the failed one first.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpc.aio import AioRpcError
+from modelyard.metadata.v1.job_pb2 import (
+    AdvanceJobRequest,
+    CancelJobRequest,
+    CompleteJobRequest,
+    FailJobRequest,
+    Job,
+    JobError,
+)
+
+from gateway.flows.claim import Cancelled, Claim
+from servicekit import errors, statuses
+from servicekit.logging import get_logger
+
+log = get_logger()
+
+State = dict[str, Any]
+Work = Callable[[Claim, State], Coroutine[Any, Any, None]]
+UNDOING = "undoing"
+FIRST_RETRY_SECONDS = 1.0
+LONGEST_RETRY_SECONDS = 60.0
+UNDO_RETRY_SECONDS = 5.0
+UNFORESEEN = "Something went wrong that we did not foresee; the gateway's log tells more."
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a flow."""
+
+    name: str
+    do: Work
+    undo: Work | None = None
+    progress: float = 0.0
+    """How far the job is once the step is done, 0 to 1."""
+    patience: Mapping[str, int] = field(default_factory=dict)
+    """Reason to attempts, for transient failures that count as permanent after so many; others never do."""
+    final: bool = False
+    """The point of no return: after this step a flow only goes forward."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A kind of job: its steps, and what a finished one answers with."""
+
+    kind: str
+    steps: Sequence[Step]
+    result: Callable[[State], State]
+
+    def done(self, job: Job) -> int:
+        """How many steps are done."""
+        return self.position(job.step) + 1 if job.step else 0
+
+    def position(self, name: str) -> int:
+        """Which step has this name, from 0."""
+        return [step.name for step in self.steps].index(name)
+
+    def may_return(self, step: Step) -> bool:
+        """Whether the flow may still be undone when this step fails."""
+        return not any(earlier.final for earlier in self.steps[: self.position(step.name)])
+
+
+async def carry(flow: Flow, claim: Claim) -> None:
+    """Take a claimed job as far as it goes: to its end, to its next attempt, or until the claim is lost."""
+    state: State = MessageToDict(claim.job.state)
+    if UNDOING in state:
+        await _backward(flow, claim, state)
+        return
+    for step in flow.steps[flow.done(claim.job) :]:
+        failure = await _attempt(step, claim, state, cancellable=flow.may_return(step) and not step.final)
+        if failure is not None:
+            await _after_failure(flow, step, claim, state, failure)
+            return
+        await _advance(claim, step.name, state, step.progress)
+    await claim.jobs.CompleteJob(CompleteJobRequest(**claim.fence, result=as_struct(flow.result(state))), **claim.quick)
+    log.info("job completed", job=claim.job.id)
+
+
+async def _attempt(step: Step, claim: Claim, state: State, cancellable: bool) -> JobError | None:
+    """Do one step; why it failed, if it did."""
+    log.info("step begins", job=claim.job.id, step=step.name)
+    try:
+        await claim.guard(step.do(claim, state), cancellable)
+    except AioRpcError as error:
+        log.info("step failed", job=claim.job.id, step=step.name, code=error.code().name, detail=error.details())
+        reason = statuses.reason_of(error)
+        return JobError(code=reason, message=error.details() or reason, retryable=statuses.is_transient(error))
+    except errors.Problem as problem:
+        log.info("step failed", job=claim.job.id, step=step.name, reason=problem.reason)
+        transient = statuses.code_of(problem) in statuses.TRANSIENT
+        return JobError(code=problem.reason, message=problem.message, retryable=transient)
+    except Exception:
+        log.exception("step failed unexpectedly", job=claim.job.id, step=step.name)
+        return JobError(code="INTERNAL", message=UNFORESEEN)
+    return None
+
+
+async def _after_failure(flow: Flow, step: Step, claim: Claim, state: State, failure: JobError) -> None:
+    attempt = claim.job.attempt + 1
+    again = failure.retryable and attempt < step.patience.get(failure.code, attempt + 1)
+    if again or not flow.may_return(step):
+        await _later(claim, failure, min(FIRST_RETRY_SECONDS * 2 ** (attempt - 1), LONGEST_RETRY_SECONDS))
+        return
+    state[UNDOING] = {"from": step.name, "code": failure.code, "message": failure.message}
+    await _advance(claim, claim.job.step, state, claim.job.progress)
+    await _backward(flow, claim, state)
+
+
+async def _backward(flow: Flow, claim: Claim, state: State) -> None:
+    """Undo in reverse what was done, the failed step included, then end the job."""
+    why = state[UNDOING]
+    for step in reversed(flow.steps[: flow.position(why["from"]) + 1]):
+        if step.undo is not None:
+            try:
+                await claim.guard(step.undo(claim, state), cancellable=False)
+            except AioRpcError as error:
+                if not statuses.is_transient(error):
+                    raise
+                failure = JobError(code=statuses.reason_of(error), message=error.details() or "", retryable=True)
+                await _later(claim, failure, UNDO_RETRY_SECONDS)
+                return
+    await _end(claim, JobError(code=why["code"], message=why["message"]))
+
+
+async def _later(claim: Claim, failure: JobError, seconds: float) -> None:
+    retry_time = as_timestamp(datetime.now(UTC) + timedelta(seconds=seconds))
+    await claim.jobs.FailJob(FailJobRequest(**claim.fence, error=failure, retry_time=retry_time), **claim.quick)
+
+
+async def _end(claim: Claim, error: JobError) -> None:
+    if error.code == Cancelled().reason:
+        await claim.jobs.CancelJob(CancelJobRequest(**claim.fence), **claim.quick)
+    else:
+        await claim.jobs.FailJob(FailJobRequest(**claim.fence, error=error), **claim.quick)
+    log.info("job ended", job=claim.job.id, code=error.code)
+
+
+async def _advance(claim: Claim, step: str, state: State, progress: float) -> None:
+    request = AdvanceJobRequest(**claim.fence, step=step, state=as_struct(state), progress=progress)
+    claim.job.CopyFrom(await claim.jobs.AdvanceJob(request, **claim.quick))
+
+
+def as_struct(values: State) -> Struct:
+    """A dictionary as protobuf carries it."""
+    return ParseDict(values, Struct())
+
+
+def as_timestamp(moment: datetime) -> Timestamp:
+    """An aware time as protobuf carries it."""
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp

@@ -1,0 +1,94 @@
+"""Turns a wish for a model into a job, after checking that it can be had."""
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from modelyard.metadata.v1.artifact_pb2 import Artifact, GetArtifactRequest
+from modelyard.metadata.v1.dataset_pb2 import Dataset
+from modelyard.metadata.v1.job_pb2 import CreateJobRequest, Job
+from modelyard.training.v1.training_pb2 import CheckTrainingResponse, TrainRequest
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.flows import training
+from gateway.flows.datasets import id_for, let_go, source_of, take_in
+from gateway.flows.engine import as_struct
+from gateway.incoming import Incoming
+from gateway.peers import SCAN_SECONDS, Peers
+
+
+class Wish(BaseModel):
+    """What a caller may ask of a training. Whatever is not given is decided from the data, or by the workload."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), str_strip_whitespace=True)
+
+    target: str = Field("", description="Column to predict; the dataset's own target, or its last column, when empty.")
+    target_column: str = Field("", description="Another name for target.")
+    engine: str | None = Field(None, description="quick or autogluon.")
+    time_limit: int | None = Field(None, description="Seconds that AutoGluon may take.")
+    presets: str | None = Field(None, description="AutoGluon's presets, for example medium_quality.")
+    seed: int | None = Field(None, description="Seed of the split and of the training.")
+    test_fraction: float | None = Field(None, description="Share of the rows to hold out.")
+    eval_metric: str | None = Field(None, description="Metric by which models are compared.")
+    model_name: str = Field("", max_length=200, description="Name of the model; a repeat adds a version to it.")
+    project_id: str = Field("", description="Project the model belongs to.")
+
+    def parameters(self) -> dict[str, Any]:
+        """Those that the workload takes, where given."""
+        return self.model_dump(
+            include={"engine", "time_limit", "presets", "seed", "test_fraction", "eval_metric"}, exclude_none=True
+        )
+
+
+async def submit_file(peers: Peers, user: str, incoming: Incoming, repeat_key: str) -> Job:
+    """Take a file in and queue a training on it. If the training cannot be had, the file is not kept either."""
+    async with AsyncExitStack() as undo:
+        dataset, is_new = await take_in(peers, user, incoming, repeat_key)
+        artifact = await artifact_of(peers, dataset)
+        if is_new:
+            undo.push_async_callback(let_go, peers, dataset, artifact)
+        fields = {name: value for name, value in incoming.fields.items() if name in Wish.model_fields}
+        job = await submit(peers, dataset, Wish.model_validate(fields), repeat_key)
+        undo.pop_all()
+    return job
+
+
+async def submit(peers: Peers, dataset: Dataset, wish: Wish, repeat_key: str) -> Job:
+    """Queue a training on a dataset, once the training service has found nothing against it."""
+    artifact = await artifact_of(peers, dataset)
+    job_id = id_for(dataset.user_id, "job", repeat_key)
+    request = TrainRequest(
+        training_id=job_id,
+        workload="tabular",
+        dataset=source_of(dataset, artifact),
+        target=wish.target or wish.target_column or dataset.target_column,
+        parameters=as_struct(wish.parameters()),
+        model_name=wish.model_name,
+    )
+    plan = await peers.training.CheckTraining(request, **peers.within(SCAN_SECONDS))
+    settle(request, plan, dataset)
+    job = Job(id=job_id, user_id=dataset.user_id, kind=training.KIND, input=as_struct(_input(request, dataset, wish)))
+    return await peers.jobs.CreateJob(CreateJobRequest(job=job, request_id=job_id), **peers.quick)
+
+
+def settle(request: TrainRequest, plan: CheckTrainingResponse, dataset: Dataset) -> None:
+    """Write what the check found into the request, so that the job trains what was checked."""
+    request.target = plan.target
+    request.problem_type = plan.problem_type
+    request.model_name = request.model_name or f"{dataset.name}-{plan.target}"[:200]
+
+
+def _input(request: TrainRequest, dataset: Dataset, wish: Wish) -> dict[str, Any]:
+    return {
+        "dataset_id": dataset.id,
+        "project_id": wish.project_id or dataset.project_id,
+        "model_name": request.model_name,
+        "file_name": "model.zip",
+        "parameters": MessageToDict(request.parameters),
+        "request": MessageToDict(request, preserving_proto_field_name=True),
+    }
+
+
+async def artifact_of(peers: Peers, dataset: Dataset) -> Artifact:
+    """The artifact that names a dataset's bytes."""
+    return await peers.artifacts.GetArtifact(GetArtifactRequest(id=dataset.artifact_id), **peers.quick)

@@ -1,0 +1,300 @@
+"""The main flow: reserve, train, upload, record, release."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict, ParseDict
+from modelyard.common.v1.metric_pb2 import Metric
+from modelyard.metadata.v1.artifact_pb2 import (
+    ActivateArtifactRequest,
+    Artifact,
+    CreateArtifactRequest,
+    DeleteArtifactRequest,
+)
+from modelyard.metadata.v1.model_pb2 import ModelVersion, PublishModelVersionRequest
+from modelyard.metadata.v1.run_pb2 import (
+    RUN_STATUS_FAILED,
+    RUN_STATUS_RUNNING,
+    CreateRunRequest,
+    LogMetricsRequest,
+    Run,
+    UpdateRunRequest,
+)
+from modelyard.storage.v1.storage_pb2 import (
+    DeleteObjectRequest,
+    Object,
+    ObjectName,
+    UploadHeader,
+    UploadTrailer,
+)
+from modelyard.training.v1.training_pb2 import (
+    CancelTrainingRequest,
+    ProblemType,
+    ReadArtifactRequest,
+    ReleaseArtifactRequest,
+    TrainingResult,
+    TrainRequest,
+)
+
+from gateway.flows.claim import Claim
+from gateway.flows.engine import Flow, State, Step, as_struct
+from gateway.flows.storing import store
+from gateway.peers import BYTES_SECONDS, QUICK_SECONDS, TRAINING_SECONDS
+from servicekit import errors
+
+KIND = "train"
+PLACEMENT = "models"
+
+TRAIN_FROM, TRAIN_TO = 0.05, 0.85
+"""Share of a job's progress that its training takes."""
+
+
+class TrainingEndedEarly(errors.Unavailable):
+    """The training service ended the training without a result; it is asked for again."""
+
+
+async def reserve(claim: Claim, _: State) -> None:
+    """Announce the run and the artifact, under ids that follow from the job's."""
+    claim.report(0.01, "reserving", "Announcing the run and its model")
+    job, wanted = claim.job, claim.wanted
+    run = Run(
+        id=run_id(job.id),
+        user_id=job.user_id,
+        project_id=wanted["project_id"],
+        dataset_id=wanted["dataset_id"],
+        job_id=job.id,
+        name=wanted["model_name"],
+        status=RUN_STATUS_RUNNING,
+        hyperparameters=as_struct(wanted["parameters"]),
+    )
+    await claim.peers.runs.CreateRun(CreateRunRequest(run=run, request_id=run.id), **claim.quick)
+    artifact = Artifact(
+        id=artifact_id(job.id),
+        user_id=job.user_id,
+        job_id=job.id,
+        kind="model",
+        placement=PLACEMENT,
+        key=model_key(claim),
+    )
+    request = CreateArtifactRequest(artifact=artifact, request_id=artifact.id)
+    await claim.peers.artifacts.CreateArtifact(request, **claim.quick)
+
+
+async def unreserve(claim: Claim, _: State) -> None:
+    """Take the artifact's record back; the run stays, as one that failed."""
+    request = DeleteArtifactRequest(id=artifact_id(claim.job.id), allow_missing=True)
+    await claim.peers.artifacts.DeleteArtifact(request, **claim.quick)
+    update = UpdateRunRequest(run=Run(id=run_id(claim.job.id), status=RUN_STATUS_FAILED))
+    update.update_mask.paths.append("status")
+    await claim.peers.runs.UpdateRun(update, **claim.quick)
+
+
+async def train(claim: Claim, state: State) -> None:
+    """Train, or join the training that an earlier attempt began."""
+    call = claim.peers.training.Train(train_request(claim), **claim.peers.within(TRAINING_SECONDS))
+    try:
+        async for event in call:
+            kind = event.WhichOneof("event")
+            if kind == "progress":
+                told = event.progress
+                claim.report(TRAIN_FROM + (TRAIN_TO - TRAIN_FROM) * told.fraction, told.stage, told.message)
+            elif kind == "metric":
+                await _log_metric(claim, event.metric)
+            else:
+                state["training"] = MessageToDict(event.result, preserving_proto_field_name=True)
+                return
+    finally:
+        call.cancel()
+    raise TrainingEndedEarly
+
+
+async def _log_metric(claim: Claim, metric: Metric) -> None:
+    request = LogMetricsRequest(run_id=run_id(claim.job.id), metrics=[metric])
+    await claim.peers.runs.BatchLogMetrics(request, **claim.quick)
+
+
+async def untrain(claim: Claim, _: State) -> None:
+    """Stop the training and delete what it wrote."""
+    await claim.peers.training.CancelTraining(CancelTrainingRequest(training_id=claim.job.id), **claim.quick)
+
+
+async def upload(claim: Claim, state: State) -> None:
+    """Move the packaged model from the training service to object storage."""
+    claim.report(0.88, "uploading", "Storing the packaged model")
+    result = result_of(state)
+    header = UploadHeader(
+        placement=PLACEMENT,
+        key=model_key(claim),
+        owner=claim.job.user_id,
+        content_type="application/zip",
+        file_name=claim.wanted["file_name"],
+        request_id=artifact_id(claim.job.id),
+    )
+    trailer = UploadTrailer(size=result.artifact_size, sha256=result.artifact_sha256)
+    stored = await store(claim.peers, header, _packaged(claim), lambda _: trailer)
+    state["object"] = MessageToDict(stored, preserving_proto_field_name=True)
+
+
+async def _packaged(claim: Claim) -> AsyncIterator[bytes]:
+    wanted = ReadArtifactRequest(training_id=claim.job.id)
+    async for part in claim.peers.training.ReadArtifact(wanted, **claim.peers.within(BYTES_SECONDS)):
+        yield part.chunk
+
+
+async def unupload(claim: Claim, _: State) -> None:
+    """Delete the stored model."""
+    name = ObjectName(placement=PLACEMENT, key=model_key(claim))
+    await claim.peers.storage.DeleteObject(DeleteObjectRequest(name=name, allow_missing=True), **claim.quick)
+
+
+async def record(claim: Claim, state: State) -> None:
+    """Record version, metrics, run and artifact, all in one transaction."""
+    claim.report(0.95, "recording", "Recording the model")
+    request = publication(claim, result_of(state), state)
+    published = await claim.peers.models.PublishModelVersion(request, **claim.quick)
+    state["model"] = {
+        "id": published.model.id,
+        "name": published.model.name,
+        "version": published.version.version,
+        "version_id": published.version.id,
+    }
+
+
+async def release(claim: Claim, _: State) -> None:
+    """Let the training service delete what it kept."""
+    claim.report(0.98, "releasing", "Cleaning up after the training")
+    request = ReleaseArtifactRequest(training_id=claim.job.id)
+    await claim.peers.training.ReleaseArtifact(request, **claim.peers.within(QUICK_SECONDS))
+
+
+def outcome(state: State) -> State:
+    """What a finished job answers with."""
+    result, stored, model = result_of(state), ParseDict(state["object"], Object()), state["model"]
+    task_type = ProblemType.Name(result.problem_type).removeprefix("PROBLEM_TYPE_").lower()
+    metrics = {metric.name: metric.value for metric in result.metrics}
+    return {
+        "success": True,
+        "model_id": model["id"],
+        "model_name": model["name"],
+        "version": model["version"],
+        "best_model": result.best_model,
+        "engine": result.engine,
+        "task_type": task_type,
+        "target": result.target,
+        "score_name": result.score_name,
+        "score": result.score,
+        "metrics": metrics,
+        "model_info": {"model_name": result.best_model, "score": result.score, "task_type": task_type},
+        "row_counts": {"train": result.train_row_count, "test": result.test_row_count},
+        "dataset_id": state["dataset_id"],
+        "download_url": f"/api/models/{model['id']}/download",
+        "unavailable": list(result.unavailable),
+        "storage": {
+            "backend": stored.backend,
+            "bucket": stored.bucket,
+            "key": stored.key,
+            "uri": stored.uri,
+            "size": stored.size,
+            "sha256": stored.sha256,
+        },
+    }
+
+
+def publication(claim: Claim, result: TrainingResult, state: State) -> PublishModelVersionRequest:
+    """All that a finished training leaves to record."""
+    job, stored = claim.job, ParseDict(state["object"], Object())
+    state["dataset_id"] = claim.wanted["dataset_id"]
+    return PublishModelVersionRequest(
+        version=_version(claim, result),
+        model_name=claim.wanted["model_name"],
+        user_id=job.user_id,
+        project_id=claim.wanted["project_id"],
+        artifact=ActivateArtifactRequest(
+            id=artifact_id(job.id),
+            backend=stored.backend,
+            bucket=stored.bucket,
+            uri=stored.uri,
+            size=stored.size,
+            sha256=stored.sha256,
+        ),
+        run=Run(
+            id=run_id(job.id),
+            engine=result.engine,
+            hyperparameters=result.parameters,
+            start_time=result.start_time,
+            end_time=result.end_time,
+        ),
+        metrics=result.metrics,
+    )
+
+
+def _version(claim: Claim, result: TrainingResult) -> ModelVersion:
+    job = claim.job
+    return ModelVersion(
+        id=version_id(job.id),
+        run_id=run_id(job.id),
+        artifact_id=artifact_id(job.id),
+        dataset_id=claim.wanted["dataset_id"],
+        engine=result.engine,
+        base_model=result.best_model,
+        problem_type=ProblemType.Name(result.problem_type).removeprefix("PROBLEM_TYPE_").lower(),
+        target=result.target,
+        features=result.features,
+        score_name=result.score_name,
+        score=result.score,
+        details=as_struct(_details(result)),
+    )
+
+
+def _details(result: TrainingResult) -> dict[str, Any]:
+    """What readers of a model's page want to know besides."""
+    whole = MessageToDict(result, preserving_proto_field_name=True)
+    kept = ("leaderboard", "parameters", "library_versions", "unavailable", "dataset_sha256", "artifact_sha256")
+    details = {name: whole[name] for name in kept if name in whole}
+    details["metrics"] = {metric.name: metric.value for metric in result.metrics}
+    details["row_counts"] = {"train": result.train_row_count, "test": result.test_row_count}
+    details["artifact_size"] = result.artifact_size
+    return details
+
+
+def train_request(claim: Claim) -> TrainRequest:
+    """What to ask of the training service; the job's input holds it as it was checked."""
+    return ParseDict({**claim.wanted["request"], "training_id": claim.job.id}, TrainRequest())
+
+
+def result_of(state: State) -> TrainingResult:
+    """The training's result, as an earlier step saved it."""
+    return ParseDict(state["training"], TrainingResult())
+
+
+def model_key(claim: Claim) -> str:
+    """Where the packaged model is stored: one key a job, so that a repeat meets itself."""
+    return f"{claim.job.user_id}/{claim.job.id}/{claim.wanted['file_name']}"
+
+
+def run_id(job_id: str) -> str:
+    """The run's id, which follows from the job's, so that every step can be repeated."""
+    return f"{job_id}-run"
+
+
+def artifact_id(job_id: str) -> str:
+    """The artifact's id, which follows from the job's."""
+    return f"{job_id}-model"
+
+
+def version_id(job_id: str) -> str:
+    """The model version's id, which follows from the job's."""
+    return f"{job_id}-version"
+
+
+FLOW = Flow(
+    kind=KIND,
+    steps=(
+        Step("reserve", reserve, unreserve, progress=0.05),
+        Step("train", train, untrain, progress=0.85, patience={"WORKER_DIED": 3}),
+        Step("upload", upload, unupload, progress=0.95),
+        Step("record", record, progress=0.97, final=True),
+        Step("release", release, progress=0.99),
+    ),
+    result=outcome,
+)

@@ -1,0 +1,58 @@
+"""Who makes a request."""
+
+import hmac
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from gateway.settings import GatewaySettings
+from servicekit import errors
+
+LOCAL_USER = "local"
+
+
+class KeyUnknown(errors.Unauthenticated):
+    """The request carries no valid API key. Send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`."""
+
+
+class HostUnknown(errors.Denied):
+    """This gateway is not known as {host}. Add the name to GATEWAY_ALLOWED_HOSTS."""
+
+
+class ForeignPage(errors.Denied):
+    """A page of another site ({origin}) may not change anything here."""
+
+
+def check_browser(request: Request, settings: GatewaySettings) -> None:
+    """Refuse what a hostile page could make a browser on this machine send: a foreign host name or origin."""
+    if "*" in settings.allowed_hosts:
+        return
+    host = request.headers.get("host", "")
+    if _name(host) not in settings.allowed_hosts:
+        raise HostUnknown(host=host or "nothing")
+    origin = request.headers.get("origin")
+    if origin and request.method not in {"GET", "HEAD", "OPTIONS"} and origin.partition("://")[2] != host:
+        raise ForeignPage(origin=origin)
+
+
+def _name(host: str) -> str:
+    return host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]
+
+
+def current_user(request: Request) -> str:
+    """The id of the user who makes a request: the built-in one where no keys are set, which only loopback allows."""
+    settings: GatewaySettings = request.app.state.settings
+    if not settings.api_keys:
+        return LOCAL_USER
+    given = request.headers.get("authorization", "").removeprefix("Bearer ") or request.headers.get("x-api-key", "")
+    matches = [
+        user
+        for user, key in settings.api_keys.items()
+        if hmac.compare_digest(given.encode(), key.get_secret_value().encode())
+    ]
+    if not matches:
+        raise KeyUnknown
+    return matches[0]
+
+
+User = Annotated[str, Depends(current_user)]

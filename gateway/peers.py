@@ -1,0 +1,75 @@
+"""The services behind the gateway: a stub for each, and the deadlines with which they are called."""
+
+from dataclasses import dataclass
+
+from modelyard.metadata.v1.artifact_pb2_grpc import ArtifactServiceAsyncStub, ArtifactServiceStub
+from modelyard.metadata.v1.dataset_pb2_grpc import DatasetServiceAsyncStub, DatasetServiceStub
+from modelyard.metadata.v1.job_pb2_grpc import JobServiceAsyncStub, JobServiceStub
+from modelyard.metadata.v1.model_pb2_grpc import ModelServiceAsyncStub, ModelServiceStub
+from modelyard.metadata.v1.run_pb2_grpc import RunServiceAsyncStub, RunServiceStub
+from modelyard.storage.v1.storage_pb2_grpc import StorageServiceAsyncStub, StorageServiceStub
+from modelyard.training.v1.analysis_pb2_grpc import AnalysisServiceAsyncStub, AnalysisServiceStub
+from modelyard.training.v1.training_pb2_grpc import TrainingServiceAsyncStub, TrainingServiceStub
+
+from gateway.settings import GatewaySettings
+from servicekit.channels import CallOptions, Channel
+
+QUICK_SECONDS = 10.0
+"""Deadline of a call that reads or writes a record."""
+SCAN_SECONDS = 600.0
+"""Deadline of a call that reads a whole dataset."""
+BYTES_SECONDS = 6 * 3600.0
+"""Deadline of a call that carries a file."""
+TRAINING_SECONDS = 7 * 24 * 3600.0
+"""Deadline of a call that follows a training or a job."""
+
+
+@dataclass(frozen=True)
+class Peers:
+    """Everything the gateway calls."""
+
+    channels: dict[str, Channel]
+    storage: StorageServiceAsyncStub
+    artifacts: ArtifactServiceAsyncStub
+    datasets: DatasetServiceAsyncStub
+    jobs: JobServiceAsyncStub
+    models: ModelServiceAsyncStub
+    runs: RunServiceAsyncStub
+    training: TrainingServiceAsyncStub
+    analysis: AnalysisServiceAsyncStub
+
+    def within(self, seconds: float) -> CallOptions:
+        """Options of a call that must end within so many seconds."""
+        return self.channels["storage"].within(seconds)  # the token is the same for all
+
+    @property
+    def quick(self) -> CallOptions:
+        """Options of a call that reads or writes a record."""
+        return self.within(QUICK_SECONDS)
+
+    async def close(self) -> None:
+        """Close all channels."""
+        for channel in self.channels.values():
+            await channel.close()
+
+
+def connect(settings: GatewaySettings) -> Peers:
+    """Open a channel to each service; connecting happens with the first call."""
+    token = settings.service_token.get_secret_value()
+    channels = {
+        "storage": Channel(settings.storage_address, token),
+        "metadata": Channel(settings.metadata_address, token),
+        "training": Channel(settings.training_address, token),
+    }
+    storage, metadata, training = (channel.grpc for channel in channels.values())
+    return Peers(
+        channels=channels,
+        storage=StorageServiceStub(storage),
+        artifacts=ArtifactServiceStub(metadata),
+        datasets=DatasetServiceStub(metadata),
+        jobs=JobServiceStub(metadata),
+        models=ModelServiceStub(metadata),
+        runs=RunServiceStub(metadata),
+        training=TrainingServiceStub(training),
+        analysis=AnalysisServiceStub(training),
+    )

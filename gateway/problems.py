@@ -1,0 +1,98 @@
+"""The one table between statuses and HTTP, and every error as a problem document (RFC 9457)."""
+
+import http
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from grpc import StatusCode
+from grpc.aio import AioRpcError
+from starlette.exceptions import HTTPException
+
+from servicekit import errors, statuses
+from servicekit.logging import get_logger
+
+log = get_logger()
+
+HTTP_OF = {
+    StatusCode.INVALID_ARGUMENT: 422,
+    StatusCode.OUT_OF_RANGE: 416,
+    StatusCode.UNAUTHENTICATED: 401,
+    StatusCode.PERMISSION_DENIED: 403,
+    StatusCode.NOT_FOUND: 404,
+    StatusCode.ALREADY_EXISTS: 409,
+    StatusCode.FAILED_PRECONDITION: 409,
+    StatusCode.ABORTED: 409,
+    StatusCode.CANCELLED: 409,
+    StatusCode.RESOURCE_EXHAUSTED: 429,
+    StatusCode.UNIMPLEMENTED: 501,
+    StatusCode.UNAVAILABLE: 503,
+    StatusCode.DEADLINE_EXCEEDED: 504,
+}  # anything else is 500
+
+UNFORESEEN = "Something went wrong that we did not foresee; the gateway's log tells more."
+
+
+class PeerDown(errors.Unavailable):
+    """A service that this needs cannot be reached. Try again in a moment; /readyz tells which one it is."""
+
+
+def problem(status: int, code: str, message: str, retryable: bool = False, field: str = "") -> Response:
+    """A problem document, as RFC 9457 has it, that also carries `error{code, message, retryable}`."""
+    body = {
+        "type": "about:blank",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": message,
+        "error": {"code": code, "message": message, "retryable": retryable},
+    }
+    if field:
+        body["errors"] = [{"field": field, "detail": message}]
+    headers = {"Retry-After": str(statuses.RETRY_AFTER_SECONDS)} if retryable else {}
+    return Response(orjson.dumps(body), status, headers, "application/problem+json")
+
+
+def of_problem(raised: errors.Problem) -> Response:
+    """The document of an error that the gateway raised itself."""
+    code = statuses.code_of(raised)
+    return problem(HTTP_OF.get(code, 500), raised.reason, raised.message, code in statuses.TRANSIENT, raised.field)
+
+
+def of_status(raised: AioRpcError) -> Response:
+    """The document of an error that a service answered with, or of a service that did not answer."""
+    reason = statuses.reason_of(raised)
+    if raised.code() is StatusCode.UNAVAILABLE and reason == StatusCode.UNAVAILABLE.name:
+        return of_problem(PeerDown())  # from the transport, whose own words help nobody
+    status = HTTP_OF.get(raised.code(), 500)
+    message = (raised.details() or "") if status != 500 or raised.code() is StatusCode.DATA_LOSS else UNFORESEEN
+    return problem(status, reason, message, statuses.is_transient(raised), statuses.field_of(raised))
+
+
+def register(app: FastAPI) -> None:
+    """Make every error of an application a problem document."""
+
+    @app.exception_handler(errors.Problem)
+    async def _(_: Request, raised: errors.Problem) -> Response:
+        return of_problem(raised)
+
+    @app.exception_handler(AioRpcError)
+    async def _(request: Request, raised: AioRpcError) -> Response:
+        log.info("a service failed", path=request.url.path, code=raised.code().name, detail=raised.details())
+        return of_status(raised)
+
+    @app.exception_handler(RequestValidationError)
+    async def _(_: Request, raised: RequestValidationError) -> Response:
+        first = raised.errors()[0]
+        field = ".".join(str(part) for part in first["loc"][1:])
+        return problem(422, "INVALID_REQUEST", f"{field}: {first['msg']}", field=field)
+
+    @app.exception_handler(HTTPException)
+    async def _(request: Request, raised: HTTPException) -> Response:
+        message = f"{request.method} {request.url.path}: {raised.detail}. /docs lists what there is."
+        return problem(raised.status_code, http.HTTPStatus(raised.status_code).name, message)
+
+    @app.exception_handler(Exception)
+    async def _(request: Request, raised: Exception) -> Response:
+        log.error("request failed unexpectedly", path=request.url.path, exc_info=raised)
+        return problem(500, "INTERNAL", UNFORESEEN)

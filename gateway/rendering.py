@@ -1,0 +1,189 @@
+"""Records as the JSON that the documented paths answer with. One function a kind of record."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from fastapi.responses import Response
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+from modelyard.metadata.v1.artifact_pb2 import Artifact
+from modelyard.metadata.v1.dataset_pb2 import Dataset
+from modelyard.metadata.v1.job_pb2 import (
+    JOB_STATUS_CANCELLED,
+    JOB_STATUS_COMPLETED,
+    JOB_STATUS_FAILED,
+    JOB_STATUS_QUEUED,
+    JOB_STATUS_RUNNING,
+    Job,
+)
+from modelyard.metadata.v1.model_pb2 import Model, ModelVersion
+from modelyard.training.v1.analysis_pb2 import InspectDatasetResponse
+
+Json = dict[str, Any]
+
+STATUS_NAMES = {
+    JOB_STATUS_QUEUED: "queued",
+    JOB_STATUS_RUNNING: "processing",
+    JOB_STATUS_COMPLETED: "completed",
+    JOB_STATUS_FAILED: "failed",
+    JOB_STATUS_CANCELLED: "cancelled",
+}
+ENDED = frozenset({JOB_STATUS_COMPLETED, JOB_STATUS_FAILED, JOB_STATUS_CANCELLED})
+
+
+def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    return Response(orjson.dumps(body), status, headers, "application/json")
+
+
+def plain(struct: Struct) -> Json:
+    """A protobuf structure as JSON: whole numbers whole, what is not a number null."""
+    values: Json = _tidy(MessageToDict(struct))
+    return values
+
+
+def _tidy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tidy(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_tidy(inner) for inner in value]
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 2**53 else _number(value)
+    return None if value in ("NaN", "Infinity", "-Infinity") else value
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def moment(stamp: Timestamp) -> str:
+    """A time in ISO 8601, UTC."""
+    return stamp.ToJsonString()
+
+
+def storage_of(artifact: Artifact) -> Json:
+    """Where an artifact's bytes are."""
+    return {"backend": artifact.backend, "bucket": artifact.bucket, "key": artifact.key, "uri": artifact.uri}
+
+
+def dataset(record: Dataset) -> Json:
+    """A dataset, as a list shows it."""
+    return {
+        "id": record.id,
+        "userId": record.user_id,
+        "projectId": record.project_id,
+        "name": record.name,
+        "fileName": record.file_name,
+        "rowCount": record.row_count,
+        "columnCount": record.column_count,
+        "columnNames": list(record.column_names),
+        "fileSize": record.file_size,
+        "sha256": record.sha256,
+        "targetColumn": record.target_column,
+        "source": record.source,
+        "status": record.status,
+        "uploadedAt": moment(record.create_time),
+        "downloadUrl": f"/api/datasets/{record.id}/download",
+    }
+
+
+def inspection(found: InspectDatasetResponse) -> Json:
+    """What is in a dataset: its schema and its first rows."""
+    return {
+        "rowCount": found.row_count,
+        "schema": [
+            {
+                "name": column.name,
+                "dtype": column.dtype,
+                "null_count": column.null_count,
+                "unique_count": column.unique_count,
+            }
+            for column in found.columns
+        ],
+        "sampleData": [plain(row) for row in found.sample],
+    }
+
+
+def job(record: Job) -> Json:
+    """A job, as it stands. Progress is in per cent."""
+    return {
+        "id": record.id,
+        "jobId": record.id,
+        "userId": record.user_id,
+        "kind": record.kind,
+        "status": STATUS_NAMES[record.status],
+        "currentStage": record.stage,
+        "progress": int(100 * record.progress),
+        "message": record.message,
+        "error": job_error(record),
+        "result": plain(record.result) if record.HasField("result") else None,
+        "cancelRequested": record.cancel_requested,
+        "createdAt": moment(record.create_time),
+        "updatedAt": moment(record.update_time),
+    }
+
+
+def job_error(record: Job) -> Json | None:
+    """Why a job failed, or why its last attempt did."""
+    if not record.HasField("error") or record.status == JOB_STATUS_COMPLETED:
+        return None
+    return {"code": record.error.code, "message": record.error.message, "retryable": record.error.retryable}
+
+
+def model(record: Model, version: ModelVersion) -> Json:
+    """A model by its newest version, as a list shows it."""
+    details = plain(version.details)
+    return {
+        "id": record.id,
+        "userId": record.user_id,
+        "projectId": record.project_id,
+        "name": record.name,
+        "version": version.version,
+        "baseModel": version.base_model,
+        "engine": version.engine,
+        "problemType": version.problem_type,
+        "target": version.target,
+        "scoreName": version.score_name,
+        "score": _number(version.score),
+        "accuracy": str(details["metrics"]["accuracy"]) if "accuracy" in details.get("metrics", {}) else None,
+        "metrics": details.get("metrics", {}),
+        "datasetId": version.dataset_id,
+        "size": int(details.get("artifact_size", 0)),
+        "sha256": details.get("artifact_sha256", ""),
+        "downloadUrl": f"/api/models/{record.id}/download",
+        "createdAt": moment(record.create_time),
+    }
+
+
+def model_page(record: Model, versions: Sequence[ModelVersion], artifact: Artifact) -> Json:
+    """A model with all that is known of it, and its versions."""
+    newest = versions[0]
+    details = plain(newest.details)
+    return model(record, newest) | {
+        "features": list(newest.features),
+        "leaderboard": details.get("leaderboard", []),
+        "parameters": details.get("parameters", {}),
+        "libraryVersions": details.get("library_versions", {}),
+        "unavailable": details.get("unavailable", []),
+        "rowCounts": details.get("row_counts", {}),
+        "runId": newest.run_id,
+        "storage": storage_of(artifact),
+        "versions": [version_line(version) for version in versions],
+    }
+
+
+def version_line(version: ModelVersion) -> Json:
+    """A version, as its model's page lists it."""
+    return {
+        "id": version.id,
+        "version": version.version,
+        "baseModel": version.base_model,
+        "engine": version.engine,
+        "scoreName": version.score_name,
+        "score": _number(version.score),
+        "runId": version.run_id,
+        "createdAt": moment(version.create_time),
+    }

@@ -1,0 +1,89 @@
+"""Datasets over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import Response
+from modelyard.metadata.v1.artifact_pb2 import GetArtifactRequest
+from modelyard.metadata.v1.dataset_pb2 import Dataset, ListDatasetsRequest
+from modelyard.storage.v1.storage_pb2 import ObjectName
+from modelyard.training.v1.analysis_pb2 import InspectDatasetRequest
+
+from gateway import incoming, outgoing, rendering
+from gateway.flows.datasets import let_go, source_of, take_in
+from gateway.flows.submission import artifact_of
+from gateway.identity import User
+from gateway.peers import SCAN_SECONDS, Peers
+from gateway.routes.state import owned_dataset, peers_of, settings_of
+
+router = APIRouter(prefix="/api/datasets", tags=["datasets"])
+
+SAMPLE_ROWS = 20
+RepeatKey = Annotated[str, Header(alias="Idempotency-Key", max_length=200)]
+
+
+@router.post("/upload", status_code=201)
+async def upload_form(request: Request, user: User, repeat_key: RepeatKey = "") -> Response:
+    """Upload a table as the field `file` of a form; `name`, `target_column` and `project_id` may come with it."""
+    arriving = await incoming.form(request, settings_of(request).max_upload_bytes)
+    return await _taken_in(request, user, arriving, repeat_key)
+
+
+@router.put("/upload", status_code=201)
+async def upload_raw(request: Request, user: User, repeat_key: RepeatKey = "") -> Response:
+    """Upload a table as the body of the request, the fastest way; `file_name` and the other fields in the query."""
+    arriving = await incoming.raw(request, settings_of(request).max_upload_bytes)
+    return await _taken_in(request, user, arriving, repeat_key)
+
+
+async def _taken_in(request: Request, user: str, arriving: incoming.Incoming, repeat_key: str) -> Response:
+    peers = peers_of(request)
+    dataset, _ = await take_in(peers, user, arriving, repeat_key)
+    body = rendering.dataset(dataset) | await _storage(peers, dataset)
+    return rendering.answer(body, 201, {"location": f"/api/datasets/{dataset.id}"})
+
+
+async def _storage(peers: Peers, dataset: Dataset) -> rendering.Json:
+    artifact = await peers.artifacts.GetArtifact(GetArtifactRequest(id=dataset.artifact_id), **peers.quick)
+    return {"storage": rendering.storage_of(artifact)}
+
+
+@router.get("")
+async def list_datasets(
+    request: Request, user: User, page_size: Annotated[int, Query(ge=1, le=1000)] = 50, page_token: str = ""
+) -> Response:
+    """The user's datasets, newest first."""
+    peers = peers_of(request)
+    wanted = ListDatasetsRequest(user_id=user, page_size=page_size, page_token=page_token)
+    page = await peers.datasets.ListDatasets(wanted, **peers.quick)
+    datasets = [rendering.dataset(record) for record in page.datasets]
+    return rendering.answer({"datasets": datasets, "nextPageToken": page.next_page_token})
+
+
+@router.get("/{dataset_id}")
+async def get_dataset(request: Request, user: User, dataset_id: str) -> Response:
+    """A dataset with its schema and first rows, read from the stored file now."""
+    peers = peers_of(request)
+    dataset = await owned_dataset(peers, user, dataset_id)
+    artifact = await artifact_of(peers, dataset)
+    wanted = InspectDatasetRequest(dataset=source_of(dataset, artifact), sample_size=SAMPLE_ROWS)
+    found = await peers.analysis.InspectDataset(wanted, **peers.within(SCAN_SECONDS))
+    body = rendering.dataset(dataset) | rendering.inspection(found) | {"storage": rendering.storage_of(artifact)}
+    return rendering.answer(body)
+
+
+@router.api_route("/{dataset_id}/download", methods=["GET", "HEAD"])
+async def download_dataset(request: Request, user: User, dataset_id: str) -> Response:
+    """The file as it was uploaded; ranges and entity tags work."""
+    peers = peers_of(request)
+    artifact = await artifact_of(peers, await owned_dataset(peers, user, dataset_id))
+    return await outgoing.send(request, peers, ObjectName(placement=artifact.placement, key=artifact.key))
+
+
+@router.delete("/{dataset_id}")
+async def delete_dataset(request: Request, user: User, dataset_id: str) -> Response:
+    """Delete a dataset, its bytes first; the models trained on it stay."""
+    peers = peers_of(request)
+    dataset = await owned_dataset(peers, user, dataset_id)
+    await let_go(peers, dataset, await artifact_of(peers, dataset))
+    return rendering.answer({"success": True, "id": dataset_id})

@@ -1,0 +1,119 @@
+"""Jobs over HTTP: one durable job, three views."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from modelyard.metadata.v1.job_pb2 import (
+    JOB_STATUS_COMPLETED,
+    CancelJobRequest,
+    Job,
+    ListJobsRequest,
+    RetryJobRequest,
+    WatchJobRequest,
+)
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from gateway import problems, rendering
+from gateway.identity import User
+from gateway.peers import TRAINING_SECONDS, Peers
+from gateway.routes.state import owned_job, peers_of, workers_of
+
+router = APIRouter(prefix="/api/jobs", tags=["jobs"])
+
+PING_SECONDS = 15
+EVENT_STREAM = "text/event-stream"
+
+
+@router.get("")
+async def list_jobs(
+    request: Request, user: User, page_size: Annotated[int, Query(ge=1, le=1000)] = 50, page_token: str = ""
+) -> Response:
+    """The user's jobs, newest first."""
+    peers = peers_of(request)
+    wanted = ListJobsRequest(user_id=user, page_size=page_size, page_token=page_token)
+    page = await peers.jobs.ListJobs(wanted, **peers.quick)
+    jobs = [rendering.job(record) for record in page.jobs]
+    return rendering.answer({"jobs": jobs, "nextPageToken": page.next_page_token})
+
+
+@router.get("/{job_id}")
+async def get_job(request: Request, user: User, job_id: str) -> Response:
+    """A job as it stands."""
+    return rendering.answer(rendering.job(await owned_job(peers_of(request), user, job_id)))
+
+
+@router.get("/{job_id}/events")
+async def follow_job(request: Request, user: User, job_id: str) -> Response:
+    """A job's events as they happen: status, progress, and at last complete or error, exactly one of the two."""
+    return _event_stream(peers_of(request), await owned_job(peers_of(request), user, job_id))
+
+
+@router.post("/{job_id}/cancel")
+async def cancel_job(request: Request, user: User, job_id: str) -> Response:
+    """Stop a job and undo what it did."""
+    peers = peers_of(request)
+    job = await owned_job(peers, user, job_id)
+    job = await peers.jobs.CancelJob(CancelJobRequest(id=job.id), **peers.quick)
+    return rendering.answer(rendering.job(job), 202)
+
+
+@router.post("/{job_id}/retry", status_code=202)
+async def retry_job(request: Request, user: User, job_id: str) -> Response:
+    """Queue a failed or cancelled job again, from its first step."""
+    peers = peers_of(request)
+    job = await owned_job(peers, user, job_id)
+    job = await peers.jobs.RetryJob(RetryJobRequest(id=job.id), **peers.quick)
+    workers_of(request).wake()
+    return rendering.answer(rendering.job(job), 202)
+
+
+async def answer_for(request: Request, job: Job, wait: bool) -> Response:
+    """Answer to who asked for a job: at once, when it has ended, or with its events, as they wish."""
+    peers = peers_of(request)
+    if EVENT_STREAM in request.headers.get("accept", ""):
+        return _event_stream(peers, job)
+    if not wait:
+        return rendering.answer(rendering.job(job), 202, {"location": f"/api/jobs/{job.id}"})
+    async for now in _watch(peers, job):
+        job = now
+    if job.status == JOB_STATUS_COMPLETED:
+        return rendering.answer(rendering.job(job))
+    return problems.problem(409, job.error.code or "CANCELLED", job.error.message or "The job was cancelled.")
+
+
+def _event_stream(peers: Peers, job: Job) -> Response:
+    return EventSourceResponse(_events(peers, job), ping=PING_SECONDS, headers={"x-job-id": job.id})
+
+
+async def _events(peers: Peers, job: Job) -> AsyncIterator[ServerSentEvent]:
+    status = None
+    async for now in _watch(peers, job):
+        if now.status in rendering.ENDED:
+            yield _terminal(now)
+            return
+        yield _event("progress" if now.status == status else "status", rendering.job(now))
+        status = now.status
+
+
+def _terminal(job: Job) -> ServerSentEvent:
+    shown = rendering.job(job)
+    if job.status == JOB_STATUS_COMPLETED:
+        return _event("complete", shown | (shown["result"] or {}))
+    shown["error"] = shown["error"] or {"code": "CANCELLED", "message": "The job was cancelled.", "retryable": False}
+    return _event("error", shown)
+
+
+def _event(kind: str, body: rendering.Json) -> ServerSentEvent:
+    return ServerSentEvent(orjson.dumps({"type": kind} | body).decode(), event=kind)
+
+
+async def _watch(peers: Peers, job: Job) -> AsyncIterator[Job]:
+    call = peers.jobs.WatchJob(WatchJobRequest(id=job.id), **peers.within(TRAINING_SECONDS))
+    try:
+        async for now in call:
+            yield now
+    finally:
+        call.cancel()  # of no effect once it has ended; a caller that left ends it

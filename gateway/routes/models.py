@@ -1,0 +1,87 @@
+"""Models over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from modelyard.metadata.v1.artifact_pb2 import Artifact, GetArtifactRequest
+from modelyard.metadata.v1.model_pb2 import (
+    GetModelVersionRequest,
+    ListModelsRequest,
+    ListModelVersionsRequest,
+    Model,
+    ModelVersion,
+)
+from modelyard.storage.v1.storage_pb2 import ObjectName, SignDownloadRequest
+
+from gateway import outgoing, rendering
+from gateway.flows.models import let_go
+from gateway.identity import User
+from gateway.peers import Peers
+from gateway.routes.state import owned_model, peers_of
+
+router = APIRouter(prefix="/api/models", tags=["models"])
+
+
+@router.get("")
+async def list_models(
+    request: Request, user: User, page_size: Annotated[int, Query(ge=1, le=1000)] = 50, page_token: str = ""
+) -> Response:
+    """The user's models by their newest versions, newest first."""
+    peers = peers_of(request)
+    wanted = ListModelsRequest(user_id=user, page_size=page_size, page_token=page_token)
+    page = await peers.models.ListModels(wanted, **peers.quick)
+    models = [rendering.model(record, await _version(peers, record)) for record in page.models]
+    return rendering.answer({"models": models, "nextPageToken": page.next_page_token})
+
+
+@router.get("/{model_id}")
+async def get_model(request: Request, user: User, model_id: str) -> Response:
+    """A model with its scores, leaderboard, parameters and versions."""
+    peers = peers_of(request)
+    model = await owned_model(peers, user, model_id)
+    page = await peers.models.ListModelVersions(
+        ListModelVersionsRequest(model_id=model.id, page_size=1000), **peers.quick
+    )
+    artifact = await _artifact(peers, page.model_versions[0])
+    return rendering.answer(rendering.model_page(model, page.model_versions, artifact))
+
+
+@router.api_route("/{model_id}/download", methods=["GET", "HEAD"])
+async def download_model(
+    request: Request, user: User, model_id: str, version: Annotated[int, Query(ge=0)] = 0
+) -> Response:
+    """The packaged model; the newest version unless one is named. Ranges and entity tags work."""
+    peers = peers_of(request)
+    model = await owned_model(peers, user, model_id)
+    wanted = await _version(peers, model, version)
+    artifact = await _artifact(peers, wanted)
+    name = ObjectName(placement=artifact.placement, key=artifact.key)
+    return await outgoing.send(request, peers, name, f"{model.name}-{wanted.version}.zip")
+
+
+@router.post("/{model_id}/link")
+async def link_model(request: Request, user: User, model_id: str, version: Annotated[int, Query(ge=0)] = 0) -> Response:
+    """An address from which anyone who holds it may download the packaged model for an hour."""
+    peers = peers_of(request)
+    artifact = await _artifact(peers, await _version(peers, await owned_model(peers, user, model_id), version))
+    wanted = SignDownloadRequest(name=ObjectName(placement=artifact.placement, key=artifact.key))
+    signed = await peers.storage.SignDownload(wanted, **peers.quick)
+    return rendering.answer({"url": signed.uri, "expiresAt": rendering.moment(signed.expire_time)})
+
+
+@router.delete("/{model_id}")
+async def delete_model(request: Request, user: User, model_id: str) -> Response:
+    """Delete a model with all its versions, their bytes first."""
+    peers = peers_of(request)
+    count = await let_go(peers, await owned_model(peers, user, model_id))
+    return rendering.answer({"success": True, "id": model_id, "versions": count})
+
+
+async def _version(peers: Peers, model: Model, version: int = 0) -> ModelVersion:
+    wanted = GetModelVersionRequest(model_id=model.id, version=version)
+    return await peers.models.GetModelVersion(wanted, **peers.quick)
+
+
+async def _artifact(peers: Peers, version: ModelVersion) -> Artifact:
+    return await peers.artifacts.GetArtifact(GetArtifactRequest(id=version.artifact_id), **peers.quick)

@@ -1,0 +1,60 @@
+"""What routes share: the peers and settings of the application, and records that belong to who asks for them."""
+
+from typing import TypeVar
+
+from fastapi import Request
+from modelyard.metadata.v1.dataset_pb2 import Dataset, GetDatasetRequest
+from modelyard.metadata.v1.job_pb2 import GetJobRequest, Job
+from modelyard.metadata.v1.model_pb2 import GetModelRequest, Model
+
+from gateway.flows.workers import Workers
+from gateway.peers import Peers
+from gateway.settings import GatewaySettings
+from servicekit import errors
+
+
+class RecordUnknown(errors.NotFound):
+    """You have no {kind} with the id {id}. The list of your {kind}s shows what there is."""
+
+
+def peers_of(request: Request) -> Peers:
+    """The services behind the gateway."""
+    peers: Peers = request.app.state.peers
+    return peers
+
+
+def settings_of(request: Request) -> GatewaySettings:
+    """The gateway's settings."""
+    settings: GatewaySettings = request.app.state.settings
+    return settings
+
+
+def workers_of(request: Request) -> Workers:
+    """The workers that carry jobs through."""
+    workers: Workers = request.app.state.workers
+    return workers
+
+
+async def owned_dataset(peers: Peers, user: str, dataset_id: str) -> Dataset:
+    """A dataset of this user; another's does not exist for them."""
+    record = await peers.datasets.GetDataset(GetDatasetRequest(id=dataset_id), **peers.quick)
+    return _owned(record, user, "dataset")
+
+
+async def owned_job(peers: Peers, user: str, job_id: str) -> Job:
+    """A job of this user; another's does not exist for them."""
+    return _owned(await peers.jobs.GetJob(GetJobRequest(id=job_id), **peers.quick), user, "job")
+
+
+async def owned_model(peers: Peers, user: str, model_id: str) -> Model:
+    """A model of this user; another's does not exist for them."""
+    return _owned(await peers.models.GetModel(GetModelRequest(id=model_id), **peers.quick), user, "model")
+
+
+Record = TypeVar("Record", Dataset, Job, Model)
+
+
+def _owned(record: Record, user: str, kind: str) -> Record:
+    if record.user_id != user:
+        raise RecordUnknown(kind=kind, id=record.id)
+    return record
