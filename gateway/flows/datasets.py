@@ -46,6 +46,12 @@ class TooFewRows(errors.InvalidInput):
     field = "file"
 
 
+class BytesChanged(errors.InvalidInput):
+    """The file that arrived is not the one its digest was made of. Send it again, with the SHA-256 of its bytes."""
+
+    field = "file"
+
+
 @dataclass(frozen=True)
 class Arrival:
     """A file on its way in: whose it is, under which ids, and what its beginning told."""
@@ -133,7 +139,13 @@ async def _store(peers: Peers, arrival: Arrival, counter: RowCounter) -> Object:
         request_id=arrival.artifact_id,
     )
     chunks = counter.watching(chained(aiter_of(arrival.head), arrival.incoming.chunks))
-    return await store(peers, header, chunks, lambda size: UploadTrailer(size=size, sha256=arrival.incoming.sha256))
+    digest = arrival.incoming.sha256
+    try:
+        return await store(peers, header, chunks, lambda size: UploadTrailer(size=size, sha256=digest))
+    except AioRpcError as error:
+        if error.code() is StatusCode.DATA_LOSS and digest:
+            raise BytesChanged from error
+        raise
 
 
 async def _record(peers: Peers, arrival: Arrival, stored: Object, rows: int) -> Dataset:

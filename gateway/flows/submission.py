@@ -8,13 +8,20 @@ from modelyard.metadata.v1.artifact_pb2 import Artifact, GetArtifactRequest
 from modelyard.metadata.v1.dataset_pb2 import Dataset
 from modelyard.metadata.v1.job_pb2 import CreateJobRequest, Job
 from modelyard.training.v1.training_pb2 import CheckTrainingResponse, TrainRequest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.flows import training
 from gateway.flows.datasets import id_for, let_go, source_of, take_in
 from gateway.flows.engine import as_struct
 from gateway.incoming import Incoming
 from gateway.peers import SCAN_SECONDS, Peers
+from servicekit import errors
+
+
+class FieldUnclear(errors.InvalidInput):
+    """The field {name} cannot be read: {reason}. Correct it, or leave it out."""
+
+    field = "parameters"
 
 
 class Wish(BaseModel):
@@ -47,10 +54,18 @@ async def submit_file(peers: Peers, user: str, incoming: Incoming, repeat_key: s
         artifact = await artifact_of(peers, dataset)
         if is_new:
             undo.push_async_callback(let_go, peers, dataset, artifact)
-        fields = {name: value for name, value in incoming.fields.items() if name in Wish.model_fields}
-        job = await submit(peers, dataset, Wish.model_validate(fields), repeat_key)
+        job = await submit(peers, dataset, _wish_of(incoming.fields), repeat_key)
         undo.pop_all()
     return job
+
+
+def _wish_of(fields: dict[str, str]) -> Wish:
+    """A wish out of a form, where all is text."""
+    try:
+        return Wish.model_validate({name: value for name, value in fields.items() if name in Wish.model_fields})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise FieldUnclear(name=first["loc"][0], reason=first["msg"]) from error
 
 
 async def submit(peers: Peers, dataset: Dataset, wish: Wish, repeat_key: str) -> Job:

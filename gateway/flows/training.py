@@ -1,5 +1,6 @@
 """The main flow: reserve, train, upload, record, release."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -48,6 +49,8 @@ PLACEMENT = "models"
 TRAIN_FROM, TRAIN_TO = 0.05, 0.85
 """Share of a job's progress that its training takes."""
 
+METRIC_SECONDS = 0.5
+
 
 class TrainingEndedEarly(errors.Unavailable):
     """The training service ended the training without a result; it is asked for again."""
@@ -92,6 +95,7 @@ async def unreserve(claim: Claim, _: State) -> None:
 async def train(claim: Claim, state: State) -> None:
     """Train, or join the training that an earlier attempt began."""
     call = claim.peers.training.Train(train_request(claim), **claim.peers.within(TRAINING_SECONDS))
+    metrics = MetricLog(claim)
     try:
         async for event in call:
             kind = event.WhichOneof("event")
@@ -99,18 +103,36 @@ async def train(claim: Claim, state: State) -> None:
                 told = event.progress
                 claim.report(TRAIN_FROM + (TRAIN_TO - TRAIN_FROM) * told.fraction, told.stage, told.message)
             elif kind == "metric":
-                await _log_metric(claim, event.metric)
+                await metrics.add(event.metric)
             else:
+                await metrics.write()
                 state["training"] = MessageToDict(event.result, preserving_proto_field_name=True)
                 return
     finally:
-        call.cancel()
+        call.cancel()  # of no effect once it has ended; the training itself goes on
     raise TrainingEndedEarly
 
 
-async def _log_metric(claim: Claim, metric: Metric) -> None:
-    request = LogMetricsRequest(run_id=run_id(claim.job.id), metrics=[metric])
-    await claim.peers.runs.BatchLogMetrics(request, **claim.quick)
+class MetricLog:
+    """Writes the metrics of a run in batches: often enough to be followed, seldom enough not to slow the training."""
+
+    def __init__(self, claim: Claim) -> None:
+        self._claim = claim
+        self._waiting: list[Metric] = []
+        self._written_at = time.monotonic()
+
+    async def add(self, metric: Metric) -> None:
+        """Take a metric, and write all that wait when it is time."""
+        self._waiting.append(metric)
+        if time.monotonic() - self._written_at > METRIC_SECONDS:
+            await self.write()
+
+    async def write(self) -> None:
+        """Write all that wait."""
+        if self._waiting:
+            request = LogMetricsRequest(run_id=run_id(self._claim.job.id), metrics=self._waiting)
+            await self._claim.peers.runs.BatchLogMetrics(request, **self._claim.quick)
+        self._waiting, self._written_at = [], time.monotonic()
 
 
 async def untrain(claim: Claim, _: State) -> None:

@@ -1,11 +1,13 @@
 """Jobs over HTTP: one durable job, three views."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
+from grpc.aio import AioRpcError
 from modelyard.metadata.v1.job_pb2 import (
     JOB_STATUS_COMPLETED,
     CancelJobRequest,
@@ -20,10 +22,12 @@ from gateway import problems, rendering
 from gateway.identity import User
 from gateway.peers import TRAINING_SECONDS, Peers
 from gateway.routes.state import owned_job, peers_of, workers_of
+from servicekit import statuses
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 
 PING_SECONDS = 15
+AGAIN_SECONDS = 0.5
 EVENT_STREAM = "text/event-stream"
 
 
@@ -111,9 +115,17 @@ def _event(kind: str, body: rendering.Json) -> ServerSentEvent:
 
 
 async def _watch(peers: Peers, job: Job) -> AsyncIterator[Job]:
-    call = peers.jobs.WatchJob(WatchJobRequest(id=job.id), **peers.within(TRAINING_SECONDS))
-    try:
-        async for now in call:
-            yield now
-    finally:
-        call.cancel()  # of no effect once it has ended; a caller that left ends it
+    """The job at every change until it has ended, across restarts of the service that keeps it."""
+    ended = False
+    while not ended:
+        call = peers.jobs.WatchJob(WatchJobRequest(id=job.id), **peers.within(TRAINING_SECONDS))
+        try:
+            async for now in call:
+                ended = now.status in rendering.ENDED
+                yield now
+        except AioRpcError as error:
+            if not statuses.is_transient(error):
+                raise
+            await asyncio.sleep(AGAIN_SECONDS)
+        finally:
+            call.cancel()  # of no effect once it has ended; a caller that left ends it

@@ -1,0 +1,178 @@
+"""What happens around a call, seen from the caller's side of the wire."""
+
+import asyncio
+
+import pytest
+from grpc import StatusCode
+from grpc.aio import AioRpcError
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from modelyard.metadata.v1.job_pb2 import GetJobRequest, Job, WatchJobRequest
+from modelyard.metadata.v1.job_pb2_grpc import JobServiceStub
+
+from servicekit import errors, statuses
+
+
+class ShelfFull(errors.Exhausted):
+    """The shelf {number} is full. Take something off it."""
+
+
+class NameTaken(errors.InvalidInput):
+    """The name is taken. Choose another."""
+
+    field = "name"
+
+
+async def outcome(channel, id_: str = "", seconds: float = 5) -> AioRpcError | Job:
+    """What a unary call ends with."""
+    try:
+        return await JobServiceStub(channel.grpc).GetJob(GetJobRequest(id=id_), **channel.within(seconds))
+    except AioRpcError as error:
+        return error
+
+
+async def raises(problem: Exception):
+    """A behaviour that fails."""
+    raise problem
+
+
+async def test_an_error_arrives_with_its_sentence_and_reason(served):
+    """STYLE 3 and 4: the docstring is the message, the class name the reason, its kind the status."""
+    async with served(lambda _: raises(ShelfFull(number=7))) as channel:
+        error = await outcome(channel)
+
+    assert error.code() is StatusCode.RESOURCE_EXHAUSTED
+    assert error.details() == "The shelf 7 is full. Take something off it."
+    assert statuses.reason_of(error) == "SHELF_FULL"
+    assert statuses.is_transient(error)
+
+
+async def test_a_wrong_field_is_named(served):
+    async with served(lambda _: raises(NameTaken())) as channel:
+        error = await outcome(channel)
+
+    assert error.code() is StatusCode.INVALID_ARGUMENT
+    assert statuses.field_of(error) == "name"
+    assert not statuses.is_transient(error)
+
+
+async def test_what_nobody_foresaw_stays_in_the_log(served):
+    """The text of an unexpected error never reaches a client."""
+    async with served(lambda _: raises(KeyError("password=hunter2"))) as channel:
+        error = await outcome(channel)
+
+    assert error.code() is StatusCode.INTERNAL
+    assert "hunter2" not in (error.details() or "")
+
+
+async def test_an_error_in_mid_stream_is_mapped_too(served):
+    received = []
+    async with served(lambda _: raises(ShelfFull(number=1))) as channel:
+        with pytest.raises(AioRpcError) as caught:
+            async for job in JobServiceStub(channel.grpc).WatchJob(WatchJobRequest(), **channel.within(5)):
+                received.append(job.id)
+
+    assert received == ["first"]
+    assert statuses.reason_of(caught.value) == "SHELF_FULL"
+
+
+async def test_the_callers_deadline_ends_the_work(served):
+    """A deadline is passed on: the work stops when nobody waits for it any more."""
+    ended = asyncio.Event()
+
+    async def slow(_: str) -> Job:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ended.set()
+        return Job()
+
+    async with served(slow) as channel:
+        error = await outcome(channel, seconds=0.2)
+        await asyncio.wait_for(ended.wait(), 2)
+
+    assert error.code() is StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_call_that_is_cancelled_stops_the_work(served):
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: str) -> Job:
+        begun.set()
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ended.set()
+        return Job()
+
+    async with served(slow) as channel:
+        call = JobServiceStub(channel.grpc).GetJob(GetJobRequest(), **channel.within(20))
+        task = asyncio.ensure_future(call)
+        await asyncio.wait_for(begun.wait(), 2)
+        call.cancel()
+        await asyncio.wait_for(ended.wait(), 2)
+
+    assert task.cancelled() or isinstance(task.exception(), asyncio.CancelledError)
+
+
+@pytest.mark.parametrize(
+    ("call_token", "code"), [("right", None), ("wrong", StatusCode.UNAUTHENTICATED), ("", StatusCode.UNAUTHENTICATED)]
+)
+async def test_only_who_knows_the_token_is_let_in(served, call_token: str, code: StatusCode | None):
+    async def fine(_: str) -> Job:
+        return Job(id="fine")
+
+    async with served(fine, token="right", call_token=call_token) as channel:
+        end = await outcome(channel)
+
+    assert (end.code() if isinstance(end, AioRpcError) else None) is code
+
+
+async def test_health_follows_the_probes(served):
+    """Health says what the adapters say, and needs no token."""
+    broken = []
+
+    async def probe() -> None:
+        if broken:
+            raise ConnectionError("the disk is gone")
+
+    async def status(channel) -> int:
+        stub = health_pb2_grpc.HealthStub(channel.grpc)
+        answer = await stub.Check(health_pb2.HealthCheckRequest(), **channel.within(2))
+        return answer.status
+
+    async def becomes(channel, wanted: int) -> bool:
+        for _ in range(60):
+            if await status(channel) == wanted:
+                return True
+            await asyncio.sleep(0.1)
+        return False
+
+    async with served(lambda _: raises(KeyError()), {"disk": probe}, token="secret") as channel:
+        assert await becomes(channel, health_pb2.HealthCheckResponse.SERVING)
+
+        broken.append(True)
+
+        assert await becomes(channel, health_pb2.HealthCheckResponse.NOT_SERVING)
+
+
+async def test_draining_lets_a_running_call_finish(served):
+    """On SIGTERM what runs may end; only what is new is refused."""
+    begun = asyncio.Event()
+
+    async def slow(_: str) -> Job:
+        begun.set()
+        await asyncio.sleep(0.5)
+        return Job(id="done")
+
+    serve = served(slow)
+    channel = await serve.__aenter__()
+    running = asyncio.create_task(outcome(channel))
+    await begun.wait()
+    channel.close = _nothing
+    await serve.__aexit__(None, None, None)
+
+    assert (await running).id == "done"
+
+
+async def _nothing() -> None:
+    """Keep the channel open while its server drains."""

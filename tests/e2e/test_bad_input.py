@@ -1,0 +1,142 @@
+"""Bad input gets a sentence that helps, and leaves neither record nor object."""
+
+import httpx
+import pytest
+
+from tests.e2e.house import House
+
+ROWS = "".join(f"{i},{i * 2},{'yes' if i % 2 else 'no'}\n" for i in range(40))
+GOOD = "a,b,answer\n" + ROWS
+
+REFUSED = {
+    "an empty file": (b"", "", "EMPTY_FILE"),
+    "only a header": (b"a,b,answer\n", "", "NO_ROWS"),
+    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, "", "NOT_TEXT"),
+    "zero bytes": (b"a,b\n" + bytes(5000), "", "NOT_TEXT"),
+    "three rows": (b"a,b\n1,2\n3,4\n5,6\n", "", "TOO_FEW_ROWS"),
+    "a column name twice": (b"a,b,a\n" + b"1,2,3\n" * 10, "", "DUPLICATE_COLUMNS"),
+    "a target that is not there": (GOOD.encode(), "anwser", "TARGET_NOT_FOUND"),
+    "a target with one class": (("a,b,answer\n" + "1,2,yes\n" * 30).encode(), "answer", "ONE_CLASS"),
+    "a row with too many fields": (b"a,b\n1,2\n1,2\n1,2,3,4\n1,2\n1,2\n", "", "UNREADABLE_ROW"),
+}
+
+ACCEPTED = {
+    "semicolons": GOOD.replace(",", ";").encode(),
+    "tabs": GOOD.replace(",", "\t").encode(),
+    "western text": ("größe,b,answer\n" + ROWS).encode("cp1252"),
+    "a byte order mark": GOOD.encode("utf-8-sig"),
+    "sixteen bits": GOOD.encode("utf-16"),
+    "four rows": b"a,answer\n1,yes\n2,no\n3,yes\n4,no\n",
+    "ten thousand columns": (
+        ",".join(f"c{i}" for i in range(9_999))
+        + ",answer\n"
+        + "".join(",".join(["1"] * 9_999) + f",{row % 2}\n" for row in range(20))
+    ).encode(),
+}
+
+
+def everything(http: httpx.Client, house: House) -> tuple:
+    """All that a request could leave behind."""
+    return (
+        len(http.get("/api/datasets", params={"page_size": 1000}).json()["datasets"]),
+        len(http.get("/api/models", params={"page_size": 1000}).json()["models"]),
+        len(http.get("/api/jobs", params={"page_size": 1000}).json()["jobs"]),
+        len(house.stored_files()),
+    )
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(http: httpx.Client, house: House, case: str):
+    """Measure 4 of the main job: the right 4xx, a sentence, no record, no object."""
+    content, target, reason = REFUSED[case]
+    before = everything(http, house)
+    answer = http.post("/api/train", files={"file": ("data.csv", content)}, data={"target": target})
+    problem = answer.json()
+
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem["error"]["code"] == reason
+    assert len(problem["detail"].split()) > 5
+    assert everything(http, house) == before
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_accepted(http: httpx.Client, case: str):
+    """What people's programs write is read, whatever the delimiter and the encoding."""
+    answer = http.post(
+        "/api/train",
+        params={"wait": "true"},
+        files={"file": ("data.csv", ACCEPTED[case])},
+        data={"target": "answer", "model_name": case},
+    )
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["result"]["task_type"] == "binary"
+
+
+@pytest.mark.parametrize(
+    ("name", "stored_as"),
+    [
+        ("../../../etc/passwd", "passwd.csv"),
+        ("..\\..\\boot.ini", "boot.ini"),
+        ("a\x00b.csv", "a_b.csv"),
+        ("x" * 1000 + ".csv", "x" * 120 + ".csv"),
+        ("", "data.csv"),
+    ],
+)
+def test_a_hostile_file_name_is_only_a_name(http: httpx.Client, name: str, stored_as: str):
+    answer = http.put("/api/datasets/upload", params={"file_name": name}, content=GOOD.encode())
+
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["fileName"] == stored_as
+
+
+@pytest.mark.parametrize(
+    ("wish", "field"),
+    [
+        ({"engine": "magic"}, "parameters"),
+        ({"time_limit": -1}, "parameters"),
+        ({"surprise": 1}, "surprise"),
+        ({"test_fraction": 3}, "parameters"),
+    ],
+)
+def test_a_wish_that_cannot_be_had(http: httpx.Client, wish: dict, field: str):
+    dataset = http.put("/api/datasets/upload", params={"file_name": "w.csv"}, content=GOOD.encode()).json()
+    answer = http.post(f"/api/automl/train/{dataset['id']}", json=wish)
+
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["field"] == field
+
+
+def test_no_file_in_the_form(http: httpx.Client):
+    answer = http.post("/api/train", data={"target": "x"}, files={"other": b"1"})
+
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "FILE_MISSING"
+
+
+def test_what_does_not_exist(http: httpx.Client):
+    """An unknown id or path is a problem document too."""
+    answers = [http.get(path) for path in ("/api/jobs/nope", "/api/models/nope", "/api/datasets/nope", "/nope")]
+
+    assert [answer.status_code for answer in answers] == [404] * 4
+    assert all(answer.json()["error"]["message"] for answer in answers)
+
+
+def test_a_page_of_another_site_changes_nothing(http: httpx.Client):
+    """A browser on this machine is no way in for a foreign page, nor for a name that was pointed here."""
+    foreign = http.post("/api/train", headers={"origin": "https://evil.example"})
+    rebound = http.get("/api/jobs", headers={"host": "evil.example"})
+
+    assert foreign.status_code == rebound.status_code == 403
+
+
+def test_a_digest_that_does_not_match_is_refused(http: httpx.Client, house: House):
+    """An upload whose sender said what it should be, and which is not that, leaves nothing."""
+    before = everything(http, house)
+    headers = {"repr-digest": "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"}
+    answer = http.put("/api/datasets/upload", content=GOOD.encode(), headers=headers)
+
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "BYTES_CHANGED"
+    assert everything(http, house) == before
