@@ -7,9 +7,9 @@ from urllib.parse import quote
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 from grpc.aio import UnaryStreamCall
-from modelyard.storage.v1.storage_pb2 import DownloadHeader, DownloadRequest, DownloadResponse, Object, ObjectName
 
 from gateway.peers import BYTES_SECONDS, Peers
+from modelyard.storage.v1.storage_pb2 import DownloadHeader, DownloadRequest, DownloadResponse, Object, ObjectName
 from servicekit import errors
 
 Call = UnaryStreamCall[DownloadRequest, DownloadResponse]

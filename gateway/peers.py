@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gateway.settings import GatewaySettings
 from modelyard.metadata.v1.artifact_pb2_grpc import ArtifactServiceAsyncStub, ArtifactServiceStub
 from modelyard.metadata.v1.dataset_pb2_grpc import DatasetServiceAsyncStub, DatasetServiceStub
 from modelyard.metadata.v1.job_pb2_grpc import JobServiceAsyncStub, JobServiceStub
@@ -10,8 +11,6 @@ from modelyard.metadata.v1.run_pb2_grpc import RunServiceAsyncStub, RunServiceSt
 from modelyard.storage.v1.storage_pb2_grpc import StorageServiceAsyncStub, StorageServiceStub
 from modelyard.training.v1.analysis_pb2_grpc import AnalysisServiceAsyncStub, AnalysisServiceStub
 from modelyard.training.v1.training_pb2_grpc import TrainingServiceAsyncStub, TrainingServiceStub
-
-from gateway.settings import GatewaySettings
 from servicekit.channels import CallOptions, Channel
 
 QUICK_SECONDS = 10.0

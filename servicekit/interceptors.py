@@ -11,7 +11,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
@@ -143,7 +143,10 @@ def standard(token: str) -> list[grpc.aio.ServerInterceptor]:
     return [Around(concern) for concern in concerns]
 
 
-Handler = grpc.RpcMethodHandler[Any, Any]
+if TYPE_CHECKING:
+    Handler = grpc.RpcMethodHandler[Any, Any]
+else:  # generic for the type checker only
+    Handler = grpc.RpcMethodHandler
 
 
 class Around(grpc.aio.ServerInterceptor):

@@ -18,8 +18,9 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
-from servicekit import interceptors
+from servicekit import errors, interceptors
 from servicekit.logging import configure, get_logger
+from servicekit.memory import reuse_chunks
 from servicekit.settings import ServerSettings
 
 log = get_logger()
@@ -68,11 +69,12 @@ class PortTaken(Exception):
 
 def run(name: str, settings: ServerSettings, bootstrap: Bootstrap) -> None:
     """Serve until SIGTERM or SIGINT, then drain. The way into every service's __main__."""
+    reuse_chunks()
     configure(settings, name)
     try:
         uvloop.run(_serve(name, settings, bootstrap))
-    except PortTaken as taken:
-        log.error("cannot start", reason=str(taken))
+    except (PortTaken, errors.Problem) as problem:
+        log.error("cannot start", reason=str(problem))
         sys.exit(1)
 
 

@@ -8,10 +8,10 @@ from typing import Any, TypedDict
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 from grpc.aio import AioRpcError
-from modelyard.metadata.v1.job_pb2 import HeartbeatJobRequest, Job
-from modelyard.metadata.v1.job_pb2_grpc import JobServiceAsyncStub
 
 from gateway.peers import Peers
+from modelyard.metadata.v1.job_pb2 import HeartbeatJobRequest, Job
+from modelyard.metadata.v1.job_pb2_grpc import JobServiceAsyncStub
 from servicekit import errors, statuses
 from servicekit.channels import CallOptions
 from servicekit.logging import get_logger

@@ -9,6 +9,11 @@ from pathlib import PurePosixPath
 
 from grpc import StatusCode
 from grpc.aio import AioRpcError
+
+from gateway.flows.storing import store
+from gateway.incoming import Incoming, aiter_of, chained, head_of
+from gateway.peers import QUICK_SECONDS, Peers
+from gateway.rows import RowCounter
 from modelyard.metadata.v1.artifact_pb2 import (
     ActivateArtifactRequest,
     Artifact,
@@ -20,11 +25,6 @@ from modelyard.metadata.v1.dataset_pb2 import CreateDatasetRequest, Dataset, Del
 from modelyard.storage.v1.storage_pb2 import DeleteObjectRequest, Object, ObjectName, UploadHeader, UploadTrailer
 from modelyard.training.v1.analysis_pb2 import SniffTableRequest, SniffTableResponse
 from modelyard.training.v1.training_pb2 import DatasetSource
-
-from gateway.flows.storing import store
-from gateway.incoming import Incoming, aiter_of, chained, head_of
-from gateway.peers import QUICK_SECONDS, Peers
-from gateway.rows import RowCounter
 from servicekit import errors
 
 PLACEMENT = "datasets"

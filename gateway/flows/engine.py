@@ -16,6 +16,8 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc.aio import AioRpcError
+
+from gateway.flows.claim import Cancelled, Claim
 from modelyard.metadata.v1.job_pb2 import (
     AdvanceJobRequest,
     CancelJobRequest,
@@ -24,8 +26,6 @@ from modelyard.metadata.v1.job_pb2 import (
     Job,
     JobError,
 )
-
-from gateway.flows.claim import Cancelled, Claim
 from servicekit import errors, statuses
 from servicekit.logging import get_logger
 

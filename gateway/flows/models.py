@@ -1,10 +1,9 @@
 """Lets a model go."""
 
+from gateway.peers import Peers
 from modelyard.metadata.v1.artifact_pb2 import GetArtifactRequest, MarkArtifactDeletingRequest
 from modelyard.metadata.v1.model_pb2 import DeleteModelRequest, ListModelVersionsRequest, Model
 from modelyard.storage.v1.storage_pb2 import DeleteObjectRequest, ObjectName
-
-from gateway.peers import Peers
 
 
 async def let_go(peers: Peers, model: Model) -> int:

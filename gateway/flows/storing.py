@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from modelyard.storage.v1.storage_pb2 import Object, UploadHeader, UploadRequest, UploadTrailer
+from grpc.aio import AioRpcError, StreamUnaryCall
 
 from gateway.peers import BYTES_SECONDS, Peers
+from modelyard.storage.v1.storage_pb2 import Object, UploadHeader, UploadRequest, UploadTrailer
+
+Call = StreamUnaryCall[UploadRequest, Object]
 
 
 async def store(
@@ -13,16 +16,25 @@ async def store(
 ) -> Object:
     """Store a stream of chunks; `trailer` is told their size. If anything fails on the way, no object exists."""
     call = peers.storage.Upload(**peers.within(BYTES_SECONDS))
+    size = 0
     try:
-        await call.write(UploadRequest(header=header))
-        size = 0
+        open_still = await _write(call, UploadRequest(header=header))
         async for chunk in chunks:
+            if not open_still:
+                break
             size += len(chunk)
-            await call.write(UploadRequest(chunk=chunk))
-        await call.write(UploadRequest(trailer=trailer(size)))
-        await call.done_writing()
+            open_still = await _write(call, UploadRequest(chunk=chunk))
+        if open_still and await _write(call, UploadRequest(trailer=trailer(size))):
+            await call.done_writing()
         return await call
-    except asyncio.InvalidStateError:
-        return await call  # it ended before we did: raises why, or gives the object that a repeat had met
     finally:
         call.cancel()  # of no effect once it has ended
+
+
+async def _write(call: Call, message: UploadRequest) -> bool:
+    """Send a message; False when the service has answered already, and awaiting the call tells what."""
+    try:
+        await call.write(message)
+    except (AioRpcError, asyncio.InvalidStateError):
+        return False
+    return True

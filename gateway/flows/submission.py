@@ -4,10 +4,6 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
-from modelyard.metadata.v1.artifact_pb2 import Artifact, GetArtifactRequest
-from modelyard.metadata.v1.dataset_pb2 import Dataset
-from modelyard.metadata.v1.job_pb2 import CreateJobRequest, Job
-from modelyard.training.v1.training_pb2 import CheckTrainingResponse, TrainRequest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.flows import training
@@ -15,6 +11,10 @@ from gateway.flows.datasets import id_for, let_go, source_of, take_in
 from gateway.flows.engine import as_struct
 from gateway.incoming import Incoming
 from gateway.peers import SCAN_SECONDS, Peers
+from modelyard.metadata.v1.artifact_pb2 import Artifact, GetArtifactRequest
+from modelyard.metadata.v1.dataset_pb2 import Dataset
+from modelyard.metadata.v1.job_pb2 import CreateJobRequest, Job
+from modelyard.training.v1.training_pb2 import CheckTrainingResponse, TrainRequest
 from servicekit import errors
 
 

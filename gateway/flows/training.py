@@ -5,6 +5,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict
+
+from gateway.flows.claim import Claim
+from gateway.flows.engine import Flow, State, Step, as_struct
+from gateway.flows.storing import store
+from gateway.peers import BYTES_SECONDS, QUICK_SECONDS, TRAINING_SECONDS
 from modelyard.common.v1.metric_pb2 import Metric
 from modelyard.metadata.v1.artifact_pb2 import (
     ActivateArtifactRequest,
@@ -36,11 +41,6 @@ from modelyard.training.v1.training_pb2 import (
     TrainingResult,
     TrainRequest,
 )
-
-from gateway.flows.claim import Claim
-from gateway.flows.engine import Flow, State, Step, as_struct
-from gateway.flows.storing import store
-from gateway.peers import BYTES_SECONDS, QUICK_SECONDS, TRAINING_SECONDS
 from servicekit import errors
 
 KIND = "train"

@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from grpc.aio import AioRpcError
-from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_PENDING, Artifact, ListArtifactsRequest
-from modelyard.metadata.v1.job_pb2 import ClaimJobRequest, Job
 
 from gateway.flows import training
 from gateway.flows.claim import Claim, LeaseLost
@@ -19,6 +17,8 @@ from gateway.flows.datasets import forget
 from gateway.flows.engine import Flow, as_timestamp, carry
 from gateway.peers import Peers
 from gateway.settings import GatewaySettings
+from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_PENDING, Artifact, ListArtifactsRequest
+from modelyard.metadata.v1.job_pb2 import ClaimJobRequest, Job
 from servicekit.logging import get_logger
 
 log = get_logger()

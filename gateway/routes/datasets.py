@@ -4,10 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
-from modelyard.metadata.v1.artifact_pb2 import GetArtifactRequest
-from modelyard.metadata.v1.dataset_pb2 import Dataset, ListDatasetsRequest
-from modelyard.storage.v1.storage_pb2 import ObjectName
-from modelyard.training.v1.analysis_pb2 import InspectDatasetRequest
 
 from gateway import incoming, outgoing, rendering
 from gateway.flows.datasets import let_go, source_of, take_in
@@ -15,6 +11,10 @@ from gateway.flows.submission import artifact_of
 from gateway.identity import User
 from gateway.peers import SCAN_SECONDS, Peers
 from gateway.routes.state import owned_dataset, peers_of, settings_of
+from modelyard.metadata.v1.artifact_pb2 import GetArtifactRequest
+from modelyard.metadata.v1.dataset_pb2 import Dataset, ListDatasetsRequest
+from modelyard.storage.v1.storage_pb2 import ObjectName
+from modelyard.training.v1.analysis_pb2 import InspectDatasetRequest
 
 router = APIRouter(prefix="/api/datasets", tags=["datasets"])
 

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from grpc.aio import AioRpcError
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from modelyard.storage.v1.storage_pb2 import ListBackendsRequest
-from modelyard.training.v1.training_pb2 import ListWorkloadsRequest
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway import rendering
 from gateway.peers import Peers
 from gateway.routes.state import peers_of
+from modelyard.storage.v1.storage_pb2 import ListBackendsRequest
+from modelyard.training.v1.training_pb2 import ListWorkloadsRequest
 from servicekit.channels import Channel
 
 router = APIRouter(tags=["health"])

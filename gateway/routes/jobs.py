@@ -8,6 +8,12 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from grpc.aio import AioRpcError
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from gateway import problems, rendering
+from gateway.identity import User
+from gateway.peers import TRAINING_SECONDS, Peers
+from gateway.routes.state import owned_job, peers_of, workers_of
 from modelyard.metadata.v1.job_pb2 import (
     JOB_STATUS_COMPLETED,
     CancelJobRequest,
@@ -16,12 +22,6 @@ from modelyard.metadata.v1.job_pb2 import (
     RetryJobRequest,
     WatchJobRequest,
 )
-from sse_starlette import EventSourceResponse, ServerSentEvent
-
-from gateway import problems, rendering
-from gateway.identity import User
-from gateway.peers import TRAINING_SECONDS, Peers
-from gateway.routes.state import owned_job, peers_of, workers_of
 from servicekit import statuses
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])

@@ -4,6 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
+
+from gateway import outgoing, rendering
+from gateway.flows.models import let_go
+from gateway.identity import User
+from gateway.peers import Peers
+from gateway.routes.state import owned_model, peers_of
 from modelyard.metadata.v1.artifact_pb2 import Artifact, GetArtifactRequest
 from modelyard.metadata.v1.model_pb2 import (
     GetModelVersionRequest,
@@ -13,12 +19,6 @@ from modelyard.metadata.v1.model_pb2 import (
     ModelVersion,
 )
 from modelyard.storage.v1.storage_pb2 import ObjectName, SignDownloadRequest
-
-from gateway import outgoing, rendering
-from gateway.flows.models import let_go
-from gateway.identity import User
-from gateway.peers import Peers
-from gateway.routes.state import owned_model, peers_of
 
 router = APIRouter(prefix="/api/models", tags=["models"])
 

@@ -3,13 +3,13 @@
 from typing import TypeVar
 
 from fastapi import Request
-from modelyard.metadata.v1.dataset_pb2 import Dataset, GetDatasetRequest
-from modelyard.metadata.v1.job_pb2 import GetJobRequest, Job
-from modelyard.metadata.v1.model_pb2 import GetModelRequest, Model
 
 from gateway.flows.workers import Workers
 from gateway.peers import Peers
 from gateway.settings import GatewaySettings
+from modelyard.metadata.v1.dataset_pb2 import Dataset, GetDatasetRequest
+from modelyard.metadata.v1.job_pb2 import GetJobRequest, Job
+from modelyard.metadata.v1.model_pb2 import GetModelRequest, Model
 from servicekit import errors
 
 

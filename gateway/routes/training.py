@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from modelyard.metadata.v1.job_pb2 import Job
 
 from gateway import incoming
 from gateway.flows.submission import Wish, submit, submit_file
@@ -12,6 +11,7 @@ from gateway.identity import User
 from gateway.routes.datasets import RepeatKey
 from gateway.routes.jobs import answer_for
 from gateway.routes.state import owned_dataset, peers_of, settings_of, workers_of
+from modelyard.metadata.v1.job_pb2 import Job
 
 router = APIRouter(tags=["training"])
 

@@ -132,7 +132,7 @@ class House:
         """Files of objects, without those that describe them."""
         folder = self.data / "objects"
         return [
-            path for path in folder.rglob("*") if path.is_file() and path.name not in {"object.json", "signing.key"}
+            path for path in folder.rglob("*") if path.is_file() and path.name not in {"@object.json", "signing.key", ".lock"}
         ]
 
     def left_over(self) -> list[Path]:

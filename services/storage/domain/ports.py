@@ -1,0 +1,52 @@
+"""What storage needs of a backend. Every adapter passes tests/contract/storage."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from services.storage.domain.model import Batch, Draft, ObjectName, Span, StoredObject
+
+
+class PendingObject(Protocol):
+    """An object that is being written; nobody sees it before it is committed."""
+
+    async def write(self, batch: Batch) -> None:
+        """Take the next bytes. Fails with BackendFull."""
+
+    async def commit(self, size: int, sha256: str) -> StoredObject:
+        """Publish the object, whole and durable, in one step. Fails with ObjectExists, then nothing has changed."""
+
+
+class OpenObject(Protocol):
+    """An object that is being read; it stays whole for its reader even when somebody deletes it meanwhile."""
+
+    @property
+    def stored(self) -> StoredObject:
+        """The object."""
+
+    def batches(self, span: Span) -> AsyncGenerator[Batch, None]:
+        """The bytes of a span, in pieces of at most CHUNK_BYTES and batches of about BATCH_BYTES."""
+
+
+class Backend(Protocol):
+    """A place for bytes. Every method fails with BackendUnreachable while it cannot be used."""
+
+    name: str
+
+    def create(self, draft: Draft) -> AbstractAsyncContextManager[PendingObject]:
+        """Begin an object. What is not committed by the end of the block leaves nothing behind."""
+
+    def open(self, name: ObjectName) -> AbstractAsyncContextManager[OpenObject]:
+        """Begin to read an object. Fails with ObjectNotFound, and ObjectDamaged where that shows at once."""
+
+    async def stat(self, name: ObjectName) -> StoredObject:
+        """Describe an object. Fails with ObjectNotFound."""
+
+    async def page(self, placement: str, prefix: str, after: str, limit: int) -> list[StoredObject]:
+        """The first objects, in the order of their keys, that start with prefix and come after a key."""
+
+    async def delete(self, name: ObjectName) -> int:
+        """Delete an object at once; the bytes freed. Of many callers one succeeds. Fails with ObjectNotFound."""
+
+    async def probe(self) -> None:
+        """Succeed when the backend can be written to; fail with BackendFull or BackendUnreachable."""

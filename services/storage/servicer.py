@@ -1,0 +1,68 @@
+"""storage.proto over the use cases: decode, call, encode."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from typing_extensions import override
+
+from modelyard.storage.v1 import storage_pb2 as pb
+from modelyard.storage.v1 import storage_pb2_grpc
+from services.storage import converters
+from services.storage.domain.catalog import Catalog
+from services.storage.domain.downloads import Downloads
+from services.storage.domain.model import ObjectName
+from services.storage.domain.signing import Signer
+from services.storage.domain.uploads import Uploads
+
+
+@dataclass(frozen=True)
+class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
+    """The storage service. Errors are raised as they are; an interceptor makes them statuses."""
+
+    uploads: Uploads
+    downloads: Downloads
+    catalog: Catalog
+    signer: Signer
+
+    @override
+    async def Upload(self, request_iterator: AsyncIterator[pb.UploadRequest], context: object) -> pb.Object:
+        return converters.object_message(await self.uploads.take(converters.parts_of(request_iterator)))
+
+    @override
+    async def Download(self, request: pb.DownloadRequest, context: object) -> AsyncIterator[pb.DownloadResponse]:
+        async with self.downloads.open(self._target(request), request.offset, request.length) as download:
+            yield converters.header_message(download)
+            async for chunk in download.chunks():
+                yield pb.DownloadResponse(chunk=chunk)
+
+    def _target(self, request: pb.DownloadRequest) -> ObjectName:
+        if request.WhichOneof("target") == "token":
+            return self.signer.name_in(request.token)
+        return converters.name_of(request)
+
+    @override
+    async def GetObject(self, request: pb.GetObjectRequest, context: object) -> pb.Object:
+        return converters.object_message(await self.catalog.describe(converters.name_of(request)))
+
+    @override
+    async def ListObjects(self, request: pb.ListObjectsRequest, context: object) -> pb.ListObjectsResponse:
+        page = await self.catalog.page(request.placement, request.prefix, request.page_size, request.page_token)
+        return converters.page_message(page)
+
+    @override
+    async def DeleteObject(self, request: pb.DeleteObjectRequest, context: object) -> pb.DeleteObjectResponse:
+        size = await self.catalog.delete(converters.name_of(request), request.allow_missing)
+        return pb.DeleteObjectResponse(size=size)
+
+    @override
+    async def DeleteObjects(self, request: pb.DeleteObjectsRequest, context: object) -> pb.DeleteObjectsResponse:
+        return converters.deleted_message(await self.catalog.delete_all(request.placement, request.prefix))
+
+    @override
+    async def SignDownload(self, request: pb.SignDownloadRequest, context: object) -> pb.SignDownloadResponse:
+        address = await self.signer.sign(converters.name_of(request), converters.ttl_of(request))
+        return converters.address_message(address)
+
+    @override
+    async def ListBackends(self, request: pb.ListBackendsRequest, context: object) -> pb.ListBackendsResponse:
+        return converters.backends_message(await self.catalog.backends())

@@ -1,0 +1,190 @@
+"""The storage service over each of its backends, and a client that holds only the stub."""
+
+import asyncio
+import hashlib
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+
+from modelyard.storage.v1 import storage_pb2 as pb
+from modelyard.storage.v1 import storage_pb2_grpc
+from servicekit.channels import Channel
+from servicekit.server import serving
+from services.storage.adapters.local.backend import local_backend
+from services.storage.adapters.memory import MemoryBackend
+from services.storage.bootstrap import compose
+from services.storage.settings import StorageSettings
+
+KEY = b"a signing key of a test, long enough"
+
+
+@dataclass
+class Clock:
+    """A clock that a test can put forward."""
+
+    moment: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+
+class Store:
+    """A client of the service."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = Channel(address)
+        self.stub = storage_pb2_grpc.StorageServiceStub(self._channel.grpc)
+
+    @property
+    def within(self):
+        return self._channel.within(20)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    @staticmethod
+    def header(key: str, placement: str = "datasets", request_id: str = "", **fields: str) -> pb.UploadRequest:
+        request_id = request_id or uuid.uuid4().hex
+        return pb.UploadRequest(header=pb.UploadHeader(placement=placement, key=key, request_id=request_id, **fields))
+
+    @staticmethod
+    def chunks(data: bytes, size: int = 256 * 1024) -> list[pb.UploadRequest]:
+        return [pb.UploadRequest(chunk=data[start : start + size]) for start in range(0, len(data), size)]
+
+    @staticmethod
+    def trailer(data: bytes, sha256: str | None = None) -> pb.UploadRequest:
+        sha256 = hashlib.sha256(data).hexdigest() if sha256 is None else sha256
+        return pb.UploadRequest(trailer=pb.UploadTrailer(size=len(data), sha256=sha256))
+
+    async def send(self, parts: Iterable[pb.UploadRequest]) -> pb.Object:
+        return await self.stub.Upload(iter(parts), **self.within)
+
+    async def put(self, key: str, data: bytes = b"some bytes", **header: str) -> pb.Object:
+        return await self.send([self.header(key, **header), *self.chunks(data), self.trailer(data)])
+
+    async def read(self, request: pb.DownloadRequest) -> tuple[pb.DownloadHeader, bytes]:
+        messages = [message async for message in self.stub.Download(request, **self.within)]
+        assert all(len(message.chunk) <= 256 * 1024 for message in messages)
+        return messages[0].header, b"".join(message.chunk for message in messages[1:])
+
+    async def get(self, key: str, offset: int = 0, length: int = 0) -> bytes:
+        request = pb.DownloadRequest(name=self.name(key), offset=offset, length=length)
+        header, data = await self.read(request)
+        assert header.length == len(data)
+        return data
+
+    @staticmethod
+    def name(key: str, placement: str = "datasets") -> pb.ObjectName:
+        return pb.ObjectName(placement=placement, key=key)
+
+    async def stat(self, key: str) -> pb.Object:
+        return await self.stub.GetObject(pb.GetObjectRequest(name=self.name(key)), **self.within)
+
+    async def page(self, prefix: str = "", size: int = 0, token: str = "", placement: str = "datasets"):
+        request = pb.ListObjectsRequest(placement=placement, prefix=prefix, page_size=size, page_token=token)
+        return await self.stub.ListObjects(request, **self.within)
+
+    async def keys(self, prefix: str = "", size: int = 0) -> list[str]:
+        """All keys, page by page."""
+        page = await self.page(prefix, size)
+        keys = [found.key for found in page.objects]
+        while page.next_page_token:
+            page = await self.page(prefix, size, page.next_page_token)
+            keys += [found.key for found in page.objects]
+        return keys
+
+    async def delete(self, key: str, allow_missing: bool = False) -> int:
+        request = pb.DeleteObjectRequest(name=self.name(key), allow_missing=allow_missing)
+        return (await self.stub.DeleteObject(request, **self.within)).size
+
+    async def delete_all(self, prefix: str) -> pb.DeleteObjectsResponse:
+        request = pb.DeleteObjectsRequest(placement="datasets", prefix=prefix)
+        return await self.stub.DeleteObjects(request, **self.within)
+
+    async def sign(self, key: str, **ttl: timedelta) -> pb.SignDownloadResponse:
+        return await self.stub.SignDownload(pb.SignDownloadRequest(name=self.name(key), **ttl), **self.within)
+
+
+@contextmanager
+def refused(code: grpc.StatusCode) -> Iterator[pytest.ExceptionInfo[grpc.aio.AioRpcError]]:
+    """The block's call fails with a status and a sentence."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        yield caught
+
+    assert caught.value.code() is code, caught.value.details()
+    assert caught.value.details().endswith(".")
+
+
+@pytest.fixture(name="refused")
+def refused_fixture():
+    return refused
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "objects"
+
+
+@pytest.fixture
+def leftovers(root: Path) -> Callable[[], list[Path]]:
+    """What lies beside the objects, but for probes: uploads that run, and whatever was not cleaned up."""
+    return lambda: [path for path in (root / ".incoming").rglob("*") if not path.name.startswith("probe-")]
+
+
+@pytest.fixture
+def published(root: Path) -> Callable[[], list[Path]]:
+    """The objects as they lie on the disk."""
+    return lambda: [path for path in root.glob("[!.]*/**/*") if path.is_file()]
+
+
+@pytest.fixture(params=["local", "memory"])
+async def backend(request: pytest.FixtureRequest, root: Path):
+    if request.param == "memory":
+        yield MemoryBackend("local")
+        return
+    async with local_backend(root) as local:
+        yield local
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def socket() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="storage-") as folder:
+        yield f"unix:{folder}/s"
+
+
+@pytest.fixture
+async def store(backend, clock: Clock, socket: str) -> AsyncIterator[Store]:
+    application = compose([backend], KEY, timedelta(seconds=3600), now=clock)
+    settings = StorageSettings(bind=socket, drain_seconds=0.5, _env_file=None)
+    async with serving(application, socket, settings) as server:
+        store = Store(server.address)
+        yield store
+        await store.close()
+
+
+@pytest.fixture
+def connect() -> Callable[[str], Store]:
+    return Store
+
+
+@pytest.fixture
+def eventually():
+    async def eventually(holds: Callable[[], bool], seconds: float = 10) -> None:
+        """Wait for something that another process or thread is about to do."""
+        async with asyncio.timeout(seconds):
+            while not holds():
+                await asyncio.sleep(0.01)
+
+    return eventually
