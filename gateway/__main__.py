@@ -1,6 +1,8 @@
 """python -m gateway"""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 import uvloop
@@ -41,8 +43,10 @@ async def serve(settings: GatewaySettings) -> None:
 class _Server(uvicorn.Server):
     """Leaves signals to us: they and the end of the parent are one and the same to the gateway."""
 
-    def install_signal_handlers(self) -> None:
-        pass
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
 
 
 def main() -> None:

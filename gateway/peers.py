@@ -1,17 +1,30 @@
 """The services behind the gateway: a stub for each, and the deadlines with which they are called."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gateway.settings import GatewaySettings
-from modelyard.metadata.v1.artifact_pb2_grpc import ArtifactServiceAsyncStub, ArtifactServiceStub
-from modelyard.metadata.v1.dataset_pb2_grpc import DatasetServiceAsyncStub, DatasetServiceStub
-from modelyard.metadata.v1.job_pb2_grpc import JobServiceAsyncStub, JobServiceStub
-from modelyard.metadata.v1.model_pb2_grpc import ModelServiceAsyncStub, ModelServiceStub
-from modelyard.metadata.v1.run_pb2_grpc import RunServiceAsyncStub, RunServiceStub
-from modelyard.storage.v1.storage_pb2_grpc import StorageServiceAsyncStub, StorageServiceStub
-from modelyard.training.v1.analysis_pb2_grpc import AnalysisServiceAsyncStub, AnalysisServiceStub
-from modelyard.training.v1.training_pb2_grpc import TrainingServiceAsyncStub, TrainingServiceStub
+from modelyard.metadata.v1.artifact_pb2_grpc import ArtifactServiceStub
+from modelyard.metadata.v1.dataset_pb2_grpc import DatasetServiceStub
+from modelyard.metadata.v1.job_pb2_grpc import JobServiceStub
+from modelyard.metadata.v1.model_pb2_grpc import ModelServiceStub
+from modelyard.metadata.v1.run_pb2_grpc import RunServiceStub
+from modelyard.storage.v1.storage_pb2_grpc import StorageServiceStub
+from modelyard.training.v1.analysis_pb2_grpc import AnalysisServiceStub
+from modelyard.training.v1.training_pb2_grpc import TrainingServiceStub
 from servicekit.channels import CallOptions, Channel
+
+if TYPE_CHECKING:  # these exist for the type checker only
+    from modelyard.metadata.v1.artifact_pb2_grpc import ArtifactServiceAsyncStub
+    from modelyard.metadata.v1.dataset_pb2_grpc import DatasetServiceAsyncStub
+    from modelyard.metadata.v1.job_pb2_grpc import JobServiceAsyncStub
+    from modelyard.metadata.v1.model_pb2_grpc import ModelServiceAsyncStub
+    from modelyard.metadata.v1.run_pb2_grpc import RunServiceAsyncStub
+    from modelyard.storage.v1.storage_pb2_grpc import StorageServiceAsyncStub
+    from modelyard.training.v1.analysis_pb2_grpc import AnalysisServiceAsyncStub
+    from modelyard.training.v1.training_pb2_grpc import TrainingServiceAsyncStub
 
 QUICK_SECONDS = 10.0
 """Deadline of a call that reads or writes a record."""

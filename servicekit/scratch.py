@@ -15,11 +15,12 @@ log = get_logger()
 @asynccontextmanager
 async def scratch_folder(parent: Path, prefix: str) -> AsyncIterator[Path]:
     """A new folder that only we can read, removed at the end of the block, whatever that end is."""
-    folder = await asyncio.to_thread(_create, parent, prefix)
+    creating = asyncio.ensure_future(asyncio.to_thread(_create, parent, prefix))
     try:
-        yield folder
+        yield await asyncio.shield(creating)
     finally:
-        # Shielded: a cancelled call still removes what it wrote.
+        # Shielded: a call that is cancelled still removes its folder, even one that was just being made.
+        folder = await creating
         await asyncio.shield(asyncio.to_thread(remove, folder))
 
 

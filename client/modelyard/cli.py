@@ -1,1 +1,221 @@
-"""x."""
+"""The command line: `modelyard --help`."""
+
+import itertools
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+
+from modelyard import demo as demonstration
+from modelyard import doctor as examination
+from modelyard import yard
+from modelyard.client import Client
+from modelyard.display import fact, follow, line, moving, size, table
+from modelyard.errors import ModelyardError
+from modelyard.lock import FolderTaken
+from modelyard.settings import ClientSettings
+
+app = typer.Typer(
+    name="modelyard",
+    help="Data in, trained models out: stored, recorded, and never lost.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Url = Annotated[str, typer.Option("--url", help="Address of Modelyard; MODELYARD_URL or this machine when absent.")]
+Engine = Annotated[str, typer.Option(help="quick or autogluon.")]
+TimeLimit = Annotated[int | None, typer.Option(min=1, help="Seconds that training may take.")]
+JobId = Annotated[str, typer.Argument(help="Id of the job.")]
+
+console = Console()
+
+
+class Interrupted(Exception):
+    """The user asked us to stop."""
+
+
+def main() -> None:
+    """Run the command line; what goes wrong is one sentence on standard error and a status of 1."""
+    try:
+        app()
+    except (ModelyardError, yard.YardError, FolderTaken, OSError) as error:
+        _fail(str(error))
+    except ValidationError as error:
+        first = error.errors()[0]
+        _fail(f"The setting {'.'.join(map(str, first['loc']))} is not valid: {first['msg']}.")
+
+
+def _fail(message: str) -> None:
+    line(Console(stderr=True), f"[red]{escape(message)}[/]")
+    sys.exit(1)
+
+
+def _settings(url: str = "") -> ClientSettings:
+    settings = ClientSettings()
+    return settings.model_copy(update={"url": url}) if url else settings
+
+
+def _client(url: str) -> Client:
+    settings = _settings(url)
+    address = settings.url or yard.running_url(settings) or settings.server_url
+    return Client(address, settings.api_key.get_secret_value())
+
+
+def _say(text: str) -> None:
+    line(console, escape(text))
+
+
+@app.command()
+def run() -> None:
+    """Serve Modelyard on this machine until Ctrl-C."""
+    settings, signals = _settings(), SimpleQueue[int]()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _frame: signals.put(received))
+
+    def waiting() -> None:
+        with suppress(Empty):
+            signals.get_nowait()
+            raise Interrupted
+
+    line(console, "Starting Modelyard")
+    with (
+        suppress(Interrupted),
+        yard.serving(settings, _say, waiting=waiting) as mine,
+    ):
+        line(console, f"Modelyard is ready at [bold]{mine.url}[/]; its data is in {escape(yard.shown(mine.data_dir))}.")
+        line(console, "Ctrl-C stops it.")
+        signals.get()
+        line(console, "Stopping")
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C does not wait
+    line(console, "Modelyard has stopped.")
+
+
+@app.command()
+def demo(engine: Engine = "quick", time_limit: TimeLimit = None, url: Url = "") -> None:
+    """Train a real model on the data that ships with Modelyard, and show how to use it."""
+    demonstration.run(console, _settings(url), engine, time_limit)
+
+
+@app.command()
+def train(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV to train on.")],
+    target: Annotated[str | None, typer.Option(help="Column to predict; the last one when absent.")] = None,
+    engine: Annotated[str | None, typer.Option(help="quick or autogluon; Modelyard's choice when absent.")] = None,
+    time_limit: TimeLimit = None,
+    presets: Annotated[str | None, typer.Option(help="AutoGluon's presets, like medium_quality.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model.")] = None,
+    watch: Annotated[bool, typer.Option(help="Stay until it has ended.")] = True,
+    url: Url = "",
+) -> None:
+    """Train a model on a file."""
+    with _client(url) as client:
+        with moving(console, "uploading") as told:
+            job = client.train(
+                file, target=target, engine=engine, time_limit=time_limit, presets=presets, model_name=name, told=told
+            )
+        fact(console, "Job", job.id)
+        if not watch:
+            fact(console, "Follow", f"modelyard job {job.id}")
+            return
+        _follow(client, job.id)
+
+
+def _follow(client: Client, job_id: str) -> None:
+    try:
+        last = follow(console, client.watch(job_id))
+    except KeyboardInterrupt:
+        line(console, f"The job goes on. `modelyard job {job_id}` follows it, `modelyard cancel {job_id}` stops it.")
+        raise typer.Exit(130) from None
+    demonstration.report(console, demonstration.result_of(last))
+
+
+@app.command()
+def job(job_id: JobId, url: Url = "") -> None:
+    """Follow a job until it has ended."""
+    with _client(url) as client:
+        _follow(client, client.job(job_id).id)
+
+
+@app.command()
+def jobs(url: Url = "", most: Annotated[int, typer.Option(min=1, help="How many to list.")] = 20) -> None:
+    """List the newest jobs."""
+    with _client(url) as client:
+        rows = [
+            (one.id, one.status, f"{one.progress:.0f} %", "" if one.ended and not one.error else one.message)
+            for one in itertools.islice(client.jobs(), most)
+        ]
+    if not rows:
+        line(console, "There are no jobs yet. `modelyard train FILE` makes one.")
+        return
+    table(console, "ID", "STATUS", "PROGRESS", "MESSAGE", rows=rows)
+
+
+@app.command()
+def cancel(job_id: JobId, url: Url = "") -> None:
+    """Stop a job."""
+    with _client(url) as client:
+        stopped = client.cancel(job_id)
+    line(console, f"Job {stopped.id} is {stopped.status}." if stopped.ended else f"Job {stopped.id} is being stopped.")
+
+
+@app.command()
+def models(url: Url = "") -> None:
+    """List the models."""
+    with _client(url) as client:
+        rows = [
+            (model.id, model.name, model.version, model.target, model.engine, _score(model.score_name, model.score))
+            for model in client.models()
+        ]
+    if not rows:
+        line(console, "There are no models yet. `modelyard demo` makes one.")
+        return
+    table(console, "ID", "NAME", "VERSION", "TARGET", "ENGINE", "SCORE", rows=rows)
+
+
+def _score(name: str, score: float | None) -> str:
+    return "" if score is None else f"{name} {score:.4f}"
+
+
+@app.command()
+def datasets(url: Url = "") -> None:
+    """List the datasets."""
+    with _client(url) as client:
+        rows = [
+            (one.id, one.name, one.row_count, one.column_count, size(one.file_size)) for one in client.list_datasets()
+        ]
+    if not rows:
+        line(console, "There are no datasets yet. `modelyard train FILE` stores one.")
+        return
+    table(console, "ID", "NAME", "ROWS", "COLUMNS", "SIZE", rows=rows)
+
+
+@app.command()
+def download(
+    model: Annotated[str, typer.Argument(help="Id of the model.")],
+    to: Annotated[Path, typer.Option(help="File or folder to put it in.")] = Path(),
+    url: Url = "",
+) -> None:
+    """Fetch a model as a zip that runs anywhere, checked against its checksum."""
+    with _client(url) as client, moving(console, "downloading") as told:
+        saved = client.download(model, to, told)
+    fact(console, "Saved", f"{saved} ({size(saved.stat().st_size)})")
+
+
+@app.command()
+def doctor(url: Url = "") -> None:
+    """Check this installation, and say what to do about what is wrong."""
+    problems = 0
+    for finding in examination.findings(_settings(url)):
+        mark = "[green]ok     [/]" if finding.ok else "[red]problem[/]"
+        line(console, f"{mark}  {escape(finding.what)}{escape(f': {finding.todo}' if finding.todo else '')}")
+        problems += not finding.ok
+    if problems:
+        raise typer.Exit(1)

@@ -1,9 +1,11 @@
 """A job in the hands of this gateway: signs of life, progress, and the ways to lose it."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
@@ -11,10 +13,12 @@ from grpc.aio import AioRpcError
 
 from gateway.peers import Peers
 from modelyard.metadata.v1.job_pb2 import HeartbeatJobRequest, Job
-from modelyard.metadata.v1.job_pb2_grpc import JobServiceAsyncStub
 from servicekit import errors, statuses
 from servicekit.channels import CallOptions
 from servicekit.logging import get_logger
+
+if TYPE_CHECKING:  # exists for the type checker only
+    from modelyard.metadata.v1.job_pb2_grpc import JobServiceAsyncStub
 
 log = get_logger()
 

@@ -1,9 +1,12 @@
 """What training needs of the world, and what the world may plug into it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
+from services.training.domain.inspection import Inspection
+from services.training.domain.messages import A, Task
 from services.training.domain.model import DatasetSource, Metric, Progress, TrainingPlan, TrainingResult, TrainingSpec
 
 Event = Progress | Metric | TrainingResult
@@ -43,3 +46,57 @@ class DatasetReader(Protocol):
 
     def read(self, source: DatasetSource) -> AsyncIterator[bytes]:
         """The bytes of a dataset, in order."""
+
+
+class Executor(Protocol):
+    """Does what takes long in a process of its own."""
+
+    async def run(self, task: Task[A], folder: Path, tell: Callable[[Progress | Metric], None]) -> A:
+        """Do a task on `folder / "dataset"`, writing nothing outside folder; tell is called with what it reports.
+
+        Cancelling it kills the process with all that it started, and returns when they are gone. Raises the Problem
+        that the task raised, WorkerDied when the process ended without an answer, and WorkerBroke when the task
+        failed in a way nobody foresaw.
+        """
+
+
+class Shelf(Protocol):
+    """Keeps the folders of trainings: finished ones until they are removed, unfinished ones only while in use."""
+
+    def finished(self, training_id: str) -> tuple[TrainingSpec, TrainingResult] | None:
+        """What was trained and what it gave; None when nothing is kept."""
+
+    def folder(self, spec: TrainingSpec) -> AbstractAsyncContextManager[Path]:
+        """A new folder for a training, removed at the end of the block unless it was kept."""
+
+    async def keep(self, spec: TrainingSpec, result: TrainingResult) -> None:
+        """Make a training finished, durably, with its artifact; its working files go."""
+
+    async def remove(self, training_id: str) -> int:
+        """Remove what is kept of a training; the bytes freed, 0 when nothing was."""
+
+    async def remove_older(self, hours: float) -> int:
+        """Remove every training that was finished longer ago, since nobody asks for it any more; how many went."""
+
+    def read(self, training_id: str) -> AsyncGenerator[bytes, None]:
+        """The artifact of a finished training in chunks of at most 256 KiB; raises ArtifactNotFound."""
+
+
+class Tombstones(Protocol):
+    """Remembers for a day, beyond a restart, which trainings were cancelled."""
+
+    def has(self, training_id: str) -> bool:
+        """Whether it was cancelled."""
+
+    async def add(self, training_id: str) -> None:
+        """Remember it from this moment on; durable on return."""
+
+
+class InspectionCache(Protocol):
+    """Remembers some inspections."""
+
+    async def get(self, name: str) -> Inspection | None:
+        """What was put under a name, if it is still remembered."""
+
+    async def put(self, name: str, inspection: Inspection) -> None:
+        """Remember it, for as long as there is room."""

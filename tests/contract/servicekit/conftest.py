@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from modelyard.metadata.v1.job_pb2 import GetJobRequest, Job, WatchJobRequest
 from modelyard.metadata.v1.job_pb2_grpc import JobServiceServicer, add_JobServiceServicer_to_server
-
 from servicekit.channels import Channel
 from servicekit.server import Application, Probe, Service, serving
 from servicekit.settings import ServerSettings

@@ -6,9 +6,9 @@ import pytest
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
 from modelyard.metadata.v1.job_pb2 import GetJobRequest, Job, WatchJobRequest
 from modelyard.metadata.v1.job_pb2_grpc import JobServiceStub
-
 from servicekit import errors, statuses
 
 

@@ -1,0 +1,211 @@
+"""What the gateway tells, typed. Names are as in Python; both spellings of the wire are read."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+JobStatus = Literal["queued", "processing", "completed", "failed", "cancelled"]
+ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
+
+
+class Record(BaseModel):
+    """Something the gateway described; it never changes. Fields that this client does not know are left out."""
+
+    model_config = ConfigDict(
+        frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore", protected_namespaces=()
+    )
+
+
+class StoredObject(Record):
+    """Where bytes are kept."""
+
+    backend: str = ""
+    bucket: str = ""
+    key: str = ""
+    uri: str = ""
+    size: int = 0
+    """Bytes; 0 when not told."""
+    sha256: str = ""
+
+
+class Column(Record):
+    """One column of a dataset."""
+
+    name: str
+    dtype: str = ""
+    null_count: int = 0
+    unique_count: int = 0
+
+
+class Dataset(Record):
+    """One stored table."""
+
+    id: str
+    user_id: str = ""
+    project_id: str = ""
+    name: str = ""
+    file_name: str = ""
+    row_count: int = 0
+    column_count: int = 0
+    column_names: tuple[str, ...] = ()
+    file_size: int = 0
+    """Bytes."""
+    sha256: str = ""
+    target_column: str = ""
+    source: str = ""
+    status: str = ""
+    uploaded_at: datetime | None = None
+    storage: StoredObject = StoredObject()
+    columns: tuple[Column, ...] = Field((), alias="schema")
+    """Only of a dataset asked for by its id."""
+    sample_data: tuple[dict[str, Any], ...] = ()
+    """The first rows; only of a dataset asked for by its id."""
+
+
+class Failure(Record):
+    """Why a job failed."""
+
+    code: str = ""
+    message: str = ""
+    retryable: bool = False
+
+
+class RowCounts(Record):
+    """How many rows a model was trained on, and how many were held out to score it."""
+
+    train: int = 0
+    test: int = 0
+
+
+class TrainingResult(Record):
+    """What came of a training."""
+
+    model_id: str
+    version: int | str = 0
+    model_name: str = ""
+    best_model: str = ""
+    engine: str = ""
+    task_type: str = ""
+    target: str = ""
+    score_name: str = ""
+    score: float | None = None
+    """On the held-out rows."""
+    metrics: dict[str, Any] = {}
+    row_counts: RowCounts = RowCounts()
+    download_url: str = ""
+    storage: StoredObject = StoredObject()
+    dataset_id: str = ""
+    unavailable: tuple[str, ...] = ()
+    """What was asked for but is not installed where it was trained."""
+
+
+class Job(Record):
+    """A durable piece of work."""
+
+    id: str
+    status: JobStatus
+    current_stage: str = ""
+    progress: float = 0
+    """0 to 100, never less than before."""
+    message: str = ""
+    error: Failure | None = None
+    result: TrainingResult | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.status in ENDED
+
+
+class Event(Record):
+    """One thing that happened to a job. The last event of a job has `ended`."""
+
+    type: Literal["status", "progress", "complete", "error"] = "status"
+    status: JobStatus = "processing"
+    current_stage: str = ""
+    progress: float = 0
+    """0 to 100."""
+    message: str = ""
+    error: Failure | None = None
+    result: TrainingResult | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether this is the last one."""
+        return self.type in ("complete", "error")
+
+
+class Model(Record):
+    """One trained model, as its newest version is."""
+
+    id: str
+    user_id: str = ""
+    project_id: str = ""
+    name: str = ""
+    version: int | str = 0
+    base_model: str = ""
+    engine: str = ""
+    problem_type: str = ""
+    target: str = ""
+    score_name: str = ""
+    score: float | None = None
+    """On the held-out rows."""
+    accuracy: float | None = None
+    metrics: dict[str, Any] = {}
+    dataset_id: str = ""
+    size: int = 0
+    """Bytes of the packaged model."""
+    sha256: str = ""
+    storage: StoredObject = StoredObject()
+    download_url: str = ""
+    created_at: datetime | None = None
+    versions: tuple[dict[str, Any], ...] = ()
+    """This and what follows: only of a model asked for by its id."""
+    features: tuple[str, ...] = ()
+    leaderboard: tuple[dict[str, Any], ...] = ()
+    parameters: dict[str, Any] = {}
+    library_versions: dict[str, str] = {}
+    unavailable: tuple[str, ...] = ()
+
+
+class ServiceHealth(Record):
+    """Whether one service can do its work."""
+
+    ready: bool
+    reason: str = ""
+
+
+class BackendHealth(Record):
+    """Whether one place for bytes can be used."""
+
+    name: str
+    configured: bool = False
+    reachable: bool = False
+    reason: str = ""
+
+
+class Workload(Record):
+    """Something that can be trained, and the parts for it that are and are not installed where it is trained."""
+
+    name: str
+    available: tuple[str, ...] = ()
+    unavailable: tuple[str, ...] = ()
+
+
+class Health(Record):
+    """Whether Modelyard can do its work, part by part."""
+
+    status: str
+    services: Mapping[str, ServiceHealth] = {}
+    backends: tuple[BackendHealth, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+
+    @property
+    def ready(self) -> bool:
+        """Whether every part is."""
+        return self.status == "ready"

@@ -1,0 +1,248 @@
+"""Keeps records in a SQL database. What databases do each in their own way is asked of a `Flavour`."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from typing import Any, Protocol, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from services.metadata.adapters.gathering import Gathered
+from services.metadata.adapters.tables import JOBS, TABLES
+from services.metadata.domain import declarations
+from services.metadata.domain.entities import Job, JobStatus, Metric, Record
+from services.metadata.domain.ports import BrokenReference, Duplicate, Query, StoreBusy, Transaction, Values
+
+E = TypeVar("E")
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 30.0
+"""How long it is tried again when other processes are in the way."""
+LONGEST_PAUSE_SECONDS = 0.02
+FIXED = ("id", "create_time", "request_id")
+
+
+class Flavour(Protocol):
+    """What one kind of database does in its own way."""
+
+    writers: int
+    """How many transactions may write at the same time."""
+
+    def violation(self, error: IntegrityError) -> Duplicate | BrokenReference | None:
+        """Which rule of the schema an error is about; None when it is none of ours."""
+
+    def in_the_way(self, error: DBAPIError) -> bool:
+        """Whether the error only says that another transaction was in the way."""
+
+    async def put_metrics(self, connection: AsyncConnection, metrics: Sequence[Metric]) -> None:
+        """Write many metrics at once, each over the one of its key."""
+
+
+class SqlTransaction:
+    """Reads and writes on one connection."""
+
+    def __init__(self, connection: AsyncConnection, flavour: Flavour) -> None:
+        self._connection = connection
+        self._flavour = flavour
+
+    async def get(self, kind: type[R], record_id: str) -> R | None:
+        """The record of this id."""
+        return (await self.get_all(kind, [record_id])).get(record_id)
+
+    async def get_all(self, kind: type[R], record_ids: Collection[str]) -> dict[str, R]:
+        """The records that there are of these ids."""
+        result = await self._connection.execute(_SELECT_IDS[kind], {"ids": list(record_ids)})
+        return {row.id: kind(*row) for row in result}
+
+    async def find(self, kind: type[E], query: Query) -> list[E]:
+        """The records that a query asks for, in order."""
+        result = await self._connection.execute(_select(kind, query))
+        return [kind(*row) for row in result]
+
+    async def due_job(self, kinds: Collection[str], now: Any) -> Job | None:
+        """The oldest job that is due, kept from others until the transaction ends."""
+        row = (await self._connection.execute(_SELECT_DUE, {"kinds": list(kinds), "now": now})).first()
+        return Job(*row) if row else None
+
+    async def insert(self, record: Record) -> None:
+        """Add a record."""
+        await self._changing(_INSERT[type(record)], _values(record))
+
+    async def update(self, record: R, etag: str) -> bool:
+        """Write a record over the one of its id and etag."""
+        values = {name: value for name, value in _values(record).items() if name not in FIXED}
+        return await self._changing(_UPDATE[type(record)], {**values, "the_id": record.id, "the_etag": etag}) > 0
+
+    async def change(self, kind: type[Any], where: Values, values: Values) -> int:
+        """Set attributes of all records that equal `where`."""
+        table = TABLES[kind]
+        return await self._changing(table.update().where(*_equal(table, where)).values(dict(values)))
+
+    async def remove(self, kind: type[Any], where: Values) -> int:
+        """Remove all records that equal `where`."""
+        table = TABLES[kind]
+        return await self._changing(table.delete().where(*_equal(table, where)))
+
+    async def put_metrics(self, metrics: Sequence[Metric]) -> None:
+        """Write many metrics."""
+        if metrics:
+            try:
+                await self._flavour.put_metrics(self._connection, metrics)
+            except IntegrityError as error:
+                raise self._flavour.violation(error) or error from error
+
+    async def _changing(self, statement: sa.Executable, values: dict[str, Any] | None = None) -> int:
+        try:
+            result = await self._connection.execute(statement, values)
+        except IntegrityError as error:
+            raise self._flavour.violation(error) or error from error
+        return result.rowcount
+
+
+class SqlStore:
+    """Records in a SQL database: writes on their own connections, one after another where the database wants that."""
+
+    def __init__(self, readers: AsyncEngine, writers: AsyncEngine, flavour: Flavour) -> None:
+        self._readers = readers
+        self._writers = writers
+        self._flavour = flavour
+        self._turn = asyncio.Semaphore(flavour.writers)
+        self._running: set[asyncio.Task[Any]] = set()
+        self._gathered: dict[type[Any], Gathered[Any]] = {}
+
+    async def get(self, kind: type[R], record_id: str) -> R | None:
+        """The record of this id. Those asked for at the same time are read together."""
+        if kind not in self._gathered:
+
+            async def read(record_ids: Collection[str]) -> dict[str, R]:
+                return await self._read(lambda reader: reader.get_all(kind, record_ids))
+
+            self._gathered[kind] = Gathered(read)
+        record: R | None = await self._gathered[kind].get(record_id)
+        return record
+
+    async def find(self, kind: type[E], query: Query) -> list[E]:
+        """The records that a query asks for, in order."""
+        return await self._finish(self._read(lambda reader: reader.find(kind, query)))
+
+    async def due_job(self, kinds: Collection[str], now: Any) -> Job | None:
+        """The oldest job that is due."""
+        return await self._finish(self._read(lambda reader: reader.due_job(kinds, now)))
+
+    async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Do a unit of work in one transaction."""
+        await self._turn.acquire()
+        return await self._finish(self._write(unit))
+
+    async def probe(self) -> None:
+        """Read the schema's version."""
+
+        async def read(reader: SqlTransaction) -> None:
+            await reader._connection.execute(_PROBE)
+
+        await self._finish(self._read(read))
+
+    async def close(self) -> None:
+        """Let what runs come to its end, then close all connections."""
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._readers.dispose()
+        await self._writers.dispose()
+
+    async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """Carry work to its end, also when its caller gives up: a statement that runs cannot be taken back."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _read(self, read: Callable[[SqlTransaction], Awaitable[T]]) -> T:
+        async def attempt() -> T:
+            async with self._readers.connect() as connection:
+                return await read(SqlTransaction(connection, self._flavour))
+
+        return await self._patiently(attempt)
+
+    async def _write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
+        async def attempt() -> T:
+            async with self._writers.begin() as connection:
+                return await unit(SqlTransaction(connection, self._flavour))
+
+        try:
+            return await self._patiently(attempt)
+        finally:
+            self._turn.release()
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        clock = asyncio.get_running_loop().time
+        give_up = clock() + PATIENCE_SECONDS
+        while True:
+            try:
+                return await attempt()
+            except DBAPIError as error:
+                if not self._flavour.in_the_way(error):
+                    raise
+                if clock() > give_up:
+                    raise StoreBusy from error
+            await asyncio.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))  # noqa: S311 (no secret)
+
+
+_PROBE = sa.text("SELECT version_num FROM alembic_version")
+
+_SELECT_DUE = (
+    JOBS.select()
+    .where(JOBS.c.kind.in_(sa.bindparam("kinds", expanding=True)))
+    .where(
+        sa.or_(
+            sa.and_(
+                JOBS.c.status == JobStatus.QUEUED,
+                sa.or_(JOBS.c.due_time.is_(None), JOBS.c.due_time <= sa.bindparam("now")),
+            ),
+            sa.and_(JOBS.c.status == JobStatus.RUNNING, JOBS.c.lease_expire_time < sa.bindparam("now")),
+        )
+    )
+    .order_by(JOBS.c.create_time, JOBS.c.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+
+
+def _select_ids(table: sa.Table) -> sa.Select[Any]:
+    return table.select().where(table.c.id.in_(sa.bindparam("ids", expanding=True)))
+
+
+def _update(table: sa.Table) -> sa.Update:
+    matches = (table.c.id == sa.bindparam("the_id"), table.c.etag == sa.bindparam("the_etag"))
+    values: dict[str, Any] = {
+        column.name: sa.bindparam(column.name) for column in table.columns if column.name not in FIXED
+    }
+    return table.update().where(*matches).values(values)
+
+
+# Made once, because most calls are one of these.
+_KNOWN_BY_ID = {kind: table for kind, table in TABLES.items() if "id" in table.c}
+_SELECT_IDS = {kind: _select_ids(table) for kind, table in _KNOWN_BY_ID.items()}
+_INSERT = {kind: table.insert() for kind, table in _KNOWN_BY_ID.items()}
+_UPDATE = {kind: _update(table) for kind, table in _KNOWN_BY_ID.items()}
+
+
+def _select(kind: type[Any], query: Query) -> sa.Select[Any]:
+    declaration, table = declarations.of(kind), TABLES[kind]
+    order = [table.c[name] for name in declaration.listed_by]
+    statement = table.select().where(*_equal(table, query.where)).limit(query.limit)
+    statement = statement.where(*(table.c[name] < moment for name, moment in query.before.items()))
+    if query.after is not None:
+        position = sa.tuple_(*(sa.literal(each, column.type) for each, column in zip(query.after, order, strict=True)))
+        here = sa.tuple_(*order)
+        statement = statement.where(here < position if declaration.newest_first else here > position)
+    return statement.order_by(*(column.desc() if declaration.newest_first else column for column in order))
+
+
+def _values(record: Record) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in declarations.of(type(record)).attributes}
+
+
+def _equal(table: sa.Table, where: Values) -> "list[sa.ColumnElement[bool]]":
+    return [table.c[name] == value for name, value in where.items()]

@@ -1,0 +1,154 @@
+"""SQLite: one file, many readers, one writer at a time, also when several processes share the file.
+
+- WAL: readers never wait for the writer, nor the writer for them.
+- BEGIN IMMEDIATE: a transaction waits for its turn before its first read, so that it never has to be broken off.
+- synchronous=FULL: what was acknowledged survives a power cut as well as the end of the process. One fsync a
+  transaction is the price.
+- Foreign keys are enforced on every connection.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, pool
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from services.metadata.adapters import schema
+from services.metadata.adapters.sql import SqlStore
+from services.metadata.adapters.tables import TABLES
+from services.metadata.domain.entities import Metric
+from services.metadata.domain.ports import BrokenReference, Duplicate
+
+READERS = 4
+BUSY_MILLISECONDS = 250
+"""How long SQLite itself waits for its turn; then it is asked again, so that the wait can be given up."""
+START_SECONDS = 60.0
+BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+UNIQUE_CODES = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY})
+REFERENCE_CODES = frozenset({sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY, sqlite3.SQLITE_CONSTRAINT_TRIGGER})
+
+METRICS = TABLES[Metric]
+NAMES = METRICS.columns.keys()
+KEY = [column.name for column in METRICS.primary_key]
+PUT_METRIC = (
+    f"INSERT INTO metrics ({', '.join(NAMES)}) VALUES ({', '.join('?' * len(NAMES))}) "  # noqa: S608 (our own names)
+    f"ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET value = excluded.value, measure_time = excluded.measure_time"
+)
+_values = attrgetter(*NAMES[:-1])
+
+
+class SqliteFlavour:
+    """What SQLite does in its own way."""
+
+    writers = 1
+
+    def violation(self, error: IntegrityError) -> Duplicate | BrokenReference | None:
+        """Read from the error's code and text: "UNIQUE constraint failed: projects.user_id, projects.name"."""
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        if code in UNIQUE_CODES:
+            columns = str(error.orig).partition(": ")[2].split(", ")
+            return Duplicate([column.partition(".")[2] for column in columns])
+        return BrokenReference() if code in REFERENCE_CODES else None
+
+    def in_the_way(self, error: DBAPIError) -> bool:
+        """The low byte of the code is what happened, whatever the circumstances that the rest tells."""
+        return (getattr(error.orig, "sqlite_errorcode", 0) & 0xFF) in BUSY_CODES
+
+    async def put_metrics(self, connection: AsyncConnection, metrics: Sequence[Metric]) -> None:
+        """One prepared statement for all; SQLAlchemy's own many-row upsert takes ten times as long."""
+        rows = [(*_values(metric), _as_kept(metric)) for metric in metrics]
+        await connection.exec_driver_sql(PUT_METRIC, rows)
+
+
+def _as_kept(metric: Metric) -> str:
+    """The measure time as the Moment type keeps it: UTC, without saying so."""
+    return metric.measure_time.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+@asynccontextmanager
+async def sqlite_store(url: str) -> AsyncIterator[SqlStore]:
+    """A store in the file that a sqlite+aiosqlite URL names, made and brought up to date before."""
+    await asyncio.to_thread(prepare, url)
+    readers = _engine(url, READERS, isolation_level="AUTOCOMMIT")
+    writers = _engine(url, 1)
+    event.listen(writers.sync_engine, "begin", _begin_immediate)
+    store = SqlStore(readers, writers, SqliteFlavour())
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _engine(url: str, connections: int, **options: Any) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        pool_reset_on_return=None,  # a transaction ends with its block, so there is nothing to reset
+        **options,
+    )
+    event.listen(engine.sync_engine, "connect", _set_up)
+    return engine
+
+
+def _set_up(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # transactions begin where we say, not where the driver does
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def prepare(url: str) -> None:
+    """Make the file and bring its tables up to date. Several processes may do so at once: one does, the others wait."""
+    plain = sa.make_url(url).set(drivername="sqlite")
+    Path(plain.database or "").parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(plain, poolclass=pool.NullPool)
+    event.listen(engine, "connect", _set_up_for_migration)
+    event.listen(engine, "begin", _begin_immediate)
+    with engine.begin() as connection:
+        schema.upgrade(connection)
+        _check_references(connection)
+
+
+def _set_up_for_migration(connection: sqlite3.Connection, _: object) -> None:
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout={int(START_SECONDS * 1000)}")
+    # Off, because a migration that makes a table anew drops the old one; references are checked before it ends.
+    connection.execute("PRAGMA foreign_keys=OFF")
+    _take_wal(connection)
+
+
+def _take_wal(connection: sqlite3.Connection) -> None:
+    """The file remembers its journal mode. Changing it does not wait for others by itself."""
+    give_up = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in BUSY_CODES or time.monotonic() > give_up:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _check_references(connection: sa.Connection) -> None:
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    if broken:
+        raise schema.MigrationFailed(
+            f"{len(broken)} references lead nowhere after the migration, the first: {broken[0]}"
+        )

@@ -1,0 +1,97 @@
+"""What can be wrong with a request for records. Every docstring is the message that its caller reads."""
+
+from servicekit import errors
+
+
+class FieldWrong(errors.InvalidInput):
+    """The field {field} is wrong."""
+
+    def __init__(self, field: str, **facts: object) -> None:
+        super().__init__(field=field, **facts)
+        self.field = field  # type: ignore[misc]  # one class stands for every field
+
+
+class FieldMissing(FieldWrong):
+    """{field} is missing. Give it a value."""
+
+
+class FieldTooLong(FieldWrong):
+    """{field} has {length} characters, and {limit} at most are kept. Shorten it."""
+
+
+class FieldMalformed(FieldWrong):
+    """{field} is {problem}. {advice}."""
+
+
+class FieldNotOneOf(FieldWrong):
+    """{field} is {value!r}, which it cannot be. Take one of: {choices}."""
+
+
+class FieldNotUpdatable(FieldWrong):
+    """{field} cannot be changed. The update mask may name: {choices}."""
+
+
+class MaskEmpty(FieldWrong):
+    """The update mask names no field. Name at least one of: {choices}."""
+
+
+class PageTokenUnknown(errors.InvalidInput):
+    """The page token is not one that this list gave. Begin at the first page, with the same filters throughout."""
+
+    field = "page_token"
+
+
+class MetricNotANumber(errors.InvalidInput):
+    """The metric {name} at step {step} is NaN, which is no measurement. Leave it out; infinities may stay."""
+
+    field = "metrics"
+
+
+class TooManyMetrics(errors.InvalidInput):
+    """The batch has {count} metrics, and {limit} at most are taken at once. Send several batches."""
+
+    field = "metrics"
+
+
+class FieldsDisagree(FieldWrong):
+    """{field} is {given} in one place and {expected} in another. Name the same one in both."""
+
+
+class RecordNotFound(errors.NotFound):
+    """There is no {label} {id}. List what there is, and take its id from there."""
+
+
+class RecordExists(errors.AlreadyExists):
+    """There is a {label} with this {fields} already. Choose another, or use the one that is there."""
+
+
+class ReferenceMissing(errors.NotReady):
+    """{field} names the {label} {id}, which does not exist. Create it first, or leave the field empty."""
+
+
+class RecordInUse(errors.NotReady):
+    """The {label} {id} is still referred to by a {dependent}. Delete that first."""
+
+
+class RecordChanged(errors.Conflict):
+    """The {label} {id} has changed since it was read. Get it again, and repeat the change on that."""
+
+
+class ArtifactBeingDeleted(errors.NotReady):
+    """The artifact {id} is being deleted and cannot become active. Announce another one."""
+
+
+class LeaseLost(errors.Conflict):
+    """The job {id} is no longer held under fencing token {token}. Stop working on it; whoever claims it carries on."""
+
+
+class JobEnded(errors.NotReady):
+    """The job {id} has ended: it is {status}, and stays so. Get it to see what came of it."""
+
+
+class JobNotFailed(errors.NotReady):
+    """The job {id} is {status}, not failed. Only a failed or cancelled job can be queued again."""
+
+
+class Stopping(errors.Unavailable):
+    """The service is stopping. Watch again, and another replica, or the next start, goes on."""

@@ -1,0 +1,91 @@
+"""What the use cases need of a store. Adapters exist for SQL and for memory; one contract suite runs over both."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from servicekit import errors
+from services.metadata.domain.entities import Job, Metric, Record
+
+E = TypeVar("E")
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+Values = Mapping[str, Any]
+
+
+class Duplicate(errors.AlreadyExists):
+    """Another record has the same {fields}. Choose another value."""
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        super().__init__(fields=", ".join(fields))
+
+
+class BrokenReference(errors.NotReady):
+    """A record refers to another that does not exist, or is referred to by another. See to that one first."""
+
+
+class StoreBusy(errors.Unavailable):
+    """The database is being written by others for too long. Repeat the request a little later."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which records to find, in the order that their entity declares."""
+
+    where: Values = field(default_factory=dict)
+    """Attributes that equal these values."""
+    before: Mapping[str, datetime] = field(default_factory=dict)
+    """Attributes that are earlier than these."""
+    after: tuple[Any, ...] | None = None
+    """Only what comes after this position: one value for each attribute of the order."""
+    limit: int = 1
+
+
+class Reader(Protocol):
+    """Reads records."""
+
+    async def get(self, kind: type[R], record_id: str) -> R | None:
+        """The record of this id."""
+
+    async def find(self, kind: type[E], query: Query) -> list[E]:
+        """The records that a query asks for, in order."""
+
+    async def due_job(self, kinds: Collection[str], now: datetime) -> Job | None:
+        """The oldest job of these kinds that waits and may begin, or whose lease has run out.
+
+        Inside a unit of work, no other unit gets the same one before this one has ended.
+        """
+
+
+class Transaction(Reader, Protocol):
+    """Reads and writes that become visible together, or not at all."""
+
+    async def insert(self, record: Record) -> None:
+        """Add a record; Duplicate for a taken id or unique value, BrokenReference for a reference to nothing."""
+
+    async def update(self, record: R, etag: str) -> bool:
+        """Write a record over the one of its id, if that still has this etag; whether it had. Errors as insert."""
+
+    async def change(self, kind: type[Any], where: Values, values: Values) -> int:
+        """Set attributes of all records that equal `where`; how many there were."""
+
+    async def remove(self, kind: type[Any], where: Values) -> int:
+        """Remove all records that equal `where`; how many. BrokenReference while others refer to one."""
+
+    async def put_metrics(self, metrics: Sequence[Metric]) -> None:
+        """Write many metrics, each over the one of its key. BrokenReference when there is no such run."""
+
+
+class Store(Reader, Protocol):
+    """Keeps records."""
+
+    async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Do a unit of work in one transaction and return what it returns; nothing is changed when it raises.
+
+        A unit that another one got in the way of is done again from its beginning, so it must have no other effects.
+        Once begun it is carried to its end, also when the caller no longer waits. StoreBusy when it cannot begin.
+        """
+
+    async def probe(self) -> None:
+        """Succeed when the store can be read and holds what this program expects."""

@@ -1,0 +1,122 @@
+"""Runs tasks on this machine, each in a process of its own that can be killed without harm to the service."""
+
+import asyncio
+import fcntl
+import os
+import signal
+import site
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from servicekit.logging import get_logger
+from services.training.adapters.child import Child, child_process
+from services.training.adapters.scratch import WORKER_LOCK
+from services.training.domain.messages import A, Refusal, Task, WorkerBroke, WorkerDied, decode, encode
+from services.training.domain.model import Metric, Progress
+
+log = get_logger()
+
+COMMAND = (sys.executable, "-m", "services.training.worker")
+# The longest answer, the inspection of a table of very many columns, stays far below.
+LINE_BYTES = 64 * 1024 * 1024
+LOG_TAIL_BYTES = 8 * 1024
+
+# All that a worker learns of our environment. No secret is among it: what runs there is other people's libraries on
+# other people's data.
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS", "LOKY_MAX_CPU_COUNT")
+# Where libraries put what they want to keep.
+FOLDERS = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR", "JOBLIB_TEMP_FOLDER")
+
+
+class WorkerProcesses:
+    """Implements Executor with `python -m services.training.worker`.
+
+    A worker leads a process group that ends with it. It ends with this process too, even when this one is killed:
+    its standard input, of which we hold the other end, tells it.
+    """
+
+    def __init__(self, workloads: str, threads: int) -> None:
+        self._workloads = workloads
+        self._threads = threads
+
+    async def run(self, task: Task[A], folder: Path, tell: Callable[[Progress | Metric], None]) -> A:
+        """Do a task on `folder / "dataset"`; the port says how it ends."""
+        output, lock = await asyncio.to_thread(_prepare, task, folder)
+        reading, writing = os.pipe()
+        try:
+            with output, lock, os.fdopen(writing, "wb", buffering=0) as far_end:
+                command = [*COMMAND, self._workloads, str(folder), str(writing)]
+                worker = child_process(command, output, self._environment(folder), (writing, lock.fileno()))
+                async with _lines_from(reading) as lines, worker as child:
+                    far_end.close()
+                    lock.close()
+                    return await _listen(task, lines, child, tell)
+        except (WorkerDied, WorkerBroke) as failure:
+            tail = await asyncio.to_thread(_tail, folder / "worker.log")
+            log.error("worker failed", task=type(task).__name__, folder=folder.name, reason=str(failure), tail=tail)
+            raise
+
+    def _environment(self, folder: Path) -> dict[str, str]:
+        return {
+            **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
+            **dict.fromkeys(FOLDERS, str(folder / "tmp")),
+            **dict.fromkeys(THREADS, str(self._threads)),
+            "PYTHONUSERBASE": site.getuserbase(),  # which would be looked for in HOME
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+
+def _prepare(task: Task[A], folder: Path) -> tuple[BinaryIO, BinaryIO]:
+    """What a worker needs: its task, its log, and the lock that it holds for as long as it lives."""
+    (folder / "tmp").mkdir()
+    (folder / "task.json").write_bytes(encode(task))
+    lock = (folder / WORKER_LOCK).open("wb")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return (folder / "worker.log").open("wb"), lock
+
+
+@asynccontextmanager
+async def _lines_from(reading: int) -> AsyncIterator[asyncio.StreamReader]:
+    lines = asyncio.StreamReader(limit=LINE_BYTES)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(reading, "rb", buffering=0)
+    )
+    try:
+        yield lines
+    finally:
+        transport.close()
+
+
+async def _listen(
+    task: Task[A], lines: asyncio.StreamReader, child: Child, tell: Callable[[Progress | Metric], None]
+) -> A:
+    async for line in lines:
+        if not line.endswith(b"\n"):
+            break  # the worker was killed in the middle of a word
+        message = decode(line)
+        if isinstance(message, Progress | Metric):
+            tell(message)
+        elif isinstance(message, Refusal):
+            raise message.as_problem()
+        elif isinstance(message, task.answer):
+            answer: A = message
+            return answer
+    raise _without_answer(await child.exit_code())
+
+
+def _without_answer(code: int) -> WorkerDied | WorkerBroke:
+    if code >= 0:
+        return WorkerBroke(f"the worker ended with exit code {code} and gave no answer")
+    ending = f"signal {-code} ({signal.Signals(-code).name})"
+    return WorkerDied.of_memory(ending) if -code == signal.SIGKILL else WorkerDied.of_signal(ending)
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
+        return file.read().decode("utf-8", "replace")

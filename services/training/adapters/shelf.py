@@ -1,0 +1,163 @@
+"""Keeps the folders of trainings on the disk of this machine, so that a finished one outlives the service."""
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+from uuid import uuid4
+
+from servicekit.logging import get_logger
+from servicekit.scratch import remove
+from services.training.domain.errors import ArtifactNotFound
+from services.training.domain.messages import Message, TrainTask, decode, encode
+from services.training.domain.model import TrainingResult, TrainingSpec
+from services.training.domain.ports import Tombstones
+
+log = get_logger()
+
+ARTIFACT, SPEC, RESULT = "artifact.zip", "spec.json", "result.json"
+KEPT = frozenset({ARTIFACT, SPEC, RESULT})
+CHUNK_BYTES = 256 * 1024
+READ_BYTES = 4 * CHUNK_BYTES
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Finished = tuple[TrainingSpec, TrainingResult]
+
+
+class FolderShelf:
+    """A folder a training, `model_<training_id>`. It is finished from the moment at which it has a result.json."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._finished: dict[str, Finished] = {}
+
+    def reopen(self, tombstones: Tombstones) -> list[Path]:
+        """Find what was finished, and not cancelled, before the service was started; its folders. Blocks."""
+        for folder in self._root.glob("model_*"):
+            finished = _read_back(folder)
+            if finished and not tombstones.has(finished[0].training_id):
+                self._finished[finished[0].training_id] = finished
+        return [self._path(training_id) for training_id in self._finished]
+
+    def finished(self, training_id: str) -> Finished | None:
+        """What was trained and what it gave; None when nothing is kept."""
+        return self._finished.get(training_id)
+
+    @asynccontextmanager
+    async def folder(self, spec: TrainingSpec) -> AsyncIterator[Path]:
+        """A new folder for a training, removed at the end of the block unless it was kept."""
+        folder = self._path(spec.training_id)
+        try:
+            await _to_the_end(_create, folder, spec)
+            yield folder
+        finally:
+            if spec.training_id not in self._finished:
+                await _to_the_end(_discard, folder)
+
+    async def keep(self, spec: TrainingSpec, result: TrainingResult) -> None:
+        """Make a training finished, durably, with its artifact; its working files go."""
+        await _to_the_end(_settle, self._path(spec.training_id), result)
+        self._finished[spec.training_id] = (spec, result)
+
+    async def remove(self, training_id: str) -> int:
+        """Remove what is kept of a training; the bytes freed, 0 when nothing was."""
+        if self._finished.pop(training_id, None) is None:
+            return 0
+        return await _to_the_end(_discard, self._path(training_id))
+
+    async def remove_older(self, hours: float) -> int:
+        """Remove every training that was finished longer ago; how many went."""
+        oldest = time.time() - hours * 3600
+        aged = [name for name, (_, result) in self._finished.items() if result.end_time.timestamp() < oldest]
+        for training_id in aged:
+            log.warning("a finished training was never released", training_id=training_id, hours=hours)
+            await self.remove(training_id)
+        return len(aged)
+
+    async def read(self, training_id: str) -> AsyncGenerator[bytes, None]:
+        """The artifact of a finished training in chunks of at most 256 KiB; raises ArtifactNotFound."""
+        if training_id not in self._finished:
+            raise ArtifactNotFound(training_id=training_id)
+        file = await asyncio.to_thread((self._path(training_id) / ARTIFACT).open, "rb")
+        try:
+            while block := await asyncio.to_thread(file.read, READ_BYTES):
+                for start in range(0, len(block), CHUNK_BYTES):
+                    yield block[start : start + CHUNK_BYTES]
+        finally:
+            file.close()
+
+    def _path(self, training_id: str) -> Path:
+        return self._root / f"model_{training_id}"
+
+
+async def _to_the_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function in a thread. A cancel waits for it to end: no thread is left writing where we clean up."""
+    running = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
+
+
+def _create(folder: Path, spec: TrainingSpec) -> None:
+    folder.mkdir(mode=0o700)
+    _write_durably(folder / SPEC, TrainTask(spec))
+
+
+def _settle(folder: Path, result: TrainingResult) -> None:
+    for entry in folder.iterdir():
+        if entry.name not in KEPT:
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    _sync(folder / ARTIFACT)
+    _write_durably(folder / RESULT, result)
+
+
+def _write_durably(path: Path, message: Message) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(encode(message))
+    _sync(partial)
+    partial.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _discard(folder: Path) -> int:
+    """Remove a folder; the bytes that its files had."""
+    # Renamed first: whatever is interrupted from here on, no half of it is taken for a finished training, and nobody
+    # who still writes to the old path can mix with a training that starts under that name.
+    doomed = folder.with_name(f"gone_{uuid4().hex}")
+    try:
+        folder.rename(doomed)
+    except FileNotFoundError:
+        return 0
+    size = sum(entry.lstat().st_size for entry in doomed.rglob("*") if entry.is_file())
+    remove(doomed)
+    return size
+
+
+def _read_back(folder: Path) -> Finished | None:
+    try:
+        task, result = decode((folder / SPEC).read_bytes()), decode((folder / RESULT).read_bytes())
+        size = (folder / ARTIFACT).stat().st_size
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError) as error:
+        log.error("cannot read a finished training", path=str(folder), reason=str(error))
+        return None
+    if not isinstance(task, TrainTask) or not isinstance(result, TrainingResult) or size != result.artifact_size:
+        return None
+    return task.spec, result

@@ -1,0 +1,183 @@
+"""Between protobuf and the domain."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import json_format, struct_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
+from modelyard.common.v1 import metric_pb2, table_pb2
+from modelyard.training.v1 import analysis_pb2, training_pb2
+
+from services.training.domain.inspection import Inspection
+from services.training.domain.model import (
+    DatasetSource,
+    Metric,
+    ProblemType,
+    Progress,
+    TableFormat,
+    TrainingPlan,
+    TrainingResult,
+    TrainingSpec,
+)
+from services.training.domain.ports import Event, Workload
+from services.training.domain.sniffing import SniffedTable
+
+PROBLEM_TYPES = {
+    training_pb2.PROBLEM_TYPE_BINARY: ProblemType.BINARY,
+    training_pb2.PROBLEM_TYPE_MULTICLASS: ProblemType.MULTICLASS,
+    training_pb2.PROBLEM_TYPE_REGRESSION: ProblemType.REGRESSION,
+}
+PROBLEM_TYPE_NUMBERS = {kind: number for number, kind in PROBLEM_TYPES.items()}
+
+
+def spec_from(request: training_pb2.TrainRequest) -> TrainingSpec:
+    """What to train."""
+    return TrainingSpec(
+        training_id=request.training_id,
+        workload=request.workload,
+        dataset=source_from(request.dataset),
+        target=request.target,
+        problem_type=PROBLEM_TYPES.get(request.problem_type),
+        parameters=parameters_from(request.parameters),
+        model_name=request.model_name,
+    )
+
+
+def source_from(message: training_pb2.DatasetSource) -> DatasetSource:
+    """A stored dataset."""
+    return DatasetSource(
+        dataset_id=message.dataset_id,
+        placement=message.placement,
+        key=message.key,
+        sha256=message.sha256,
+        format=TableFormat(message.format.delimiter, message.format.encoding) if message.HasField("format") else None,
+    )
+
+
+def parameters_from(message: struct_pb2.Struct) -> dict[str, Any]:
+    """Parameters, with whole numbers whole again: a Struct knows only floating point."""
+    return {name: _whole(value) for name, value in json_format.MessageToDict(message).items()}
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _whole(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def struct_of(values: Mapping[str, Any]) -> struct_pb2.Struct:
+    """A mapping as a Struct."""
+    message = struct_pb2.Struct()
+    message.update(values)
+    return message
+
+
+def workload_to(workload: Workload) -> training_pb2.Workload:
+    """A workload as it is listed."""
+    available, unavailable = workload.availability()
+    return training_pb2.Workload(
+        name=workload.name,
+        description=workload.description,
+        parameters_schema=struct_of(workload.parameters_schema()),
+        available=available,
+        unavailable=unavailable,
+    )
+
+
+def plan_to(plan: TrainingPlan) -> training_pb2.CheckTrainingResponse:
+    """What a training would do."""
+    return training_pb2.CheckTrainingResponse(
+        target=plan.target,
+        problem_type=PROBLEM_TYPE_NUMBERS[plan.problem_type],
+        row_count=plan.row_count,
+        feature_count=plan.feature_count,
+        engine=plan.engine,
+    )
+
+
+def event_to(event: Event) -> training_pb2.TrainResponse:
+    """An event of a training."""
+    match event:
+        case Progress(fraction, stage, message):
+            progress = training_pb2.TrainingProgress(fraction=fraction, stage=stage, message=message)
+            return training_pb2.TrainResponse(progress=progress)
+        case Metric():
+            return training_pb2.TrainResponse(metric=metric_to(event))
+        case TrainingResult():
+            return training_pb2.TrainResponse(result=result_to(event))
+
+
+def metric_to(metric: Metric) -> metric_pb2.Metric:
+    """A measured number."""
+    message = metric_pb2.Metric(name=metric.name, value=metric.value, step=metric.step, split=metric.split)
+    if metric.measure_time:
+        message.measure_time.FromDatetime(metric.measure_time)
+    return message
+
+
+def result_to(result: TrainingResult) -> training_pb2.TrainingResult:
+    """What a finished training gave."""
+    start_time, end_time = Timestamp(), Timestamp()
+    start_time.FromDatetime(result.start_time)
+    end_time.FromDatetime(result.end_time)
+    entries = [
+        training_pb2.LeaderboardEntry(
+            model=entry.model,
+            validation_score=entry.validation_score,
+            test_score=entry.test_score,
+            fit_seconds=entry.fit_seconds,
+        )
+        for entry in result.leaderboard
+    ]
+    return training_pb2.TrainingResult(
+        training_id=result.training_id,
+        engine=result.engine,
+        best_model=result.best_model,
+        target=result.target,
+        problem_type=PROBLEM_TYPE_NUMBERS[result.problem_type],
+        score_name=result.score_name,
+        score=result.score,
+        metrics=[metric_to(metric) for metric in result.metrics],
+        train_row_count=result.train_row_count,
+        test_row_count=result.test_row_count,
+        features=result.features,
+        leaderboard=entries,
+        unavailable=result.unavailable,
+        parameters=struct_of(result.parameters),
+        library_versions=result.library_versions,
+        artifact_size=result.artifact_size,
+        artifact_sha256=result.artifact_sha256,
+        dataset_sha256=result.dataset_sha256,
+        start_time=start_time,
+        end_time=end_time,
+    )
+
+
+def format_to(table_format: TableFormat) -> table_pb2.TableFormat:
+    """How to read a table."""
+    return table_pb2.TableFormat(delimiter=table_format.delimiter, encoding=table_format.encoding)
+
+
+def sniffed_to(sniffed: SniffedTable) -> analysis_pb2.SniffTableResponse:
+    """What the first bytes of a table told."""
+    return analysis_pb2.SniffTableResponse(
+        format=format_to(sniffed.format), column_names=sniffed.column_names, row_count=sniffed.row_count
+    )
+
+
+def inspection_to(inspection: Inspection) -> analysis_pb2.InspectDatasetResponse:
+    """What is in a dataset."""
+    columns = [
+        table_pb2.Column(
+            name=column.name, dtype=column.dtype, null_count=column.null_count, unique_count=column.unique_count
+        )
+        for column in inspection.columns
+    ]
+    return analysis_pb2.InspectDatasetResponse(
+        format=format_to(inspection.format),
+        columns=columns,
+        row_count=inspection.row_count,
+        sample=[struct_of(row) for row in inspection.sample],
+    )

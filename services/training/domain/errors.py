@@ -1,0 +1,158 @@
+"""What can be wrong with a training: the file, the request, the machine. Each docstring is the sentence people read."""
+
+from servicekit.errors import DataLoss, Exhausted, InvalidInput, NotFound, NotReady, Stopped, Unavailable
+
+# The file.
+
+
+class EmptyFile(InvalidInput):
+    """The file is empty. Choose a CSV file with a header row and at least {minimum} rows of data."""
+
+    field = "file"
+
+
+class NotText(InvalidInput):
+    """The file is not a text table: {evidence}. Save the table as CSV, best in UTF-8, and send that."""
+
+    field = "file"
+
+
+class NoHeader(InvalidInput):
+    """The first row holds no column names: {evidence}. Put a row with each column's name at the top of the file."""
+
+    field = "file"
+
+
+class NoRows(InvalidInput):
+    """The file has a header row and nothing below it. Add at least {minimum} rows of data."""
+
+    field = "file"
+
+
+class TooFewRows(InvalidInput):
+    """There are only {found} rows {which}, and training needs at least {minimum}. Add more rows."""
+
+    field = "file"
+
+
+class DuplicateColumns(InvalidInput):
+    """More than one column is named {names}. Give each column a name of its own."""
+
+    field = "file"
+
+
+class UnreadableRow(InvalidInput):
+    """Line {line} of the file cannot be read: {trouble}. Correct that line; a value that contains the delimiter or a
+    line break has to stand in double quotes."""
+
+    field = "file"
+
+
+class TooManyColumns(InvalidInput):
+    """The file has {found} columns, and at most {limit} can be read. Leave out columns that are not needed."""
+
+    field = "file"
+
+
+# The request.
+
+
+class UnknownWorkload(InvalidInput):
+    """There is no workload named {name!r}. Choose one of: {known}."""
+
+    field = "workload"
+
+
+class BadParameters(InvalidInput):
+    """The parameters are not right: {trouble}. The workload's parameters are: {known}."""
+
+    field = "parameters"
+
+
+class UnknownEngine(InvalidInput):
+    """There is no engine named {name!r}. Choose one of: {known}."""
+
+    field = "parameters"
+
+
+class UnfitMetric(InvalidInput):
+    """The metric {metric} cannot be used: {why}. Leave out eval_metric, or choose one of: {known}."""
+
+    field = "parameters"
+
+
+class TargetNotFound(InvalidInput):
+    """There is no column named {target!r} in the data. {suggestion}"""
+
+    field = "target"
+
+
+class TargetNotNumeric(InvalidInput):
+    """The target column {target!r} holds values that are not numbers, such as {example!r}, and regression predicts
+    numbers. Leave out the problem type, or choose a column of numbers."""
+
+    field = "target"
+
+
+class OneClass(InvalidInput):
+    """The target column {target!r} has the same value, {value!r}, in every row, so there is nothing to tell apart.
+    Choose another column, or add rows with other values."""
+
+    field = "target"
+
+
+class TooManyClasses(InvalidInput):
+    """The target column {target!r} has {classes} different values in {rows} rows, too many to learn as classes.
+    Choose another column, or ask for regression if its values are numbers."""
+
+    field = "target"
+
+
+class NotBinary(InvalidInput):
+    """The target column {target!r} has {classes} different values, and a binary problem has exactly two. Leave out the
+    problem type, or choose a column with two values."""
+
+    field = "problem_type"
+
+
+# The data as a whole, and the machine.
+
+
+class NoFeatures(NotReady):
+    """There is no column left to predict {target!r} from: every other column is empty, has one value only, or has
+    another text in nearly every row. Add columns that say something about the target."""
+
+
+class EngineUnavailable(NotReady):
+    """The engine {engine!r} is not installed here. Train with engine 'quick', or install {package}."""
+
+    field = "parameters"
+
+
+class EngineFailed(NotReady):
+    """The engine {engine!r} could not train any model on this data: {trouble}. Give it a longer time_limit or more
+    rows, or train with engine 'quick'."""
+
+
+class DatasetChanged(DataLoss):
+    """The dataset is not the one that was recorded: its SHA-256 is {found}, and {expected} was expected. Upload the
+    dataset again."""
+
+
+# The service.
+
+
+class DatasetUnreadable(Unavailable):
+    """The dataset {key} cannot be read from {placement} now. Repeat the request once storage answers."""
+
+
+class ArtifactNotFound(NotFound):
+    """There is no packaged model of training {training_id}: it has not finished, or it was released. Train it again."""
+
+
+class TrainingCancelled(Stopped):
+    """Training {training_id} was cancelled. Start a new one under another name."""
+
+
+class QueueFull(Exhausted):
+    """There is no room for another training now: {waiting} are waiting. Repeat the request later."""

@@ -1,0 +1,122 @@
+"""What the service and its worker processes say to each other: one JSON object a line, {"kind": …, "value": …}."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import TypeAdapter
+
+from servicekit import errors
+from services.training.domain.inspection import Inspection
+from services.training.domain.model import Metric, Progress, TableFormat, TrainingPlan, TrainingResult, TrainingSpec
+
+A = TypeVar("A", TrainingResult, TrainingPlan, Inspection)
+
+
+@dataclass(frozen=True)
+class Task(Generic[A]):
+    """Something to do, and what kind of answer it has."""
+
+    answer: ClassVar[type[Any]]
+
+
+@dataclass(frozen=True)
+class TrainTask(Task[TrainingResult]):
+    """Train."""
+
+    answer = TrainingResult
+    spec: TrainingSpec
+
+
+@dataclass(frozen=True)
+class CheckTask(Task[TrainingPlan]):
+    """Settle what a training would do."""
+
+    answer = TrainingPlan
+    spec: TrainingSpec
+
+
+@dataclass(frozen=True)
+class InspectTask(Task[Inspection]):
+    """Tell what is in a table."""
+
+    answer = Inspection
+    format: TableFormat | None
+    sample_size: int
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An error that the caller can be told about, on its way from one process to the other."""
+
+    family: str
+    """Its class in servicekit.errors, which settles the status."""
+    reason: str
+    message: str
+    field: str = ""
+
+    @classmethod
+    def of(cls, problem: errors.Problem) -> "Refusal":
+        """An error as it travels."""
+        family = next(kind for kind in type(problem).__mro__ if vars(errors).get(kind.__name__) is kind)
+        return cls(family.__name__, problem.reason, problem.message, problem.field)
+
+    def as_problem(self) -> errors.Problem:
+        """The error again: the same status, reason, message and field."""
+        facts = {"__doc__": "{message}", "reason": self.reason, "field": self.field}
+        kind: type[errors.Problem] = type(self.reason, (vars(errors)[self.family],), facts)
+        return kind(message=self.message)
+
+
+class WorkerDied(errors.Conflict):
+    """The worker process was ended by {ending} before its work was done. {advice}"""
+
+    @classmethod
+    def of_memory(cls, ending: str) -> "WorkerDied":
+        """One whose machine ran out of memory, as far as can be told from outside."""
+        advice = "Most often the machine ran out of memory: free some, or use fewer rows, then repeat the request."
+        return cls(ending=ending, advice=advice)
+
+    @classmethod
+    def of_signal(cls, ending: str) -> "WorkerDied":
+        """One that was ended by any other signal."""
+        return cls(ending=ending, advice="Repeat the request; if it happens again, the service's log tells more.")
+
+
+class WorkerBroke(Exception):
+    """The work failed in a way nobody foresaw. The caller is told only that; the service's log has the worker's."""
+
+
+Message = TrainTask | CheckTask | InspectTask | Progress | Metric | TrainingResult | TrainingPlan | Inspection | Refusal
+
+KINDS: dict[str, type[Any]] = {
+    "train": TrainTask,
+    "check": CheckTask,
+    "inspect": InspectTask,
+    "progress": Progress,
+    "metric": Metric,
+    "result": TrainingResult,
+    "plan": TrainingPlan,
+    "inspection": Inspection,
+    "refusal": Refusal,
+}
+_NAMES = {kind: name for name, kind in KINDS.items()}
+_ADAPTERS = {name: TypeAdapter(kind) for name, kind in KINDS.items()}
+
+
+def encode(message: Message | Task[A]) -> bytes:
+    """A message as a line. Numbers that JSON does not know, such as NaN, keep their Python names."""
+    name = _NAMES[type(message)]
+    return json.dumps({"kind": name, "value": asdict(message)}, default=_plain).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    # Dates have isoformat; numbers and arrays of numpy have tolist.
+    return value.isoformat() if hasattr(value, "isoformat") else value.tolist()
+
+
+def decode(line: bytes) -> Message:
+    """The message of a line; a ValueError when it is none."""
+    envelope = json.loads(line)
+    message: Message = _ADAPTERS[envelope["kind"]].validate_python(envelope["value"])
+    return message

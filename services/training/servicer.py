@@ -1,0 +1,84 @@
+"""The gRPC methods: decode, call, encode."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+
+from modelyard.training.v1 import analysis_pb2, analysis_pb2_grpc, training_pb2, training_pb2_grpc
+from typing_extensions import override
+
+from services.training import converters
+from services.training.domain.analysis import Analysis
+from services.training.domain.ports import Workload
+from services.training.domain.trainings import Checks, Trainings
+
+
+class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
+    """modelyard.training.v1.TrainingService."""
+
+    def __init__(self, workloads: Sequence[Workload], trainings: Trainings, checks: Checks) -> None:
+        self._workloads = workloads
+        self._trainings = trainings
+        self._checks = checks
+
+    @override
+    async def ListWorkloads(
+        self, request: training_pb2.ListWorkloadsRequest, context: object
+    ) -> training_pb2.ListWorkloadsResponse:
+        listed = await asyncio.to_thread(lambda: [converters.workload_to(workload) for workload in self._workloads])
+        return training_pb2.ListWorkloadsResponse(workloads=listed)
+
+    @override
+    async def CheckTraining(
+        self, request: training_pb2.TrainRequest, context: object
+    ) -> training_pb2.CheckTrainingResponse:
+        return converters.plan_to(await self._checks.check(converters.spec_from(request)))
+
+    @override
+    async def Train(
+        self, request: training_pb2.TrainRequest, context: object
+    ) -> AsyncIterator[training_pb2.TrainResponse]:
+        async with aclosing(self._trainings.train(converters.spec_from(request))) as events:
+            async for event in events:
+                yield converters.event_to(event)
+
+    @override
+    async def CancelTraining(
+        self, request: training_pb2.CancelTrainingRequest, context: object
+    ) -> training_pb2.CancelTrainingResponse:
+        return training_pb2.CancelTrainingResponse(stopped=await self._trainings.cancel(request.training_id))
+
+    @override
+    async def ReadArtifact(
+        self, request: training_pb2.ReadArtifactRequest, context: object
+    ) -> AsyncIterator[training_pb2.ReadArtifactResponse]:
+        async with aclosing(self._trainings.artifact(request.training_id)) as chunks:
+            async for chunk in chunks:
+                yield training_pb2.ReadArtifactResponse(chunk=chunk)
+
+    @override
+    async def ReleaseArtifact(
+        self, request: training_pb2.ReleaseArtifactRequest, context: object
+    ) -> training_pb2.ReleaseArtifactResponse:
+        return training_pb2.ReleaseArtifactResponse(size=await self._trainings.release(request.training_id))
+
+
+class AnalysisServicer(analysis_pb2_grpc.AnalysisServiceServicer):
+    """modelyard.training.v1.AnalysisService."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        self._analysis = analysis
+
+    @override
+    async def SniffTable(
+        self, request: analysis_pb2.SniffTableRequest, context: object
+    ) -> analysis_pb2.SniffTableResponse:
+        return converters.sniffed_to(await self._analysis.sniff(request.head, request.complete))
+
+    @override
+    async def InspectDataset(
+        self, request: analysis_pb2.InspectDatasetRequest, context: object
+    ) -> analysis_pb2.InspectDatasetResponse:
+        found = await self._analysis.inspect(converters.source_from(request.dataset), request.sample_size)
+        # In a thread: a wide table takes a while to encode.
+        return await asyncio.to_thread(converters.inspection_to, found)

@@ -1,0 +1,48 @@
+"""Settings of the training service."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from servicekit.settings import ServerSettings
+
+
+class TrainingSettings(ServerSettings):
+    """What the training service reads from the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="TRAINING_")
+
+    bind: str = "127.0.0.1:50053"
+    """Host and port to listen on."""
+    storage_address: str = Field("127.0.0.1:50051", validation_alias="STORAGE_ADDRESS")
+    """Where the storage service is."""
+    scratch_dir: Path | None = None
+    """Folder for everything trainings write; `training` in the data folder when not set."""
+    max_workers: int = Field(0, ge=0, le=256)
+    """Trainings that may run at once; 0 is half of the processors."""
+    queue_limit: int = Field(100, ge=0, le=100_000)
+    """Trainings that may wait for their turn; more are refused."""
+    artifact_hours: float = Field(72, gt=0)
+    """Hours for which a finished training is kept that nobody releases."""
+
+    @property
+    def scratch(self) -> Path:
+        """Folder for everything trainings write."""
+        return (self.scratch_dir or self.data_dir / "training").absolute()
+
+    @property
+    def workers(self) -> int:
+        """Trainings that may run at once."""
+        return self.max_workers or max(1, processors() // 2)
+
+    @property
+    def threads(self) -> int:
+        """Threads each of them may use."""
+        return max(1, processors() // self.workers)
+
+
+def processors() -> int:
+    """Processors that this process may run on."""
+    return len(os.sched_getaffinity(0))

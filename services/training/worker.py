@@ -1,0 +1,115 @@
+"""The process in which a task runs. The service starts it (see adapters.processes) with the module of the workloads,
+a folder, and the descriptor of a pipe to which it reports, a message a line."""
+
+import hashlib
+import importlib
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+from servicekit.errors import Problem
+from services.training.adapters.confinement import confine
+from services.training.domain.messages import (
+    CheckTask,
+    InspectTask,
+    Message,
+    Refusal,
+    TrainTask,
+    WorkerDied,
+    decode,
+    encode,
+)
+from services.training.domain.model import Metric, Progress, TrainingResult, TrainingSpec
+from services.training.domain.ports import Workload
+
+
+class PipeReporter:
+    """Tells the service what a workload reports, from whatever thread it does."""
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+
+    def progress(self, progress: Progress) -> None:
+        """Tell how far it is."""
+        self.send(progress)
+
+    def metric(self, metric: Metric) -> None:
+        """Tell a number measured on the way."""
+        self.send(metric)
+
+    def send(self, message: Message) -> None:
+        """Send one message; blocks while the service does not listen."""
+        with self._lock:
+            self._pipe.write(encode(message))
+            self._pipe.flush()
+
+
+def main(workloads: str, folder: Path, descriptor: int) -> None:
+    """Do the task of a folder. An error that nobody foresaw ends the process with a stack in its log."""
+    threading.Thread(target=_end_with_service, daemon=True).start()
+    _go_first_when_memory_is_short()
+    os.set_inheritable(descriptor, False)
+    os.chdir(folder)
+    confine(folder)
+    with os.fdopen(descriptor, "wb") as pipe:
+        report = PipeReporter(pipe)
+        report.send(_outcome(workloads, folder, report))
+
+
+def _end_with_service() -> None:
+    while os.read(0, 1024):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+def _go_first_when_memory_is_short() -> None:
+    path = Path("/proc/self/oom_score_adj")
+    if path.exists():
+        path.write_text("500")
+
+
+def _outcome(workloads: str, folder: Path, report: PipeReporter) -> Message:
+    try:
+        return _do(workloads, folder, report)
+    except Problem as problem:
+        return Refusal.of(problem)
+    except MemoryError:
+        return Refusal.of(WorkerDied.of_memory("a failed allocation"))
+
+
+def _do(workloads: str, folder: Path, report: PipeReporter) -> Message:
+    task = decode((folder / "task.json").read_bytes())
+    data = folder / "dataset"
+    match task:
+        case TrainTask(spec):
+            result = _workload(workloads, spec).train(spec, data, folder, report)
+            _verify(folder / "artifact.zip", result)
+            return result
+        case CheckTask(spec):
+            return _workload(workloads, spec).check(spec, data)
+        case InspectTask(known, sample_size):
+            # Here, because it brings pandas, and only this task needs it.
+            from services.training.adapters.tables import inspect_table
+
+            return inspect_table(data, folder / "tmp", known, sample_size)
+    raise TypeError(f"{type(task).__name__} is no task")
+
+
+def _workload(module: str, spec: TrainingSpec) -> Workload:
+    found: Workload = importlib.import_module(module).workload_named(spec.workload)
+    return found
+
+
+def _verify(artifact: Path, result: TrainingResult) -> None:
+    with artifact.open("rb") as file:
+        found = (artifact.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+    if found != (result.artifact_size, result.artifact_sha256):
+        raise ValueError(f"the workload says that its artifact has {result.artifact_size} bytes, and it has {found[0]}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

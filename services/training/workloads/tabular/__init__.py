@@ -1,0 +1,1 @@
+"""Tables: predicts one column from the others."""

@@ -1,0 +1,149 @@
+"""Writes the model card: what a model predicts, how well, from what, and how to run it."""
+
+from typing import Any
+
+from services.training.workloads.tabular.metrics import SCALES
+
+MEANINGS = {
+    "accuracy": "share of the rows that are right",
+    "balanced_accuracy": "mean over the classes of the share that is found",
+    "f1": "harmonic mean of precision and recall for the last class",
+    "f1_macro": "mean over the classes of their F1",
+    "roc_auc": "chance that a row of the last class is ranked above another; 0.5 is guessing",
+    "roc_auc_ovr": "mean over the classes of their area under the curve; 0.5 is guessing",
+    "log_loss": "how far the probabilities are off; 0 is perfect",
+    "r2": "share of the variation that is explained; 0 is no better than the mean",
+    "rmse": "root of the mean squared error, in units of the target",
+    "mae": "mean absolute error, in units of the target",
+}
+COLUMNS_SHOWN = 50
+CLASSES_SHOWN = 20
+
+
+def write_card(manifest: dict[str, Any]) -> str:
+    """The model card as Markdown, from the manifest alone."""
+    sections = [_summary, _metrics, _leaderboard, _running, _data, _columns, _limits]
+    return "\n\n".join(section(manifest) for section in sections) + "\n"
+
+
+def _summary(manifest: dict[str, Any]) -> str:
+    kind = "a number" if manifest["problem_type"] == "regression" else f"one of {_classes(manifest)}"
+    measured = manifest["score"]["name"]
+    return (
+        f"# {_plain(manifest['model_name'])}\n\n"
+        f"Predicts `{_plain(manifest['target'])}` ({kind}) from {_count(manifest['features'], 'column')}.\n\n"
+        f"Model: {manifest['best_model']}, engine {manifest['engine']}. "
+        f"On held-out rows: {measured} {manifest['metrics'][measured]:.4f}.\n"
+        f"Trained {manifest['created']} as `{manifest['training_id']}`."
+    )
+
+
+def _classes(manifest: dict[str, Any]) -> str:
+    names = [f"`{_plain(label)}`" for label in manifest["classes"]]
+    rest = f" and {len(names) - CLASSES_SHOWN} more" if len(names) > CLASSES_SHOWN else ""
+    return ", ".join(names[:CLASSES_SHOWN]) + rest
+
+
+def _count(things: Any, word: str) -> str:
+    return f"{len(things):,} {word}{'' if len(things) == 1 else 's'}"
+
+
+def _metrics(manifest: dict[str, Any]) -> str:
+    split, baseline = manifest["split"], manifest["baseline"]
+    rows = [
+        f"| {name} | {value:.4f} | {'lower' if SCALES[name].is_error else 'higher'} | {MEANINGS[name]} |"
+        for name, value in manifest["metrics"].items()
+    ]
+    known = next(name for name in baseline if name != "answer")
+    return "\n".join(
+        [
+            "## How well",
+            "",
+            f"Measured on {split['test_rows']:,} rows that were held out before training ({split['method']}, seed "
+            f"{split['seed']}); {split['train_rows']:,} rows were learned from. This package holds the very model that "
+            "was measured; it was not fitted again afterwards.",
+            "",
+            "| metric | value | better is | meaning |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            f"Always answering `{_plain(baseline['answer'])}` would reach {known} {baseline[known]:.4f} on the same "
+            "rows. A metric that these rows do not define is left out.",
+        ]
+    )
+
+
+def _leaderboard(manifest: dict[str, Any]) -> str:
+    rows = [
+        f"| {entry['model']} | {_number(entry['test_score'])} | {_number(entry['validation_score'])} "
+        f"| {entry['fit_seconds']:.1f} |"
+        for entry in manifest["leaderboard"]
+    ]
+    missing = manifest["unavailable"]
+    note = f"\n\nNot installed where it was trained, and so not tried: {', '.join(missing)}." if missing else ""
+    head = "| model | held-out score | validation score | seconds to fit |\n|---|---|---|---|\n"
+    return (
+        f"## Models tried\n\nScore: {manifest['score']['name']}, higher is better.\n\n{head}" + "\n".join(rows) + note
+    )
+
+
+def _number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.4f}"
+
+
+def _running(manifest: dict[str, Any]) -> str:
+    return f"""## How to run it
+
+With Python {manifest["python_version"]}, in a virtual environment of its own:
+
+```
+python -m venv .venv
+.venv/bin/pip install -r requirements.txt
+.venv/bin/python predict.py data.csv -o predictions.csv
+```
+
+`load_model.py` gives the model to other programs. Both check every file against `manifest.json` first, which finds
+damage but not intent: the model is a Python pickle, so load only packages whose origin you trust."""
+
+
+def _data(manifest: dict[str, Any]) -> str:
+    data = manifest["dataset"]
+    dropped = data["rows_without_target"]
+    unused = [f"- `{_plain(name)}`: {why}" for name, why in list(manifest["unused_columns"].items())[:COLUMNS_SHOWN]]
+    lines = [
+        "## Data",
+        "",
+        f"{data['rows']:,} rows, {data['columns']:,} columns, {data['size']:,} bytes, SHA-256 `{data['sha256']}`. "
+        "Its licence is not known to this package.",
+    ]
+    if dropped:
+        lines += ["", f"{dropped:,} rows have no value in `{_plain(manifest['target'])}` and were left out."]
+    if unused:
+        lines += ["", f"{_count(manifest['unused_columns'], 'column')} not used:", "", *unused]
+    return "\n".join(lines)
+
+
+def _columns(manifest: dict[str, Any]) -> str:
+    features = manifest["features"]
+    rows = [f"| `{_plain(feature['name'])}` | {feature['kind']} |" for feature in features[:COLUMNS_SHOWN]]
+    rest = f"\n\nand {len(features) - COLUMNS_SHOWN:,} more, listed in `manifest.json`" * (
+        len(features) > COLUMNS_SHOWN
+    )
+    return "## Columns it needs\n\n| column | kind |\n|---|---|\n" + "\n".join(rows) + rest
+
+
+def _limits(manifest: dict[str, Any]) -> str:
+    rows = manifest["split"]["test_rows"]
+    few = f" With {rows:,} held-out rows, the metrics are rough." if rows < 100 else ""
+    return (
+        "## Limits\n\n"
+        "It knows nothing but the rows it learned from: where new rows come from another place, time or population, "
+        "measure it again before relying on it. Rows were held out at random, so rows that belong together, such as "
+        "those of one person or one day, may stand on both sides and make the metrics look better than they are."
+        f"{few}"
+    )
+
+
+def _plain(value: Any) -> str:
+    """A name from outside, so that it cannot break out of its place in the text."""
+    return " ".join(str(value).replace("`", "'").replace("|", "/").split())

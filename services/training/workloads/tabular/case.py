@@ -1,0 +1,97 @@
+"""Settles a training from its spec and its data: one path for checking and for training."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from services.training.domain import errors
+from services.training.domain.model import ProblemType, TrainingPlan, TrainingSpec
+from services.training.workloads.tabular.columns import Columns, describe_columns
+from services.training.workloads.tabular.metrics import default_metric, defined_metrics, metrics_for
+from services.training.workloads.tabular.parameters import Parameters, parse
+from services.training.workloads.tabular.reading import Table, read_table
+from services.training.workloads.tabular.splitting import Split, split_rows
+from services.training.workloads.tabular.target import Target, settle_target
+from services.training.workloads.tabular.templates.load_model import prepare
+from services.training.workloads.tabular.workload import PARTS, is_installed
+
+
+@dataclass(frozen=True)
+class Case:
+    """A training, settled: what is learned from what, on which rows, measured how."""
+
+    spec: TrainingSpec
+    parameters: Parameters
+    table: Table
+    target: Target
+    columns: Columns
+    split: Split
+    score_name: str
+
+    @property
+    def plan(self) -> TrainingPlan:
+        """What it comes to, for the caller."""
+        return TrainingPlan(
+            target=self.target.name,
+            problem_type=self.target.problem_type,
+            row_count=len(self.target.values),
+            feature_count=len(self.columns.features),
+            engine=self.parameters.engine,
+        )
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether a number is predicted."""
+        return self.target.problem_type is ProblemType.REGRESSION
+
+    @property
+    def seed(self) -> int:
+        """What settles every chance."""
+        return self.parameters.seed
+
+    def rows(self, positions: npt.NDArray[np.int64]) -> tuple[pd.DataFrame, npt.NDArray[Any]]:
+        """Columns to predict from, ready for a model, and the true answers, of some of the rows."""
+        answers = self.target.values.iloc[positions]
+        features = [feature.as_manifest() for feature in self.columns.features]
+        return prepare(self.table.frame.loc[answers.index], features), answers.to_numpy()
+
+
+def settle(spec: TrainingSpec, data: Path) -> Case:
+    """Settle a training; an InvalidInput names what is wrong with what was asked, a NotReady what is missing."""
+    parameters = parse(spec.parameters)
+    if not is_installed(PARTS[parameters.engine]):
+        raise errors.EngineUnavailable(engine=parameters.engine, package=f"{PARTS[parameters.engine]}")
+    table = read_table(data, spec.dataset.format)
+    target = settle_target(table, spec.target, spec.problem_type)
+    columns = _settle_columns(table, target, parameters)
+    classes = target.problem_type is not ProblemType.REGRESSION
+    split = split_rows(target.values.to_numpy(), classes, parameters.test_fraction, parameters.seed)
+    score_name = _settle_metric(target, split, parameters)
+    return Case(spec, parameters, table, target, columns, split, score_name)
+
+
+def _settle_columns(table: Table, target: Target, parameters: Parameters) -> Columns:
+    rows = table.frame.loc[target.values.index].drop(columns=target.name)
+    columns = describe_columns(rows, table.decimal_comma, drop_naming=parameters.engine == "quick")
+    if not columns.features:
+        raise errors.NoFeatures(target=target.name)
+    return columns
+
+
+def _settle_metric(target: Target, split: Split, parameters: Parameters) -> str:
+    asked = parameters.eval_metric
+    if asked is None:
+        return default_metric(target.problem_type, len(target.values))
+    suitable = metrics_for(target.problem_type)
+    defined = defined_metrics(target.problem_type, target.values.to_numpy()[split.test], target.classes)
+    if asked not in suitable:
+        why = f"it does not measure a {target.problem_type} problem"
+        raise errors.UnfitMetric(metric=asked, why=why, known=", ".join(defined))
+    if asked not in defined:
+        why = f"the {len(split.test)} held-out rows do not have the values that it compares"
+        raise errors.UnfitMetric(metric=asked, why=why, known=", ".join(defined))
+    return asked

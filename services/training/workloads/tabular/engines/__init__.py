@@ -1,0 +1,1 @@
+"""What fits models to a table. Both engines keep to one small protocol."""

@@ -1,0 +1,187 @@
+"""The quick engine: gradient-boosted trees of scikit-learn, grown until the validation rows stop gaining by it."""
+
+import time
+from dataclasses import dataclass, replace
+from math import nan
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OrdinalEncoder
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from services.training.domain.model import LeaderboardEntry
+from services.training.workloads.tabular.case import Case
+from services.training.workloads.tabular.metrics import Answers, as_score, measure
+from services.training.workloads.tabular.splitting import Split, split_rows
+from services.training.workloads.tabular.telling import Telling
+
+ROUNDS = 100  # trees for each class, at most
+TREES = 1000  # over all classes
+LEAST_ROUNDS = 10
+PATIENCE = 2  # steps without a gain before it stops
+
+ROWS_TO_VALIDATE = 50  # with fewer rows to learn from, none are kept for validation
+VALIDATION_FRACTION = 0.15
+CELLS_TO_REFIT = 2_000_000  # up to this size, the final model learns from the validation rows as well
+ROWS_WATCHED = 10_000  # rows on which the training score is measured
+
+# With fewer rows, threads cost more than they gain, and far more where the processor is busy.
+ROWS_FOR_THREADS = 20_000
+
+# With fewer rows, the trees leave most categories out of account; as ordered numbers they do better.
+ROWS_FOR_CATEGORIES = 100
+
+# A wide table would take minutes if each split looked at every value of every column.
+WIDE_COLUMNS = 1000
+BINS, WIDE_BINS = 255, 32
+ROUNDS_A_STEP, WIDE_ROUNDS_A_STEP = 10, 50
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How a model grew: trees for each class at its best, and its score on the validation rows then."""
+
+    model: Any
+    rounds: int
+    validation_score: float
+
+
+class QuickFitted:
+    """One pipeline: an encoder of text and the trees."""
+
+    unavailable: list[str] = []  # noqa: RUF012 - read only
+    distributions = ["scikit-learn", "numpy", "pandas", "scipy", "joblib"]  # noqa: RUF012 - read only
+
+    def __init__(self, case: Case, pipeline: Pipeline, growth: Growth, fit_seconds: float) -> None:
+        self._case = case
+        self._pipeline = pipeline
+        self._growth = growth
+        self._fit_seconds = fit_seconds
+        trees = pipeline.named_steps["trees"]
+        self.best_model = "HistGradientBoosting"
+        chosen = ("learning_rate", "max_iter", "min_samples_leaf", "max_leaf_nodes", "l2_regularization")
+        self.hyperparameters = {name: trees.get_params()[name] for name in chosen}
+
+    def answer(self, rows: pd.DataFrame) -> Answers:
+        """What the model answers for prepared rows."""
+        return _answer(self._pipeline, rows, self._case)
+
+    def leaderboard(self, rows: pd.DataFrame, truth: npt.NDArray[Any]) -> list[LeaderboardEntry]:
+        """The one model."""
+        score = _score(self._case, truth, self.answer(rows))
+        return [LeaderboardEntry(self.best_model, self._growth.validation_score, score, self._fit_seconds)]
+
+    def save(self, folder: Path) -> None:
+        """Write the pipeline; it is made of classes of scikit-learn only."""
+        joblib.dump(self._pipeline, folder / "model.joblib", compress=3)
+
+
+class QuickEngine:
+    """Fits gradient-boosted trees."""
+
+    def fit(self, case: Case, folder: Path, telling: Telling) -> QuickFitted:  # noqa: ARG002 - it needs no folder
+        """Find how many trees are best on validation rows, then fit that many on all rows to learn from."""
+        started = time.monotonic()
+        rows, truth = case.rows(case.split.train)
+        encoder = _make_encoder(rows)
+        encoded = encoder.fit_transform(rows)
+        trees = _make_trees(case, rows, len(truth))
+        with threadpool_limits(None if len(truth) >= ROWS_FOR_THREADS else 1, user_api="openmp"):
+            growth = _fit(case, trees, encoded, truth, telling)
+        pipeline = Pipeline([("encoder", encoder), ("trees", growth.model)])
+        return QuickFitted(case, pipeline, growth, time.monotonic() - started)
+
+
+def _make_encoder(rows: pd.DataFrame) -> ColumnTransformer:
+    """Text becomes numbers and comes first; the rest stays as it is. The rarest values of a text share a number."""
+    ordinal = OrdinalEncoder(
+        handle_unknown="use_encoded_value",
+        unknown_value=np.nan,
+        encoded_missing_value=np.nan,
+        max_categories=_bins(rows) - 1,
+    )
+    return ColumnTransformer([("text", ordinal, _texts(rows))], remainder="passthrough")
+
+
+def _bins(rows: pd.DataFrame) -> int:
+    return WIDE_BINS if len(rows.columns) > WIDE_COLUMNS else BINS
+
+
+def _texts(rows: pd.DataFrame) -> list[str]:
+    return [str(name) for name in rows.select_dtypes(object).columns]
+
+
+def _make_trees(case: Case, rows: pd.DataFrame, row_count: int) -> Any:
+    kind = HistGradientBoostingRegressor if case.is_regression else HistGradientBoostingClassifier
+    texts = len(_texts(rows)) if row_count >= ROWS_FOR_CATEGORIES else 0
+    return kind(
+        categorical_features=list(range(texts)),
+        max_features=min(1.0, WIDE_COLUMNS / len(rows.columns)),
+        max_bins=_bins(rows),
+        min_samples_leaf=min(20, max(1, row_count // 20)),
+        early_stopping=False,
+        random_state=case.seed,
+    )
+
+
+def _most_rounds(case: Case) -> int:
+    trees_a_round = len(case.target.classes) if len(case.target.classes) > 2 else 1
+    return max(LEAST_ROUNDS, min(ROUNDS, TREES // trees_a_round))
+
+
+def _fit(case: Case, trees: Any, encoded: npt.NDArray[Any], truth: npt.NDArray[Any], telling: Telling) -> Growth:
+    growth = Growth(trees, _most_rounds(case), nan)
+    if len(truth) >= ROWS_TO_VALIDATE:
+        split = split_rows(truth, not case.is_regression, VALIDATION_FRACTION, case.seed)
+        growth = _watch_growth(case, trees, encoded, truth, split, telling)
+        if encoded.size > CELLS_TO_REFIT:
+            return growth
+    telling.train(0.9, f"Fitting {growth.rounds} rounds on all {len(truth):,} rows")
+    model = trees.set_params(max_iter=growth.rounds).fit(encoded, truth)
+    return replace(growth, model=model)
+
+
+def _watch_growth(
+    case: Case, trees: Any, encoded: npt.NDArray[Any], truth: npt.NDArray[Any], split: Split, telling: Telling
+) -> Growth:
+    growing = clone(trees).set_params(warm_start=True)
+    loss = "rmse" if case.is_regression else "log_loss"
+    watched = {"train": split.train[:ROWS_WATCHED], "validation": split.test}
+    best, most = (np.inf, 0, nan), _most_rounds(case)
+    step = WIDE_ROUNDS_A_STEP if encoded.shape[1] > WIDE_COLUMNS else ROUNDS_A_STEP
+    for rounds in range(min(step, most), most + 1, step):
+        growing.set_params(max_iter=rounds).fit(encoded[split.train], truth[split.train])
+        for name, positions in watched.items():
+            measured = _measure(case, truth[positions], _answer(growing, encoded[positions], case))
+            for metric in {loss, case.score_name} & measured.keys():
+                telling.metric(metric, measured[metric], rounds, name)
+        score = as_score(case.score_name, measured.get(case.score_name, nan))
+        best = min(best, (measured[loss], rounds, score), key=lambda found: found[0])
+        telling.train(0.9 * rounds / most, f"{rounds} rounds: validation {loss} {measured[loss]:.4g}")
+        if rounds - best[1] >= PATIENCE * step:
+            break
+    return Growth(growing, best[1], best[2])
+
+
+def _answer(model: Any, rows: Any, case: Case) -> Answers:
+    if case.is_regression:
+        return Answers(model.predict(rows))
+    # One pass over the trees: the predicted class is the most probable one.
+    probabilities = model.predict_proba(rows)
+    return Answers(model.classes_[probabilities.argmax(axis=1)], probabilities)
+
+
+def _measure(case: Case, truth: npt.NDArray[Any], answers: Answers) -> dict[str, float]:
+    return measure(case.target.problem_type, truth, answers, case.target.classes)
+
+
+def _score(case: Case, truth: npt.NDArray[Any], answers: Answers) -> float:
+    return as_score(case.score_name, _measure(case, truth, answers).get(case.score_name, nan))

@@ -1,0 +1,72 @@
+"""Reads a data file as a table."""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from services.training.domain import errors
+from services.training.domain.model import TableFormat
+from services.training.domain.sniffing import MINIMUM_ROWS, sniff
+
+HEAD_BYTES = 1024 * 1024
+
+# What to try when text beyond the first bytes is not in the encoding of the first; the last one reads anything.
+FALLBACK_ENCODINGS = ("cp1252", "latin-1")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it was read: numbers and booleans where a column has nothing else, text otherwise."""
+
+    frame: pd.DataFrame
+    format: TableFormat
+
+    @property
+    def decimal_comma(self) -> bool:
+        """Numbers may be written 1,5: only where the comma does not part the fields."""
+        return self.format.delimiter != ","
+
+
+def read_table(path: Path, known: TableFormat | None) -> Table:
+    """Read a whole file, in a known format or in the one its first bytes show; an InvalidInput on `file` otherwise."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    sniffed = sniff(head, path.stat().st_size <= HEAD_BYTES, known)
+    frame, encoding = _read(path, sniffed.format)
+    if len(frame.columns) != len(sniffed.column_names) or not isinstance(frame.index, pd.RangeIndex):
+        raise errors.UnreadableRow(line=2, trouble="it has more fields than the header names columns")
+    frame.columns = pd.Index(sniffed.column_names)
+    if len(frame) < MINIMUM_ROWS:
+        raise errors.TooFewRows(found=len(frame), which="of data", minimum=MINIMUM_ROWS)
+    return Table(frame, replace(sniffed.format, encoding=encoding))
+
+
+def _read(path: Path, format_: TableFormat) -> tuple[pd.DataFrame, str]:
+    for encoding in (format_.encoding, *FALLBACK_ENCODINGS):
+        try:
+            return _parse(path, format_.delimiter, encoding), encoding
+        except UnicodeDecodeError:
+            continue
+    raise errors.NotText(evidence=f"it is not encoded in {format_.encoding}")
+
+
+def _parse(path: Path, delimiter: str, encoding: str) -> pd.DataFrame:
+    try:
+        # low_memory=False: a column has one type from its first row to its last.
+        return pd.read_csv(path, sep=delimiter, encoding=encoding, skipinitialspace=True, low_memory=False)
+    except pd.errors.ParserError as error:
+        raise _unreadable(str(error)) from error
+
+
+def _unreadable(message: str) -> errors.UnreadableRow:
+    ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message)
+    if ragged:
+        expected, line, found = ragged.groups()
+        return errors.UnreadableRow(line=line, trouble=f"it has {found} fields, and the rows above have {expected}")
+    unclosed = re.search(r"EOF inside string starting at row (\d+)", message)
+    if unclosed:
+        trouble = "a value begins with a quotation mark that is never closed"
+        return errors.UnreadableRow(line=int(unclosed[1]) + 1, trouble=trouble)
+    return errors.UnreadableRow(line="?", trouble=message)

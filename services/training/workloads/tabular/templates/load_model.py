@@ -1,0 +1,149 @@
+"""Loads the model of this folder. It needs the libraries of requirements.txt and nothing else.
+
+    from load_model import load
+
+    model = load()
+    answers = model.predict(frame)               # a pandas Series, one answer a row
+    chances = model.predict_proba(frame)         # for classes: a DataFrame, one column a class
+
+The frame needs the columns that README.md lists; others are ignored. Everything else is in manifest.json.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+HERE = Path(__file__).resolve().parent
+EPOCH = pd.Timestamp(0, tz="UTC")
+BOOLEANS = {"true": 1.0, "false": 0.0}
+
+
+class Model:
+    """A trained model that takes rows as they stand in a data file."""
+
+    def __init__(self, manifest: dict[str, Any], predictor: Any) -> None:
+        self.manifest = manifest
+        self._predictor = predictor
+
+    def predict(self, frame: pd.DataFrame) -> pd.Series:
+        """The answer for each row: a class or a number. A ValueError names columns that are missing."""
+        answers = self._predictor.predict(prepare(frame, self.manifest["features"]))
+        return pd.Series(np.asarray(answers), index=frame.index, name="prediction")
+
+    def predict_proba(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The probability of each class for each row. A TypeError where the model predicts numbers."""
+        if self.manifest["problem_type"] == "regression":
+            raise TypeError("this model predicts numbers, which have no probabilities")
+        chances = self._predictor.predict_proba(prepare(frame, self.manifest["features"]))
+        labels = list(getattr(chances, "columns", getattr(self._predictor, "classes_", [])))
+        table = pd.DataFrame(np.asarray(chances), index=frame.index, columns=labels)
+        return table.reindex(columns=self.manifest["classes"])
+
+
+def load(folder: Path | str = HERE) -> Model:
+    """Check every file against the manifest, then load the model. A ValueError where a file is not what it was."""
+    folder = Path(folder)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    verify(folder, manifest)
+    return Model(manifest, LOADERS[manifest["engine"]](folder / "model"))
+
+
+def _load_quick(folder: Path) -> Any:
+    import joblib
+
+    return joblib.load(folder / "model.joblib")
+
+
+def _load_autogluon(folder: Path) -> Any:
+    from autogluon.tabular import TabularPredictor
+
+    return TabularPredictor.load(str(folder))
+
+
+LOADERS = {"quick": _load_quick, "autogluon": _load_autogluon}
+
+
+def verify(folder: Path, manifest: dict[str, Any]) -> None:
+    """Compare the size and SHA-256 of each file with the manifest; a ValueError names the first that differs."""
+    for name, expected in manifest["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise ValueError(f"{name} is missing from this package; unpack it again")
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != expected["sha256"]:
+            raise ValueError(f"{name} is not the file that was packaged: its SHA-256 differs; unpack the package again")
+
+
+def read_table(
+    path: Path | str, manifest: dict[str, Any], delimiter: str | None = None, encoding: str | None = None
+) -> pd.DataFrame:
+    """Read a data file as the training data was read; text columns stay as they are written."""
+    how: dict[str, Any] = {
+        "sep": delimiter or manifest["table"]["delimiter"],
+        "encoding": encoding or manifest["table"]["encoding"],
+        "skipinitialspace": True,
+    }
+    header = pd.read_csv(path, nrows=0, **how).columns
+    texts = {feature["name"] for feature in manifest["features"] if feature["kind"] != "number"}
+    kinds: dict[Any, Any] = {name: str for name in header if name.strip() in texts}
+    frame = pd.read_csv(path, dtype=kinds, low_memory=False, index_col=False, **how)
+    renamed: pd.DataFrame = frame.rename(columns=str.strip)
+    return renamed
+
+
+def prepare(frame: pd.DataFrame, features: list[dict[str, Any]]) -> pd.DataFrame:
+    """The columns a model takes, in its order: numbers, text, and dates as numbers; what cannot be read is missing."""
+    missing = [feature["name"] for feature in features if feature["name"] not in frame.columns]
+    if missing:
+        raise ValueError(f"the data has no column {', '.join(map(repr, missing[:10]))}")
+    numbers = _ready_numbers(frame, features)
+    columns: dict[str, Any] = {}
+    for feature in features:
+        name = feature["name"]
+        made = {name: numbers[name]} if name in numbers else PREPARERS[feature["kind"]](frame[name], feature)
+        columns.update(made)
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def _ready_numbers(frame: pd.DataFrame, features: list[dict[str, Any]]) -> dict[str, Any]:
+    """The columns that are numbers already, at one stroke: a table may have thousands."""
+    numeric = set(frame.select_dtypes("number").columns)
+    names = [feature["name"] for feature in features if feature["kind"] == "number" and feature["name"] in numeric]
+    block = frame[names].to_numpy("float64", na_value=np.nan, copy=True)
+    block[~np.isfinite(block)] = np.nan
+    return dict(zip(names, block.T, strict=True))
+
+
+def _number(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
+    if feature.get("decimal") == "," and column.dtype == object:
+        column = column.astype("string").str.replace(",", ".", regex=False)
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    return {feature["name"]: numbers.where(np.isfinite(numbers))}
+
+
+def _boolean(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
+    return {feature["name"]: column.map(lambda value: BOOLEANS.get(str(value).strip().lower(), np.nan))}
+
+
+def _category(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
+    text = column.astype(object)
+    return {feature["name"]: text.where(text.isna(), text.astype(str)).where(text.notna(), np.nan)}
+
+
+def _date(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
+    dates = pd.to_datetime(column.astype("string"), format=feature["format"], errors="coerce", utc=True)
+    name = feature["name"]
+    return {
+        name: (dates - EPOCH) / pd.Timedelta(days=1),
+        f"{name} [month]": dates.dt.month.astype("float64"),
+        f"{name} [weekday]": dates.dt.weekday.astype("float64"),
+        f"{name} [hour]": dates.dt.hour.astype("float64"),
+    }
+
+
+PREPARERS = {"number": _number, "boolean": _boolean, "category": _category, "date": _date}

@@ -1,0 +1,47 @@
+"""Predicts for every row of a CSV file with the model of this folder.
+
+python predict.py data.csv               writes the predictions to standard output
+python predict.py data.csv -o out.csv    writes them to a file
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+from load_model import load, read_table  # type: ignore[import-not-found]
+
+
+def main() -> int:
+    """Read, predict, write; 0 when that went well, 1 when the data or the package is not right."""
+    options = _parse_options()
+    try:
+        answers = predict(options)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"predict.py: {error}\n")
+        return 1
+    answers.to_csv(options.output or sys.stdout, index=False)
+    return 0
+
+
+def predict(options: argparse.Namespace) -> pd.DataFrame:
+    """One row of answers for each row of data: the prediction, and for classes the probability of each."""
+    model = load()
+    frame = read_table(options.data, model.manifest, options.delimiter, options.encoding)
+    answers: pd.DataFrame = model.predict(frame).to_frame()
+    if model.manifest["problem_type"] != "regression":
+        answers = answers.join(model.predict_proba(frame).add_prefix("probability_"))
+    return answers
+
+
+def _parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Predicts for every row of a CSV file.")
+    parser.add_argument("data", type=Path, help="CSV file with the columns that README.md lists")
+    parser.add_argument("-o", "--output", type=Path, help="file to write; standard output when absent")
+    parser.add_argument("--delimiter", help="as in the training data when absent")
+    parser.add_argument("--encoding", help="as in the training data when absent")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""The tabular workload as the service knows it. What it trains with is imported when it trains, in the worker."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from services.training.domain.model import TrainingPlan, TrainingResult, TrainingSpec
+from services.training.domain.ports import Reporter
+from services.training.workloads.tabular.parameters import Parameters
+
+# Part to the module that proves it is installed.
+PARTS = {
+    "quick": "sklearn",
+    "autogluon": "autogluon.tabular",
+    "catboost": "catboost",
+    "fastai": "fastai",
+    "lightgbm": "lightgbm",
+    "torch": "torch",
+    "xgboost": "xgboost",
+}
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module could be imported, found out without importing it."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+class TabularWorkload:
+    """Learns from a table to predict one of its columns: classes or numbers."""
+
+    name = "tabular"
+    description = "Learns from a CSV table to predict one of its columns: a class or a number."
+
+    def parameters_schema(self) -> dict[str, Any]:
+        """JSON schema (2020-12) of the parameters."""
+        return Parameters.model_json_schema()
+
+    def availability(self) -> tuple[list[str], list[str]]:
+        """Names of the engines and libraries that are installed here, and of those that are not."""
+        installed = {part: is_installed(module) for part, module in PARTS.items()}
+        return [part for part in PARTS if installed[part]], [part for part in PARTS if not installed[part]]
+
+    def check(self, spec: TrainingSpec, data: Path) -> TrainingPlan:
+        """Settle target, problem type and engine; an InvalidInput or NotReady where it cannot be."""
+        from services.training.workloads.tabular.case import settle
+
+        return settle(spec, data).plan
+
+    def train(self, spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> TrainingResult:
+        """Train, measure on the held-out rows, and write the package to `folder / "artifact.zip"`."""
+        from services.training.workloads.tabular.training import train
+
+        return train(spec, data, folder, report)

@@ -1,0 +1,129 @@
+"""The folders of trainings on disk."""
+
+import asyncio
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from services.training.adapters.scratch import ScratchInUse, clear, opened, probe
+from services.training.adapters.shelf import FolderShelf
+from services.training.adapters.tombstones import KEPT_SECONDS, FolderTombstones
+from services.training.domain.model import DatasetSource, ProblemType, TrainingResult, TrainingSpec
+
+CONTENT = b"model" * 1000
+SPEC = TrainingSpec("t1", "tabular", DatasetSource("d1", "datasets", "k"))
+
+
+def result(age: timedelta = timedelta()) -> TrainingResult:
+    now = datetime.now(UTC) - age
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    return TrainingResult(
+        "t1", "quick", "M", "y", ProblemType.BINARY, "accuracy", 1.0, [], 8, 2, ["x"], [], [], {}, {}, len(CONTENT),
+        sha256, "", now, now,
+    )  # fmt: skip
+
+
+async def keep(shelf: FolderShelf, age: timedelta = timedelta()) -> None:
+    async with shelf.folder(SPEC) as folder:
+        (folder / "artifact.zip").write_bytes(CONTENT)
+        (folder / "working").mkdir()
+        await shelf.keep(SPEC, result(age))
+
+
+@pytest.fixture
+def tombstones(tmp_path: Path) -> FolderTombstones:
+    found = FolderTombstones(tmp_path / "cancelled")
+    found.reopen()
+    return found
+
+
+async def test_what_was_kept_is_found_again(tmp_path: Path, tombstones: FolderTombstones):
+    await keep(FolderShelf(tmp_path))
+    again = FolderShelf(tmp_path)
+    folders = again.reopen(tombstones)
+
+    assert folders == [tmp_path / "model_t1"]
+    assert again.finished("t1")[0] == SPEC
+    assert b"".join([chunk async for chunk in again.read("t1")]) == CONTENT
+
+
+async def test_a_folder_is_gone_when_its_block_fails_or_is_cancelled(tmp_path: Path):
+    shelf = FolderShelf(tmp_path)
+
+    async def stay() -> None:
+        async with shelf.folder(SPEC):
+            await asyncio.sleep(60)
+
+    staying = asyncio.create_task(stay())
+    await asyncio.sleep(0.05)
+    was_there = (tmp_path / "model_t1").is_dir()
+    staying.cancel()
+    await asyncio.wait([staying])
+
+    assert was_there
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["artifact.zip", "result.json", "spec.json"])
+@pytest.mark.parametrize("how", ["missing", "cut"])
+async def test_half_a_training_is_none(tmp_path: Path, tombstones: FolderTombstones, damage: str, how: str):
+    await keep(FolderShelf(tmp_path))
+    path = tmp_path / "model_t1" / damage
+    path.unlink() if how == "missing" else path.write_bytes(path.read_bytes()[:-9])
+
+    assert FolderShelf(tmp_path).reopen(tombstones) == []
+
+
+async def test_one_that_was_cancelled_is_not_found_again(tmp_path: Path, tombstones: FolderTombstones):
+    await keep(FolderShelf(tmp_path))
+    await tombstones.add("t1")
+
+    assert FolderShelf(tmp_path).reopen(tombstones) == []
+
+
+async def test_one_that_nobody_releases_goes_in_the_end(tmp_path: Path):
+    shelf = FolderShelf(tmp_path)
+    await keep(shelf, age=timedelta(hours=73))
+    too_young = await shelf.remove_older(74)
+    old_enough = await shelf.remove_older(72)
+
+    assert (too_young, old_enough) == (0, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_tombstones_are_found_again_and_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tombstones = FolderTombstones(tmp_path)
+    tombstones.reopen()
+    await tombstones.add("t1")
+    again = FolderTombstones(tmp_path)
+    again.reopen()
+    remembered = again.has("t1")
+    now = datetime.now(UTC).timestamp()
+    monkeypatch.setattr("time.time", lambda: now + KEPT_SECONDS + 1)
+    await again.remove_expired()
+
+    assert remembered
+    assert not again.has("t1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_scratch_folder_is_swept_but_for_what_is_kept(tmp_path: Path):
+    for name in ("model_t1", "inspect_x", "gone_y"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "lock").touch()
+    with opened(tmp_path):
+        clear(tmp_path, keep=[tmp_path / "model_t1"])
+        probe(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["model_t1"]
+
+
+def test_a_folder_has_one_service(tmp_path: Path):
+    with opened(tmp_path), pytest.raises(ScratchInUse), opened(tmp_path):
+        pass
+    with opened(tmp_path):
+        reopened = True
+
+    assert reopened

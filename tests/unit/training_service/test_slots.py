@@ -1,0 +1,65 @@
+"""Slots: so many at once, the others in the order in which they came."""
+
+import asyncio
+
+import pytest
+
+from services.training.domain.errors import QueueFull
+from services.training.domain.slots import Slots
+
+
+async def test_no_more_than_the_slots_work_at_once_and_in_order():
+    slots, working, most, order = Slots(2, 100), 0, 0, []
+
+    async def work(number: int) -> None:
+        nonlocal working, most
+        async with slots.turn():
+            order.append(number)
+            working += 1
+            most = max(most, working)
+            await asyncio.sleep(0.001)
+            working -= 1
+
+    await asyncio.gather(*(work(number) for number in range(20)))
+
+    assert most == 2
+    assert order == list(range(20))
+
+
+async def test_positions_are_announced_as_they_change():
+    slots, heard = Slots(1, 2), []
+
+    async def wait() -> None:
+        async with slots.turn(heard.append):
+            pass
+
+    async with slots.turn():
+        waiting = [asyncio.create_task(wait()) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull):
+            await wait()
+    await asyncio.gather(*waiting)
+
+    assert heard == [1, 1, 2, 1]
+
+
+@pytest.mark.parametrize("called_first", [False, True])
+async def test_one_who_gives_up_does_not_take_a_slot_along(called_first: bool):
+    """Also when the turn comes in the same moment in which it gives up."""
+    slots = Slots(1, 10)
+
+    async def wait() -> None:
+        async with slots.turn():
+            await asyncio.sleep(10)
+
+    async with slots.turn():
+        waiting = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        if not called_first:
+            waiting.cancel()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    async with asyncio.timeout(1), slots.turn():
+        reached = True
+
+    assert reached

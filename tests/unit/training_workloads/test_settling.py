@@ -1,0 +1,223 @@
+"""What a training would do, settled from the data: target, problem type, columns, held-out rows."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from servicekit.errors import InvalidInput, NotReady, Problem
+from services.training.domain.model import ProblemType, TableFormat
+from services.training.workloads import all_workloads, workload_named
+from services.training.workloads.tabular.columns import describe_columns
+from services.training.workloads.tabular.reading import read_table
+from services.training.workloads.tabular.splitting import split_rows
+from services.training.workloads.tabular.target import detect_problem
+from tests.unit.training_workloads.trial import check
+
+BINARY, MULTICLASS, REGRESSION = ProblemType.BINARY, ProblemType.MULTICLASS, ProblemType.REGRESSION
+
+
+def test_listing_workloads_imports_nothing_heavy():
+    code = (
+        "import sys; from services.training.workloads import all_workloads\n"
+        "for workload in all_workloads(): workload.parameters_schema(), workload.availability()\n"
+        "sys.exit(','.join({'pandas', 'numpy', 'sklearn', 'autogluon.tabular'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stderr) == (1, "\n")
+
+
+def test_the_tabular_workload_tells_its_parameters_and_its_parts():
+    (workload,) = all_workloads()
+    available, unavailable = workload.availability()
+
+    assert workload.name == "tabular"
+    assert set(workload.parameters_schema()["properties"]) >= {"engine", "time_limit", "presets", "seed"}
+    assert {"quick", "autogluon"} <= set(available)
+    assert set(available).isdisjoint(unavailable)
+
+
+def test_an_unknown_workload_is_named_with_those_there_are():
+    with pytest.raises(InvalidInput, match="tabular") as caught:
+        workload_named("images")
+
+    assert (caught.value.reason, caught.value.field) == ("UNKNOWN_WORKLOAD", "workload")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["yes", "no"] * 3, BINARY),
+        ([True, False] * 3, BINARY),
+        (["a", "b", "c"] * 2, MULTICLASS),
+        ([0, 1] * 5, BINARY),
+        ([1.5, 2.5] * 5, BINARY),
+        ([0, 1, 2] * 50, MULTICLASS),
+        ([3, 4, 5, 6, 7, 8, 9] * 200, MULTICLASS),
+        (list(range(20)) * 50, MULTICLASS),
+        (list(range(21)) * 50, REGRESSION),
+        (list(range(15)) * 10, REGRESSION),
+        ([1, 2, 3, 4], REGRESSION),
+        ([0.5, 1.5, 2.25] * 50, REGRESSION),
+        (list(np.linspace(0, 1, 100)), REGRESSION),
+    ],
+)
+def test_the_problem_type_is_what_the_values_call_for(values, expected):
+    assert detect_problem(pd.Series(values)) is expected
+
+
+def test_the_last_column_is_the_target_unless_another_is_named(tables):
+    assert check(tables["wine"]).target == "target"
+    assert check(tables["wine"], target="alcohol").target == "alcohol"
+
+
+def test_a_plan_counts_rows_with_a_target_and_columns_that_say_something(write):
+    """Rows without a target are left out; so are columns that are empty, constant, or another text in every row."""
+    frame = pd.DataFrame(
+        {
+            "id": [f"customer {i}" for i in range(100)],
+            "nothing": [None] * 100,
+            "same": ["x"] * 100,
+            "size": range(100),
+            "kind": ["a", "b"] * 50,
+            "price": [None, *np.linspace(0, 1, 99)],
+        }
+    )
+    plan = check(write(frame))
+
+    assert (plan.problem_type, plan.row_count, plan.feature_count, plan.engine) == (REGRESSION, 99, 2, "quick")
+
+
+REFUSED = {
+    "a target that is not there": ({"target": "Alcohl"}, InvalidInput, "TARGET_NOT_FOUND", "target", "'alcohol'"),
+    "a target unlike any": ({"target": "zzz"}, InvalidInput, "TARGET_NOT_FOUND", "target", "4 more"),
+    "an unknown parameter": ({"depth": 3}, InvalidInput, "BAD_PARAMETERS", "parameters", "'depth'"),
+    "too large a test": ({"test_fraction": 0.9}, InvalidInput, "BAD_PARAMETERS", "parameters", "0.5"),
+    "an unknown engine": ({"engine": "magic"}, InvalidInput, "UNKNOWN_ENGINE", "parameters", "autogluon"),
+    "a metric of another problem": ({"eval_metric": "rmse"}, InvalidInput, "UNFIT_METRIC", "parameters", "accuracy"),
+    "three classes as two": ({"problem_type": BINARY}, InvalidInput, "NOT_BINARY", "problem_type", "3 different"),
+    "amounts as classes": (
+        {"target": "alcohol", "problem_type": MULTICLASS},
+        InvalidInput,
+        "TOO_MANY_CLASSES",
+        "target",
+        "126",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_request_that_cannot_be_met_is_refused_with_a_sentence_that_helps(tables, case):
+    asked, kind, reason, field, hint = REFUSED[case]
+    with pytest.raises(kind) as caught:
+        check(tables["wine"], **asked)
+
+    assert (caught.value.reason, caught.value.field) == (reason, field)
+    assert hint in caught.value.message
+
+
+UNFIT = {
+    "one class": ("a,y\n1,x\n2,x\n3,x\n4,x\n", {}, InvalidInput, "ONE_CLASS"),
+    "one number": ("a,y\n1,5\n2,5\n3,5\n4,5\n", {"problem_type": REGRESSION}, InvalidInput, "ONE_CLASS"),
+    "text as numbers": ("a,y\n1,x\n2,z\n3,x\n4,z\n", {"problem_type": REGRESSION}, InvalidInput, "TARGET_NOT_NUMERIC"),
+    "a target that is mostly missing": ("a,y\n1,\n2,x\n3,z\n4,x\n5,\n", {}, InvalidInput, "TOO_FEW_ROWS"),
+    "another class in every row": ("a,y\n1,p\n2,q\n3,r\n4,s\n", {}, InvalidInput, "TOO_MANY_CLASSES"),
+    "a table of one column": ("y\nx\nz\nx\nz\n", {}, NotReady, "NO_FEATURES"),
+    "columns that never change": ("a,b,y\n" + "1,,x\n1,,z\n" * 3, {}, NotReady, "NO_FEATURES"),
+    "three rows": ("a,y\n1,x\n2,z\n3,x\n", {}, InvalidInput, "TOO_FEW_ROWS"),
+    "a metric for which two classes must be held out": (
+        "a,y\n1,x\n2,z\n3,x\n4,z\n",
+        {"eval_metric": "roc_auc"},
+        InvalidInput,
+        "UNFIT_METRIC",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_data_that_cannot_be_learned_from_is_refused(write, case):
+    text, asked, kind, reason = UNFIT[case]
+    with pytest.raises(kind) as caught:
+        check(write(text), **asked)
+
+    assert caught.value.reason == reason
+    assert isinstance(caught.value, Problem)
+    assert "{" not in caught.value.message
+
+
+def test_columns_are_read_as_what_they_are():
+    frame = pd.DataFrame(
+        {
+            "number": [1.0, None, 2.5],
+            "comma": ["1,5", "2", None],
+            "truth": [True, None, False],
+            "iso": ["2024-01-31", "2024-02-29T12:30:00", None],
+            "american": ["01/31/2024", "02/01/2024", "03/01/2024"],
+            "european": ["31/01/2024", "01/02/2024", "01/03/2024"],
+            "german": ["31.01.2024", "01.02.2024", None],
+            "almost": ["2024-01-31", "2024-02-30", "2024-03-01"],
+            "text": ["a", "b", None],
+        }
+    )
+    columns = describe_columns(frame, decimal_comma=True, drop_naming=True)
+
+    assert {feature.name: (feature.kind, feature.format or feature.decimal) for feature in columns.features} == {
+        "number": ("number", ""),
+        "comma": ("number", ","),
+        "truth": ("boolean", ""),
+        "iso": ("date", "ISO8601"),
+        "american": ("date", "%m/%d/%Y"),
+        "european": ("date", "%d/%m/%Y"),
+        "german": ("date", "%d.%m.%Y"),
+        "almost": ("category", ""),
+        "text": ("category", ""),
+    }
+
+
+def test_a_file_is_read_in_its_encoding_even_where_that_shows_late(write):
+    """Beyond the first mebibyte there may be letters that are not UTF-8."""
+    content = b"a,b\n" + b"plain,1\n" * 200_000 + "Malmö,2\n".encode("cp1252")
+    table = read_table(write(content), TableFormat(",", "utf-8"))
+
+    assert table.format.encoding == "cp1252"
+    assert table.frame["a"].iloc[-1] == "Malmö"
+
+
+def test_a_row_with_too_much_is_found_beyond_the_first_bytes(write):
+    content = b"a,b\n" + b"1,2\n" * 300_000 + b"1,2,3\n"
+    with pytest.raises(InvalidInput, match="Line 300002") as caught:
+        read_table(write(content), None)
+
+    assert caught.value.reason == "UNREADABLE_ROW"
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.2, 0.5])
+def test_each_class_gives_its_share_and_never_its_last_row(fraction):
+    labels = np.array(["a"] * 60 + ["b"] * 30 + ["c"] * 9 + ["d"])
+    split = split_rows(labels, True, fraction, seed=1)
+    held = pd.Series(labels[split.test]).value_counts()
+
+    assert sorted([*split.train, *split.test]) == list(range(100))
+    assert len(split.test) == round(100 * fraction)
+    assert set(labels[split.train]) == set("abcd")
+    assert abs(held["a"] - 60 * fraction) <= 1
+
+
+def test_the_seed_settles_which_rows_are_held_out():
+    labels = np.arange(50.0)
+    first, again, other = (split_rows(labels, False, 0.2, seed).test.tolist() for seed in (1, 1, 2))
+
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("count", range(4, 12))
+def test_however_few_rows_one_is_held_out_and_each_class_is_learned(count):
+    labels = np.array(["a", "b", *"ab" * 10][:count])
+    split = split_rows(labels, True, 0.05, seed=0)
+
+    assert len(split.test) == 1
+    assert set(labels[split.train]) == {"a", "b"}

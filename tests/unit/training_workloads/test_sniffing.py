@@ -1,0 +1,167 @@
+"""Measure 4 of the main job: each bad file gets a reason and a sentence that helps; each odd one is read."""
+
+import codecs
+import gzip
+import io
+import time
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from servicekit.errors import InvalidInput
+from services.training.domain.model import TableFormat
+from services.training.domain.sniffing import sniff
+
+ROWS = "1,2\n" * 4
+
+
+def _zip() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.csv", "a,b\n" + ROWS)
+    return buffer.getvalue()
+
+
+BAD = {
+    "no bytes": (b"", "EMPTY_FILE", "header row"),
+    "blank lines": (b"\n \r\n\n", "EMPTY_FILE", "header row"),
+    "a byte order mark and nothing else": (codecs.BOM_UTF8, "EMPTY_FILE", "header row"),
+    "a wide byte order mark and nothing else": (codecs.BOM_UTF16_LE, "EMPTY_FILE", "header row"),
+    "header only": (b"a,b\n", "NO_ROWS", "at least 4"),
+    "header only without an end of line": (b"a,b", "NO_ROWS", "at least 4"),
+    "three rows": (b"a,b\n1,2\n3,4\n5,6\n", "TOO_FEW_ROWS", "only 3 rows"),
+    "zero bytes": (bytes(range(256)) * 8, "NOT_TEXT", "zero bytes"),
+    "random bytes": (np.random.default_rng(0).bytes(4096), "NOT_TEXT", "CSV"),
+    "control characters": (b"a,b\n" + b"1,\x07\n" * 4, "NOT_TEXT", "control characters"),
+    "an image": (b"\x89PNG\r\n\x1a\nIHDR", "NOT_TEXT", "PNG"),
+    "a workbook": (_zip(), "NOT_TEXT", "Excel"),
+    "a parquet file": (b"PAR1\x15\x04\x15", "NOT_TEXT", "Parquet"),
+    "a document": (b"%PDF-1.7\n1 0 obj", "NOT_TEXT", "PDF"),
+    "compressed": (gzip.compress(b"a,b\n" + ROWS.encode()), "NOT_TEXT", "gzip"),
+    "numbers in place of names": (b"1,2\n" * 5, "NO_HEADER", "every cell in it is a number"),
+    "no names": (b",,\n1,2,3\n", "NO_HEADER", "empty"),
+    "two columns of one name": (b"a,b,a\n" + b"1,2,3\n" * 4, "DUPLICATE_COLUMNS", "'a'"),
+    "names that differ in blanks": (b"a, a\n" + ROWS.encode(), "DUPLICATE_COLUMNS", "'a'"),
+    "a row with too much": (b"a,b\n1,2\n1,2,3\n1,2\n1,2\n", "UNREADABLE_ROW", "Line 3"),
+    "a row of 10,000 fields": (b"a,b\n1,2\n1,2\n1,2\n" + b"1," * 9999 + b"1\n", "UNREADABLE_ROW", "10,000 fields"),
+    "a quotation mark that stays open": (b'a,b\n1,2\n1,"2\n1,2\n1,2\n', "UNREADABLE_ROW", "Line 3"),
+    "a value without end": (b'a,b\n1,"' + b"x" * 200_000, "UNREADABLE_ROW", "Line 2"),
+    "100,001 columns": (",".join(f"c{i}" for i in range(100_001)).encode(), "TOO_MANY_COLUMNS", "100,001"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_file_gets_its_reason_and_a_sentence_that_helps(case):
+    content, reason, hint = BAD[case]
+    with pytest.raises(InvalidInput) as caught:
+        sniff(content, complete=True)
+
+    assert caught.value.reason == reason
+    assert caught.value.field == "file"
+    assert hint in caught.value.message
+    assert "{" not in caught.value.message
+
+
+SWEDISH = "namn;ort;ålder\nÅsa;Malmö;3\nBo;Göteborg;4\nEva;Umeå;5\nUlf;Luleå;6\n"
+ODD = {
+    "commas": ("a,b\n" + ROWS, ",", "utf-8"),
+    "semicolons": ("a;b\n" + "1;2\n" * 4, ";", "utf-8"),
+    "semicolons and decimal commas": ("a;b\n1,5;2,0\n2,5;3\n1;2,25\n3;4\n", ";", "utf-8"),
+    "tabs": ("a\tb\n" + "1,0\t2\n" * 4, "\t", "utf-8"),
+    "pipes": ("a|b\n" + "x, y|2\n" * 4, "|", "utf-8"),
+    "lists within commas": ("a,b\n" + "1,x;y;z\n" * 4, ",", "utf-8"),
+    "one column": ("a\n" + "1\n" * 4, ",", "utf-8"),
+    "quoted line breaks": ('a,b\n1,"x\ny"\r\n2,"p,q"\n3,z\n4,"w ""q"""', ",", "utf-8"),
+    "old line ends": ("a,b\r" + "1,2\r" * 4, ",", "utf-8"),
+    "a byte order mark": ("\ufeffa,b\n" + ROWS, ",", "utf-8-sig"),
+    "utf-16": ("a\tb\n" + "1\t2\n" * 4, "\t", "utf-16"),
+    "windows text": (SWEDISH, ";", "cp1252"),
+    "japanese": ("名前,都市\n太郎,東京\n花子,大阪\n次郎,京都\n三郎,名古屋\n", ",", "cp932"),
+    "russian": ("имя,город\nАнна,Москва\nИван,Казань\nОльга,Тула\nПётр,Омск\n", ",", "cp1251"),  # noqa: RUF001
+    "emoji": ("a,b\n" + "1,🙂\n" * 4, ",", "utf-8"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_an_odd_file_is_read(case):
+    text, delimiter, encoding = ODD[case]
+    content = text.removeprefix("\ufeff").encode(encoding)
+
+    sniffed = sniff(content, complete=True)
+
+    assert sniffed.format == TableFormat(delimiter, encoding)
+    assert sniffed.row_count == 4
+
+
+def test_names_are_stripped_and_nameless_columns_are_named_for_their_place():
+    sniffed = sniff(b"a, b ,,d\n" + b"1,2,3,4\n" * 4, complete=True)
+
+    assert sniffed.column_names == ["a", "b", "Unnamed: 2", "d"]
+
+
+def test_ten_thousand_columns_are_read_at_once():
+    header = ",".join(f"column {i}" for i in range(10_000))
+    content = (header + "\n" + (",".join(["1.5"] * 10_000) + "\n") * 5).encode()
+    started = time.perf_counter()
+    sniffed = sniff(content, complete=True)
+
+    assert len(sniffed.column_names) == 10_000
+    assert sniffed.row_count == 5
+    assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_a_head_may_end_anywhere(cut):
+    """A row that is cut is not counted, even where the cut goes through a character."""
+    content = SWEDISH.encode()
+    sniffed = sniff(content[: len(content) - cut], complete=False)
+
+    assert sniffed.format == TableFormat(";", "utf-8")
+    assert sniffed.column_names == ["namn", "ort", "ålder"]
+    assert sniffed.row_count == 3
+
+
+def test_a_head_without_a_whole_row_is_enough():
+    assert sniff(b"a,b\n1,", complete=False).row_count == 0
+
+
+def test_a_known_format_is_not_guessed():
+    sniffed = sniff(b"a;b|c\n" + b"1;2|3\n" * 4, complete=True, known=TableFormat("|", "utf-8"))
+
+    assert sniffed.column_names == ["a;b", "c"]
+
+
+def test_a_known_encoding_that_does_not_fit_is_named():
+    with pytest.raises(InvalidInput, match="not encoded in utf-8") as caught:
+        sniff(SWEDISH.encode("cp1252"), complete=True, known=TableFormat(";", "utf-8"))
+
+    assert caught.value.reason == "NOT_TEXT"
+
+
+CELLS = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=12)
+
+
+@given(st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=4, max_size=30))
+def test_whatever_pandas_writes_is_read_with_as_many_rows(rows):
+    frame = pd.DataFrame(rows, columns=["first", "second", "third"])
+    content = frame.to_csv(index=False).encode()
+
+    sniffed = sniff(content, complete=True)
+
+    assert sniffed.column_names == ["first", "second", "third"]
+    assert sniffed.row_count == len(rows)
+    assert sniffed.format.delimiter == ","
+
+
+@given(st.binary(max_size=2000), st.booleans())
+def test_no_bytes_raise_anything_but_an_invalid_input(content, complete):
+    try:
+        outcome = sniff(content, complete).column_names
+    except InvalidInput as problem:
+        outcome = problem.reason
+
+    assert outcome
