@@ -34,7 +34,7 @@ MOST_NAME_CHARACTERS = 120
 FEWEST_ROWS = 4
 
 
-class TargetUnknown(errors.InvalidInput):
+class TargetNotFound(errors.InvalidInput):
     """There is no column {target!r} in this file. Its columns are: {columns}."""
 
     field = "target_column"
@@ -155,7 +155,7 @@ async def _record(peers: Peers, arrival: Arrival, stored: Object, rows: int) -> 
         raise TooFewRows(rows=rows)
     target = fields.get("target_column") or fields.get("target", "")
     if target and target not in columns:
-        raise TargetUnknown(target=target, columns=", ".join(columns[:20]))
+        raise TargetNotFound(target=target, columns=", ".join(columns[:20]))
     dataset = Dataset(
         id=arrival.dataset_id,
         user_id=arrival.user,

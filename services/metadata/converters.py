@@ -47,7 +47,7 @@ class Codec(Generic[M, D]):
     """Carries values between a message class and a dataclass."""
 
     def __init__(self, message: type[M], kind: type[D]) -> None:
-        self._message = message
+        self.message = message
         self._kind = kind
         hints = typing.get_type_hints(kind)
         described: Iterable[Any] = message.DESCRIPTOR.fields
@@ -71,7 +71,7 @@ class Codec(Generic[M, D]):
             value = getattr(record, field.name)
             if value is not None:
                 values[field.name] = value if field.encode is None else field.encode(value)
-        return self._message(**values)
+        return self.message(**values)
 
     def encode_all(self, records: Iterable[D]) -> list[M]:
         """Many of them."""

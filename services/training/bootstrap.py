@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.training.v1 import analysis_pb2_grpc, training_pb2_grpc
-
 from servicekit.channels import Channel
 from servicekit.server import Application, Service
 from services.training.adapters.inspections import InspectionFiles

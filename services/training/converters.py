@@ -5,9 +5,9 @@ from typing import Any
 
 from google.protobuf import json_format, struct_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from modelyard.common.v1 import metric_pb2, table_pb2
 from modelyard.training.v1 import analysis_pb2, training_pb2
-
 from services.training.domain.inspection import Inspection
 from services.training.domain.model import (
     DatasetSource,

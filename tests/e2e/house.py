@@ -130,15 +130,16 @@ class House:
 
     def stored_files(self) -> list[Path]:
         """Files of objects, without those that describe them."""
-        folder = self.data / "objects"
-        return [
-            path for path in folder.rglob("*") if path.is_file() and path.name not in {"@object.json", "signing.key", ".lock"}
-        ]
+        files = [path for path in (self.data / "objects").rglob("*") if path.is_file()]
+        own = {"@object.json", "signing.key", ".lock"}
+        return [path for path in files if path.name not in own and ".incoming" not in path.parts]
 
     def left_over(self) -> list[Path]:
         """Files in temporary places, which should be none when nothing runs."""
         places = (self.temporary, self.data / "objects" / ".incoming", self.data / "training")
-        return [path for place in places if place.exists() for path in place.rglob("*") if path.is_file()]
+        files = [path for place in places if place.exists() for path in place.rglob("*") if path.is_file()]
+        # Kept on purpose: what was found in datasets. There for an instant: the file by which health is probed.
+        return [path for path in files if "inspections" not in path.parts and not path.name.startswith("probe-")]
 
 
 def _peak(pid: int) -> int:

@@ -28,9 +28,9 @@ ACCEPTED = {
     "sixteen bits": GOOD.encode("utf-16"),
     "four rows": b"a,answer\n1,yes\n2,no\n3,yes\n4,no\n",
     "ten thousand columns": (
-        ",".join(f"c{i}" for i in range(9_999))
+        ",".join(f"c{column}" for column in range(9_999))
         + ",answer\n"
-        + "".join(",".join(["1"] * 9_999) + f",{row % 2}\n" for row in range(20))
+        + "".join(",".join(str((row * column) % 7) for column in range(9_999)) + f",{row % 2}\n" for row in range(20))
     ).encode(),
 }
 

@@ -33,7 +33,7 @@ def test_cancel_stops_the_training_and_leaves_nothing(http: httpx.Client, house:
     assert time.monotonic() - asked < 10
     assert len(house.stored_files()) == files
     assert "never" not in [model["name"] for model in http.get("/api/models").json()["models"]]
-    wait_until(lambda: [path for path in house.left_over() if "inspections" not in path.parts] == [])
+    wait_until(lambda: house.left_over() == [])
 
 
 def test_a_finished_job_cannot_be_cancelled(http: httpx.Client, penguins: Path):

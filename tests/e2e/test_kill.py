@@ -92,4 +92,4 @@ def test_kill_at_a_step(
     trained = house.log("training").count("training began") - trained_before
     repeatable = (service, method) == ("training", "Train") or victim == "training"
     assert trained == 1 or (repeatable and trained == 2 and method in {"Train"}), trained
-    assert [path for path in house.left_over() if "inspections" not in path.parts] == []
+    assert house.left_over() == []

@@ -64,8 +64,12 @@ class SqlTransaction:
 
     async def due_job(self, kinds: Collection[str], now: Any) -> Job | None:
         """The oldest job that is due, kept from others until the transaction ends."""
-        row = (await self._connection.execute(_SELECT_DUE, {"kinds": list(kinds), "now": now})).first()
-        return Job(*row) if row else None
+        rows = [
+            (await self._connection.execute(statement, {"kinds": list(kinds), "now": now})).first()
+            for statement in _SELECT_DUE
+        ]
+        due = [Job(*row) for row in rows if row]
+        return min(due, key=lambda job: (job.create_time, job.id), default=None)
 
     async def insert(self, record: Record) -> None:
         """Add a record."""
@@ -191,21 +195,18 @@ class SqlStore:
 
 _PROBE = sa.text("SELECT version_num FROM alembic_version")
 
+
+def _select_oldest(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    statement = JOBS.select().where(JOBS.c.kind.in_(sa.bindparam("kinds", expanding=True)), *conditions)
+    return statement.order_by(JOBS.c.create_time, JOBS.c.id).limit(1).with_for_update(skip_locked=True)
+
+
+# Two statements, because one that says "either … or" reads and sorts every job that waits.
 _SELECT_DUE = (
-    JOBS.select()
-    .where(JOBS.c.kind.in_(sa.bindparam("kinds", expanding=True)))
-    .where(
-        sa.or_(
-            sa.and_(
-                JOBS.c.status == JobStatus.QUEUED,
-                sa.or_(JOBS.c.due_time.is_(None), JOBS.c.due_time <= sa.bindparam("now")),
-            ),
-            sa.and_(JOBS.c.status == JobStatus.RUNNING, JOBS.c.lease_expire_time < sa.bindparam("now")),
-        )
-    )
-    .order_by(JOBS.c.create_time, JOBS.c.id)
-    .limit(1)
-    .with_for_update(skip_locked=True)
+    _select_oldest(
+        JOBS.c.status == JobStatus.QUEUED, sa.or_(JOBS.c.due_time.is_(None), JOBS.c.due_time <= sa.bindparam("now"))
+    ),
+    _select_oldest(JOBS.c.status == JobStatus.RUNNING, JOBS.c.lease_expire_time < sa.bindparam("now")),
 )
 
 

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 
 import grpc
-from modelyard.storage.v1 import storage_pb2, storage_pb2_grpc
 
+from modelyard.storage.v1 import storage_pb2, storage_pb2_grpc
 from servicekit.channels import Channel
 from servicekit.errors import NotFound
 from services.training.domain.errors import DatasetUnreadable

@@ -118,9 +118,11 @@ class NotBinary(InvalidInput):
 # The data as a whole, and the machine.
 
 
-class NoFeatures(NotReady):
+class NoFeatures(InvalidInput):
     """There is no column left to predict {target!r} from: every other column is empty, has one value only, or has
     another text in nearly every row. Add columns that say something about the target."""
+
+    field = "file"
 
 
 class EngineUnavailable(NotReady):

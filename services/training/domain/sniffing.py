@@ -205,13 +205,18 @@ def _check_closed(text: str, delimiter: str) -> None:
             raise errors.UnreadableRow(line=line + 1, trouble=trouble) from error
 
 
+def _are_positions(header: list[str]) -> bool:
+    """Whether a header counts its columns, from 0 or 1, as programs do that know no names."""
+    return len(header) > 1 and any(header == [str(first + place) for place in range(len(header))] for first in (0, 1))
+
+
 def check_header(header: list[str]) -> list[str]:
     """Names of the columns, stripped; a nameless one is named for its place, as pandas does."""
     if len(header) > MAXIMUM_COLUMNS:
         raise errors.TooManyColumns(found=f"{len(header):,}", limit=f"{MAXIMUM_COLUMNS:,}")
     if not any(name.strip() for name in header):
         raise errors.NoHeader(evidence="every cell in it is empty")
-    if all(_is_number(name) for name in header):
+    if all(_is_number(name) for name in header) and not _are_positions(header):
         raise errors.NoHeader(evidence="every cell in it is a number")
     names = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(header)]
     repeated = [name for name, count in Counter(names).items() if count > 1]

@@ -114,7 +114,8 @@ async def test_sixteen_claimers_at_once_never_get_the_same_job(metadata: Metadat
             mine.append(job.id)
         return mine
 
-    taken = sum(await asyncio.gather(*(work(f"w{number}") for number in range(16))), [])
+    shares = await asyncio.gather(*(work(f"w{number}") for number in range(16)))
+    taken = [job_id for share in shares for job_id in share]
 
     assert len(taken) == 40
     assert set(taken) == wanted

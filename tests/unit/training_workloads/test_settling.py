@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from servicekit.errors import InvalidInput, NotReady, Problem
+from servicekit.errors import InvalidInput, Problem
 from services.training.domain.model import ProblemType, TableFormat
 from services.training.workloads import all_workloads, workload_named
 from services.training.workloads.tabular.columns import describe_columns
@@ -125,8 +125,8 @@ UNFIT = {
     "text as numbers": ("a,y\n1,x\n2,z\n3,x\n4,z\n", {"problem_type": REGRESSION}, InvalidInput, "TARGET_NOT_NUMERIC"),
     "a target that is mostly missing": ("a,y\n1,\n2,x\n3,z\n4,x\n5,\n", {}, InvalidInput, "TOO_FEW_ROWS"),
     "another class in every row": ("a,y\n1,p\n2,q\n3,r\n4,s\n", {}, InvalidInput, "TOO_MANY_CLASSES"),
-    "a table of one column": ("y\nx\nz\nx\nz\n", {}, NotReady, "NO_FEATURES"),
-    "columns that never change": ("a,b,y\n" + "1,,x\n1,,z\n" * 3, {}, NotReady, "NO_FEATURES"),
+    "a table of one column": ("y\nx\nz\nx\nz\n", {}, InvalidInput, "NO_FEATURES"),
+    "columns that never change": ("a,b,y\n" + "1,,x\n1,,z\n" * 3, {}, InvalidInput, "NO_FEATURES"),
     "three rows": ("a,y\n1,x\n2,z\n3,x\n", {}, InvalidInput, "TOO_FEW_ROWS"),
     "a metric for which two classes must be held out": (
         "a,y\n1,x\n2,z\n3,x\n4,z\n",

@@ -82,8 +82,8 @@ class TrainingServiceServicer:
 
     def CheckTraining(self, request, context):
         """Checks a training without starting it: reads the dataset, settles the target and the problem type.
-        Fails as Train does with INVALID_ARGUMENT (BadRequest names the field) and FAILED_PRECONDITION (the data cannot
-        be trained on; ErrorInfo gives the reason). Safe to repeat.
+        Fails as Train does with INVALID_ARGUMENT (what was asked, or the data; BadRequest names the field, ErrorInfo the
+        reason) and FAILED_PRECONDITION (the engine is not installed here). Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -92,7 +92,8 @@ class TrainingServiceServicer:
     def Train(self, request, context):
         """Trains, and tells how it goes; the last message is the result. Ending the call does not end the training: a
         repeat with the same training_id joins it, or returns its result at once when it is done, until it is released.
-        Fails with INVALID_ARGUMENT or FAILED_PRECONDITION for bad parameters or data, CANCELLED after CancelTraining,
+        Fails with INVALID_ARGUMENT for bad parameters or data, FAILED_PRECONDITION when the engine is not installed or
+        could train no model, CANCELLED after CancelTraining,
         ABORTED (repeat) when the worker process died, RESOURCE_EXHAUSTED (repeat later) when the queue is full,
         and UNAVAILABLE (repeat) when the dataset cannot be read.
         """

@@ -39,13 +39,14 @@ class TrainingServiceStub:
     """Lists what can be trained here, with the JSON schema of each one's parameters. Safe to repeat."""
     CheckTraining: _grpc.UnaryUnaryMultiCallable[_training_pb2.TrainRequest, _training_pb2.CheckTrainingResponse]
     """Checks a training without starting it: reads the dataset, settles the target and the problem type.
-    Fails as Train does with INVALID_ARGUMENT (BadRequest names the field) and FAILED_PRECONDITION (the data cannot
-    be trained on; ErrorInfo gives the reason). Safe to repeat.
+    Fails as Train does with INVALID_ARGUMENT (what was asked, or the data; BadRequest names the field, ErrorInfo the
+    reason) and FAILED_PRECONDITION (the engine is not installed here). Safe to repeat.
     """
     Train: _grpc.UnaryStreamMultiCallable[_training_pb2.TrainRequest, _training_pb2.TrainResponse]
     """Trains, and tells how it goes; the last message is the result. Ending the call does not end the training: a
     repeat with the same training_id joins it, or returns its result at once when it is done, until it is released.
-    Fails with INVALID_ARGUMENT or FAILED_PRECONDITION for bad parameters or data, CANCELLED after CancelTraining,
+    Fails with INVALID_ARGUMENT for bad parameters or data, FAILED_PRECONDITION when the engine is not installed or
+    could train no model, CANCELLED after CancelTraining,
     ABORTED (repeat) when the worker process died, RESOURCE_EXHAUSTED (repeat later) when the queue is full,
     and UNAVAILABLE (repeat) when the dataset cannot be read.
     """
@@ -71,13 +72,14 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     """Lists what can be trained here, with the JSON schema of each one's parameters. Safe to repeat."""
     CheckTraining: _aio.UnaryUnaryMultiCallable[_training_pb2.TrainRequest, _training_pb2.CheckTrainingResponse]  # type: ignore[assignment]
     """Checks a training without starting it: reads the dataset, settles the target and the problem type.
-    Fails as Train does with INVALID_ARGUMENT (BadRequest names the field) and FAILED_PRECONDITION (the data cannot
-    be trained on; ErrorInfo gives the reason). Safe to repeat.
+    Fails as Train does with INVALID_ARGUMENT (what was asked, or the data; BadRequest names the field, ErrorInfo the
+    reason) and FAILED_PRECONDITION (the engine is not installed here). Safe to repeat.
     """
     Train: _aio.UnaryStreamMultiCallable[_training_pb2.TrainRequest, _training_pb2.TrainResponse]  # type: ignore[assignment]
     """Trains, and tells how it goes; the last message is the result. Ending the call does not end the training: a
     repeat with the same training_id joins it, or returns its result at once when it is done, until it is released.
-    Fails with INVALID_ARGUMENT or FAILED_PRECONDITION for bad parameters or data, CANCELLED after CancelTraining,
+    Fails with INVALID_ARGUMENT for bad parameters or data, FAILED_PRECONDITION when the engine is not installed or
+    could train no model, CANCELLED after CancelTraining,
     ABORTED (repeat) when the worker process died, RESOURCE_EXHAUSTED (repeat later) when the queue is full,
     and UNAVAILABLE (repeat) when the dataset cannot be read.
     """
@@ -112,8 +114,8 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_training_pb2.CheckTrainingResponse, _abc.Awaitable[_training_pb2.CheckTrainingResponse]]:
         """Checks a training without starting it: reads the dataset, settles the target and the problem type.
-        Fails as Train does with INVALID_ARGUMENT (BadRequest names the field) and FAILED_PRECONDITION (the data cannot
-        be trained on; ErrorInfo gives the reason). Safe to repeat.
+        Fails as Train does with INVALID_ARGUMENT (what was asked, or the data; BadRequest names the field, ErrorInfo the
+        reason) and FAILED_PRECONDITION (the engine is not installed here). Safe to repeat.
         """
 
     @_abc_1.abstractmethod
@@ -124,7 +126,8 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_training_pb2.TrainResponse], _abc.AsyncIterator[_training_pb2.TrainResponse]]:
         """Trains, and tells how it goes; the last message is the result. Ending the call does not end the training: a
         repeat with the same training_id joins it, or returns its result at once when it is done, until it is released.
-        Fails with INVALID_ARGUMENT or FAILED_PRECONDITION for bad parameters or data, CANCELLED after CancelTraining,
+        Fails with INVALID_ARGUMENT for bad parameters or data, FAILED_PRECONDITION when the engine is not installed or
+        could train no model, CANCELLED after CancelTraining,
         ABORTED (repeat) when the worker process died, RESOURCE_EXHAUSTED (repeat later) when the queue is full,
         and UNAVAILABLE (repeat) when the dataset cannot be read.
         """
