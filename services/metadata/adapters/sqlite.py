@@ -10,22 +10,26 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
+import aiosqlite
 import sqlalchemy as sa
 from sqlalchemy import event, pool
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.metadata.adapters import schema
 from services.metadata.adapters.sql import SqlStore
 from services.metadata.adapters.tables import TABLES
-from services.metadata.domain.entities import Metric
+from services.metadata.domain.entities import Metric, Record
 from services.metadata.domain.ports import BrokenReference, Duplicate
+
+R = TypeVar("R", bound=Record)
 
 READERS = 4
 BUSY_MILLISECONDS = 250
@@ -44,6 +48,28 @@ PUT_METRIC = (
 )
 _values = attrgetter(*NAMES[:-1])
 
+Decoder = Callable[[Any], Any] | None
+DIALECT = SQLiteDialect_aiosqlite()
+
+
+def _select(table: sa.Table) -> str:
+    columns = ", ".join(DIALECT.identifier_preparer.quote(name) for name in table.columns.keys())  # noqa: SIM118
+    return f"SELECT {columns} FROM {table.name} WHERE id IN"  # noqa: S608 (our own names)
+
+
+def _decoders(table: sa.Table) -> list[Decoder]:
+    """What each column's type does with what the driver reads."""
+    return [column.type.dialect_impl(DIALECT).result_processor(DIALECT, None) for column in table.columns]
+
+
+def _as_known(decoders: list[Decoder], row: Iterable[Any]) -> Iterator[Any]:
+    return (value if decode is None else decode(value) for decode, value in zip(decoders, row, strict=True))
+
+
+KNOWN_BY_ID = {kind: table for kind, table in TABLES.items() if "id" in table.c}
+SELECTS = {kind: _select(table) for kind, table in KNOWN_BY_ID.items()}
+DECODERS = {kind: _decoders(table) for kind, table in KNOWN_BY_ID.items()}
+
 
 class SqliteFlavour:
     """What SQLite does in its own way."""
@@ -61,6 +87,16 @@ class SqliteFlavour:
     def in_the_way(self, error: DBAPIError) -> bool:
         """The low byte of the code is what happened, whatever the circumstances that the rest tells."""
         return (getattr(error.orig, "sqlite_errorcode", 0) & 0xFF) in BUSY_CODES
+
+    async def get_all(self, connection: AsyncConnection, kind: type[R], record_ids: Sequence[str]) -> list[R]:
+        """One call of the driver in place of the five that SQLAlchemy makes: each waits for the driver's thread."""
+        driver = (await connection.get_raw_connection()).driver_connection
+        text = f"{SELECTS[kind]} ({', '.join('?' * len(record_ids))})"
+        try:
+            rows = await cast(aiosqlite.Connection, driver).execute_fetchall(text, record_ids)
+        except sqlite3.OperationalError as error:
+            raise OperationalError(text, record_ids, error) from error
+        return [kind(*_as_known(DECODERS[kind], row)) for row in rows]
 
     async def put_metrics(self, connection: AsyncConnection, metrics: Sequence[Metric]) -> None:
         """One prepared statement for all; SQLAlchemy's own many-row upsert takes ten times as long."""

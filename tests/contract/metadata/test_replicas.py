@@ -25,16 +25,20 @@ async def test_watcher_sees_what_another_replica_changes(replicas: tuple[Jobs, J
     here, there = replicas
     job = await here.create(Job(user_id="ada", kind="train"), "one")
 
-    async def watch() -> list[JobStatus]:
-        return [update.status async for update in here.watch(job.id)]
+    seen: list[JobStatus] = []
 
-    watching = asyncio.create_task(watch())
-    await asyncio.sleep(0.1)
-    claimed = await there.claim("w", ["train"], timedelta(seconds=30))
-    await asyncio.sleep(0.8)
-    await there.complete(job.id, claimed.fencing_token, {})
-    async with asyncio.timeout(3):
-        seen = await watching
+    async def watch() -> None:
+        async for update in here.watch(job.id):
+            seen.append(update.status)
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as watching:
+        watching.create_task(watch())
+        while not seen:
+            await asyncio.sleep(0.01)
+        claimed = await there.claim("w", ["train"], timedelta(seconds=30))
+        while len(seen) < 2:
+            await asyncio.sleep(0.01)
+        await there.complete(job.id, claimed.fencing_token, {})
 
     assert seen == [JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.COMPLETED]
 
