@@ -1,4 +1,4 @@
-"""Files on their way in: streamed from the request in even chunks, never held whole, never spooled to disk."""
+"""Files on their way in: streamed from the request as they come, never held whole, never spooled to disk."""
 
 import base64
 import re
@@ -56,7 +56,7 @@ async def raw(request: Request, limit: int) -> Incoming:
     """The body of a request as a file; its name and fields come from the query."""
     query = dict(request.query_params)
     file_name = query.pop("file_name", "data.csv")
-    return Incoming(file_name, regrouped(_received(request, limit)), query, _digest(request))
+    return Incoming(file_name, _received(request, limit), query, _digest(request))
 
 
 def _digest(request: Request) -> str:
@@ -77,7 +77,7 @@ async def form(request: Request, limit: int) -> Incoming:
     if not parts.file.started:
         raise FileMissing
     incoming = Incoming(parts.file.multipart_filename or "data.csv", aiter_of(), parts.values)
-    incoming.chunks = regrouped(parts.file_bytes(body))
+    incoming.chunks = parts.file_bytes(body)
     return incoming
 
 

@@ -1,5 +1,6 @@
 """Files on their way out: relayed from the storage service as they come, with ranges and entity tags."""
 
+import base64
 import re
 from collections.abc import AsyncIterator
 from urllib.parse import quote
@@ -8,6 +9,7 @@ from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 from grpc.aio import UnaryStreamCall
 
+from gateway import handoff
 from gateway.peers import BYTES_SECONDS, Peers
 from modelyard.storage.v1.storage_pb2 import DownloadHeader, DownloadRequest, DownloadResponse, Object, ObjectName
 from servicekit import errors
@@ -31,19 +33,30 @@ async def send_signed(request: Request, peers: Peers, token: str) -> Response:
 
 async def _answer(request: Request, peers: Peers, wanted: DownloadRequest, file_name: str) -> Response:
     ranged = _apply_range(request.headers.get("range", ""), wanted)
-    call = peers.storage.Download(wanted, **peers.within(BYTES_SECONDS))
-    header = (await anext(aiter(call))).header
+    header, chunks = await _open(peers, wanted)
     headers = _headers(header, file_name)
     if request.headers.get("if-none-match") == headers["etag"]:
-        call.cancel()
         return Response(status_code=304, headers={"etag": headers["etag"]})
     if request.method == "HEAD":
-        call.cancel()
         return Response(headers=headers)
     if ranged:
         last = header.offset + header.length - 1
         headers["content-range"] = f"bytes {header.offset}-{last}/{header.object.size}"
-    return StreamingResponse(_relay(call), 206 if ranged else 200, headers)
+    return StreamingResponse(chunks, 206 if ranged else 200, headers)
+
+
+async def _open(peers: Peers, wanted: DownloadRequest) -> tuple[DownloadHeader, AsyncIterator[bytes]]:
+    """An object's header and its bytes: out of its file where we can read that, relayed otherwise."""
+    wanted.by_path = True
+    call = peers.storage.Download(wanted, **peers.within(BYTES_SECONDS))
+    header = (await anext(aiter(call))).header
+    if header.path and (chunks := handoff.opened(header)):
+        return header, chunks
+    if header.path:
+        wanted.by_path = False
+        call = peers.storage.Download(wanted, **peers.within(BYTES_SECONDS))
+        header = (await anext(aiter(call))).header
+    return header, _relay(call)
 
 
 async def _relay(call: Call) -> AsyncIterator[bytes]:
@@ -81,6 +94,8 @@ def _headers(header: DownloadHeader, file_name: str) -> dict[str, str]:
         "content-length": str(header.length),
         "accept-ranges": "bytes",
         "etag": f'"{stored.sha256}"',
+        # Of the whole object, for the reader to verify what came (RFC 9530).
+        "repr-digest": f"sha-256=:{base64.b64encode(bytes.fromhex(stored.sha256)).decode()}:",
         "content-disposition": f"attachment; filename*=UTF-8''{quote(name)}",
         # What a user stored is never run as a page of this site.
         "x-content-type-options": "nosniff",

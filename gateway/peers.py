@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # these exist for the type checker only
     from modelyard.training.v1.analysis_pb2_grpc import AnalysisServiceAsyncStub
     from modelyard.training.v1.training_pb2_grpc import TrainingServiceAsyncStub
 
-QUICK_SECONDS = 10.0
+QUICK_SECONDS = 30.0
 """Deadline of a call that reads or writes a record."""
 SCAN_SECONDS = 600.0
 """Deadline of a call that reads a whole dataset."""

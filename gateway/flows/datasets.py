@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from gateway.flows.storing import store
+from gateway.flows.storing import store, store_large
 from gateway.incoming import Incoming, aiter_of, chained, head_of
 from gateway.peers import QUICK_SECONDS, Peers
 from gateway.rows import RowCounter
@@ -140,8 +140,9 @@ async def _store(peers: Peers, arrival: Arrival, counter: RowCounter) -> Object:
     )
     chunks = counter.watching(chained(aiter_of(arrival.head), arrival.incoming.chunks))
     digest = arrival.incoming.sha256
+    send = store if arrival.complete else store_large
     try:
-        return await store(peers, header, chunks, lambda size: UploadTrailer(size=size, sha256=digest))
+        return await send(peers, header, chunks, lambda size: UploadTrailer(size=size, sha256=digest))
     except AioRpcError as error:
         if error.code() is StatusCode.DATA_LOSS and digest:
             raise BytesChanged from error

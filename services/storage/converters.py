@@ -16,6 +16,7 @@ from services.storage.domain.model import (
     Page,
     Part,
     SignedAddress,
+    Staged,
     StoredObject,
     Trailer,
 )
@@ -45,6 +46,8 @@ def _part(request: pb.UploadRequest) -> Part:
             return request.chunk
         case "header":
             return _draft(request.header)
+        case "staged":
+            return Staged(request.staged)
         case "trailer":
             return Trailer(request.trailer.size, request.trailer.sha256)
         case _:
@@ -58,6 +61,7 @@ def _draft(header: pb.UploadHeader) -> Draft:
         content_type=header.content_type or DEFAULT_CONTENT_TYPE,
         file_name=header.file_name or header.key.rpartition("/")[2],
         request_id=header.request_id,
+        staged_path=header.staged_path,
     )
 
 
@@ -88,10 +92,13 @@ def object_message(stored: StoredObject) -> pb.Object:
     )
 
 
-def header_message(download: Download) -> pb.DownloadResponse:
-    """What goes before the bytes."""
+def header_message(download: Download, by_path: bool) -> pb.DownloadResponse:
+    """What goes before the bytes, or, for a reader who would rather have the file's path, in place of them."""
     header = pb.DownloadHeader(
-        object=object_message(download.stored), offset=download.span.start, length=download.span.count
+        object=object_message(download.stored),
+        offset=download.span.start,
+        length=download.span.count,
+        path=download.path if by_path else "",
     )
     return pb.DownloadResponse(header=header)
 

@@ -29,11 +29,17 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         return converters.object_message(await self.uploads.take(converters.parts_of(request_iterator)))
 
     @override
+    async def StageUpload(self, request: pb.StageUploadRequest, context: object) -> pb.StageUploadResponse:
+        return pb.StageUploadResponse(path=await self.uploads.stage(request.placement))
+
+    @override
     async def Download(self, request: pb.DownloadRequest, context: object) -> AsyncIterator[pb.DownloadResponse]:
         async with self.downloads.open(self._target(request), request.offset, request.length) as download:
-            yield converters.header_message(download)
-            async for chunk in download.chunks():
-                yield pb.DownloadResponse(chunk=chunk)
+            header = converters.header_message(download, request.by_path)
+            yield header
+            if not header.header.path:
+                async for chunk in download.chunks():
+                    yield pb.DownloadResponse(chunk=chunk)
 
     def _target(self, request: pb.DownloadRequest) -> ObjectName:
         if request.WhichOneof("target") == "token":

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from services.storage.domain.errors import ObjectExists, ObjectNotFound
+from services.storage.domain.errors import NoFiles, ObjectExists, ObjectNotFound, StagedFileUnknown
 from services.storage.domain.model import CHUNK_BYTES, Batch, Draft, ObjectName, Span, StoredObject
 
 
@@ -15,6 +15,7 @@ class OpenBytes:
 
     stored: StoredObject
     data: bytes
+    path: str = ""
 
     async def batches(self, span: Span) -> AsyncGenerator[Batch, None]:
         """Its bytes, a chunk a batch."""
@@ -34,6 +35,10 @@ class MemoryBackend:
     async def create(self, draft: Draft) -> AsyncIterator["PendingBytes"]:
         """Begin an object that nobody refers to yet."""
         yield PendingBytes(self, draft)
+
+    async def stage(self) -> str:
+        """Memory keeps no files."""
+        raise NoFiles(backend=self.name)
 
     @asynccontextmanager
     async def open(self, name: ObjectName) -> AsyncIterator[OpenBytes]:
@@ -82,6 +87,10 @@ class PendingBytes:
     async def write(self, batch: Batch) -> None:
         """Append the next bytes."""
         self._data += b"".join(batch)
+
+    async def staged(self, count: int) -> Batch:  # noqa: ARG002 — the port's signature
+        """Memory offered no file."""
+        raise StagedFileUnknown
 
     async def commit(self, size: int, sha256: str) -> StoredObject:
         """Publish."""

@@ -24,6 +24,11 @@ class Download:
         """The object."""
         return self.source.stored
 
+    @property
+    def path(self) -> str:
+        """Where a reader on this machine finds the object as a file; empty where there is none."""
+        return self.source.path
+
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The bytes. A whole read that does not match the object's checksum ends in ObjectDamaged."""
         async with aclosing(read_ahead(self._batches())) as batches:

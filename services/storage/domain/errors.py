@@ -7,6 +7,7 @@ from servicekit.errors import (
     Exhausted,
     InvalidInput,
     NotFound,
+    NotReady,
     OutOfRange,
     Unavailable,
 )
@@ -120,6 +121,20 @@ class ChecksumMismatch(DataLoss):
 
 class ObjectDamaged(DataLoss):
     """The stored bytes of {key} in {placement} are not those that were uploaded. Restore it from another copy."""
+
+
+class NoFiles(NotReady):
+    """The backend {backend} keeps no files that a caller could write to. Send the bytes."""
+
+
+class StagedFileUnknown(InvalidInput):
+    """The header names a file that StageUpload did not offer, or that is gone. Ask for another, or send the bytes."""
+
+    field = "header.staged_path"
+
+
+class StagedFileShort(DataLoss):
+    """The staged file lacks {missing} of the bytes that were said to be in it. Send the object again."""
 
 
 class TokenForged(Denied):

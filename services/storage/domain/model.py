@@ -40,6 +40,8 @@ class Draft:
     content_type: str
     file_name: str
     request_id: str
+    staged_path: str = ""
+    """The file that holds the bytes already; empty where they are sent."""
 
     def __post_init__(self) -> None:
         if not self.request_id:
@@ -58,7 +60,14 @@ class Trailer:
     sha256: str
 
 
-Part = Draft | bytes | Trailer
+@dataclass(frozen=True)
+class Staged:
+    """So many more bytes are in the staged file."""
+
+    count: int
+
+
+Part = Draft | bytes | Staged | Trailer
 """One message of an upload."""
 
 

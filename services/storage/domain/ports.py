@@ -13,6 +13,9 @@ class PendingObject(Protocol):
     async def write(self, batch: Batch) -> None:
         """Take the next bytes. Fails with BackendFull."""
 
+    async def staged(self, count: int) -> Batch:
+        """The next bytes of the file that its draft names. Fails with StagedFileUnknown, and StagedFileShort."""
+
     async def commit(self, size: int, sha256: str) -> StoredObject:
         """Publish the object, whole and durable, in one step. Fails with ObjectExists, then nothing has changed."""
 
@@ -23,6 +26,10 @@ class OpenObject(Protocol):
     @property
     def stored(self) -> StoredObject:
         """The object."""
+
+    @property
+    def path(self) -> str:
+        """Where a reader on this machine finds the bytes as a file; empty where there is none."""
 
     def batches(self, span: Span) -> AsyncGenerator[Batch, None]:
         """The bytes of a span, in pieces of at most CHUNK_BYTES and batches of about BATCH_BYTES."""
@@ -35,6 +42,9 @@ class Backend(Protocol):
 
     def create(self, draft: Draft) -> AbstractAsyncContextManager[PendingObject]:
         """Begin an object. What is not committed by the end of the block leaves nothing behind."""
+
+    async def stage(self) -> str:
+        """Path of a new, empty file for the bytes of an upload. Fails with NoFiles where the backend keeps none."""
 
     def open(self, name: ObjectName) -> AbstractAsyncContextManager[OpenObject]:
         """Begin to read an object. Fails with ObjectNotFound, and ObjectDamaged where that shows at once."""

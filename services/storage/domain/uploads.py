@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from services.storage.domain import errors
-from services.storage.domain.model import Batch, Draft, Part, StoredObject, Tally, Trailer
-from services.storage.domain.pipeline import WriteBehind, write_behind
+from services.storage.domain.model import Batch, Draft, Part, Staged, StoredObject, Tally, Trailer
+from services.storage.domain.pipeline import write_behind
 from services.storage.domain.placements import Shelves
 from services.storage.domain.ports import PendingObject
 
 LARGEST_CHUNK_BYTES = 1024 * 1024
+LARGEST_STAGED_BYTES = 8 * 1024 * 1024
 
-_CALLED = {Draft: "a header", bytes: "a chunk", Trailer: "a trailer"}
+_CALLED = {Draft: "a header", bytes: "a chunk", Staged: "staged bytes", Trailer: "a trailer"}
 
 
 class Uploads:
@@ -27,13 +28,17 @@ class Uploads:
             return first
         backend = self._shelves.behind(draft.name.placement)[0]
         async with backend.create(draft) as pending:
-            tally = await _received(parts, pending)
+            tally = await _received(parts, pending, staged=bool(draft.staged_path))
             try:
                 return await pending.commit(tally.size, tally.sha256)
             except errors.ObjectExists:
                 if first := await self._first(draft):  # a repeat of this upload was quicker
                     return first
                 raise
+
+    async def stage(self, placement: str) -> str:
+        """Offer a file for the bytes of an upload; its path. Fails with NoFiles."""
+        return await self._shelves.behind(placement)[0].stage()
 
     async def _first(self, draft: Draft) -> StoredObject | None:
         try:
@@ -52,38 +57,53 @@ async def _header(parts: AsyncIterator[Part]) -> Draft:
     raise errors.PartsOutOfOrder(got=_called(part), wanted="a header")
 
 
-async def _received(parts: AsyncIterator[Part], pending: PendingObject) -> Tally:
+async def _received(parts: AsyncIterator[Part], pending: PendingObject, staged: bool) -> Tally:
     tally = Tally()
 
     async def take(batch: Batch) -> None:
         await asyncio.gather(asyncio.to_thread(tally.add, batch), pending.write(batch))
 
     async with write_behind(take) as behind:
-        trailer = await _until_trailer(parts, behind)
+        async for part in parts:
+            if isinstance(part, Trailer):
+                break
+            if isinstance(part, Staged) and staged:
+                await asyncio.to_thread(tally.add, await pending.staged(_within_limit(part.count)))
+            else:
+                await behind.put(_chunk(part, staged))
+        else:
+            raise errors.UploadIncomplete
+        await _nothing_after(parts)
         await behind.finish()
+    _compare(part, tally)
+    return tally
+
+
+def _compare(trailer: Trailer, tally: Tally) -> None:
     if trailer.size != tally.size:
         raise errors.SizeMismatch(told=trailer.size, received=tally.size)
     if trailer.sha256 and trailer.sha256.lower() != tally.sha256:
         raise errors.ChecksumMismatch
-    return tally
 
 
-async def _until_trailer(parts: AsyncIterator[Part], behind: WriteBehind) -> Trailer:
-    async for part in parts:
-        if isinstance(part, Trailer):
-            return await _last(part, parts)
-        if not isinstance(part, bytes):
-            raise errors.PartsOutOfOrder(got=_called(part), wanted="a chunk or the trailer")
-        if len(part) > LARGEST_CHUNK_BYTES:
-            raise errors.ChunkTooLarge(size=len(part), limit=LARGEST_CHUNK_BYTES)
-        await behind.put(part)
-    raise errors.UploadIncomplete
+def _chunk(part: Part, staged: bool) -> bytes:
+    if staged or not isinstance(part, bytes):
+        wanted = "staged bytes" if staged else "a chunk"
+        raise errors.PartsOutOfOrder(got=_called(part), wanted=f"{wanted} or the trailer")
+    if len(part) > LARGEST_CHUNK_BYTES:
+        raise errors.ChunkTooLarge(size=len(part), limit=LARGEST_CHUNK_BYTES)
+    return part
 
 
-async def _last(trailer: Trailer, parts: AsyncIterator[Part]) -> Trailer:
+def _within_limit(count: int) -> int:
+    if not 0 < count <= LARGEST_STAGED_BYTES:
+        raise errors.ChunkTooLarge(size=count, limit=LARGEST_STAGED_BYTES)
+    return count
+
+
+async def _nothing_after(parts: AsyncIterator[Part]) -> None:
     async for part in parts:
         raise errors.PartsOutOfOrder(got=_called(part), wanted="the end")
-    return trailer
 
 
 def _called(part: Part | None) -> str:

@@ -101,7 +101,7 @@ class Job(_message.Message):
     message: _builtins.str
     """One sentence on that."""
     progress: _builtins.float
-    """0 to 1, never less than before; 1 exactly when completed."""
+    """0 to 1, never less than before until RetryJob queues the job again; 1 exactly when completed."""
     cancel_requested: _builtins.bool
     """Its user has asked for it to be cancelled."""
     lease_owner: _builtins.str

@@ -82,7 +82,7 @@ class RunServiceServicer:
     """
 
     def CreateRun(self, request, context):
-        """Creates a run. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its dataset, model or project does not exist.
+        """Creates a run. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its dataset or project does not exist.
         A repeat with the same request_id returns the first one: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

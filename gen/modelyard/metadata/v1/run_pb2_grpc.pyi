@@ -34,7 +34,7 @@ class RunServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RunServiceAsyncStub: ...
     CreateRun: _grpc.UnaryUnaryMultiCallable[_run_pb2.CreateRunRequest, _run_pb2.Run]
-    """Creates a run. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its dataset, model or project does not exist.
+    """Creates a run. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its dataset or project does not exist.
     A repeat with the same request_id returns the first one: safe.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_run_pb2.GetRunRequest, _run_pb2.Run]
@@ -63,7 +63,7 @@ class RunServiceAsyncStub(RunServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateRun: _aio.UnaryUnaryMultiCallable[_run_pb2.CreateRunRequest, _run_pb2.Run]  # type: ignore[assignment]
-    """Creates a run. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its dataset, model or project does not exist.
+    """Creates a run. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its dataset or project does not exist.
     A repeat with the same request_id returns the first one: safe.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_run_pb2.GetRunRequest, _run_pb2.Run]  # type: ignore[assignment]
@@ -95,7 +95,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_pb2.CreateRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
-        """Creates a run. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its dataset, model or project does not exist.
+        """Creates a run. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its dataset or project does not exist.
         A repeat with the same request_id returns the first one: safe.
         """
 

@@ -86,15 +86,18 @@ Global___Object: _TypeAlias = Object  # noqa: Y015
 
 @_typing.final
 class UploadRequest(_message.Message):
-    """One message of an upload: the header first, chunks after it, the trailer last."""
+    """One message of an upload: the header first, chunks or staged bytes after it, the trailer last."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     TRAILER_FIELD_NUMBER: _builtins.int
+    STAGED_FIELD_NUMBER: _builtins.int
     chunk: _builtins.bytes
     """The next bytes, at most 1 MiB; 256 KiB is fastest."""
+    staged: _builtins.int
+    """So many more bytes are written to the staged file, at most 8 MiB; in place of a chunk."""
     @_builtins.property
     def header(self) -> Global___UploadHeader:
         """First message, once."""
@@ -109,12 +112,13 @@ class UploadRequest(_message.Message):
         header: Global___UploadHeader | None = ...,
         chunk: _builtins.bytes = ...,
         trailer: Global___UploadTrailer | None = ...,
+        staged: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "part", b"part", "trailer", b"trailer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "part", b"part", "staged", b"staged", "trailer", b"trailer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "part", b"part", "trailer", b"trailer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "part", b"part", "staged", b"staged", "trailer", b"trailer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "chunk", "trailer"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "chunk", "trailer", "staged"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
@@ -132,6 +136,7 @@ class UploadHeader(_message.Message):
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     FILE_NAME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    STAGED_PATH_FIELD_NUMBER: _builtins.int
     placement: _builtins.str
     """Policy under which to store it."""
     key: _builtins.str
@@ -144,6 +149,8 @@ class UploadHeader(_message.Message):
     """Name to offer when it is downloaded; the key's last segment when empty."""
     request_id: _builtins.str
     """Makes a repeat safe: the same id and key return the first object. Set by the caller; required."""
+    staged_path: _builtins.str
+    """Path that StageUpload gave, where the bytes are written to it; empty where they are sent."""
     def __init__(
         self,
         *,
@@ -153,14 +160,59 @@ class UploadHeader(_message.Message):
         content_type: _builtins.str = ...,
         file_name: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        staged_path: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "file_name", b"file_name", "key", b"key", "owner", b"owner", "placement", b"placement", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "file_name", b"file_name", "key", b"key", "owner", b"owner", "placement", b"placement", "request_id", b"request_id", "staged_path", b"staged_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UploadHeader: _TypeAlias = UploadHeader  # noqa: Y015
+
+@_typing.final
+class StageUploadRequest(_message.Message):
+    """For which placement to offer a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACEMENT_FIELD_NUMBER: _builtins.int
+    placement: _builtins.str
+    """Policy under which the upload will be stored."""
+    def __init__(
+        self,
+        *,
+        placement: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["placement", b"placement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StageUploadRequest: _TypeAlias = StageUploadRequest  # noqa: Y015
+
+@_typing.final
+class StageUploadResponse(_message.Message):
+    """The offered file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Absolute path of an empty file on the service's machine, which only its own user may open."""
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StageUploadResponse: _TypeAlias = StageUploadResponse  # noqa: Y015
 
 @_typing.final
 class UploadTrailer(_message.Message):
@@ -198,12 +250,15 @@ class DownloadRequest(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
     LENGTH_FIELD_NUMBER: _builtins.int
+    BY_PATH_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     """By a token of SignDownload."""
     offset: _builtins.int
     """First byte, from 0; a negative value counts from the end."""
     length: _builtins.int
     """Bytes to read; 0 reads to the end."""
+    by_path: _builtins.bool
+    """The caller shares this machine's disk and would rather read the file itself, see DownloadHeader.path."""
     @_builtins.property
     def name(self) -> Global___ObjectName:
         """By placement and key."""
@@ -215,10 +270,11 @@ class DownloadRequest(_message.Message):
         token: _builtins.str = ...,
         offset: _builtins.int = ...,
         length: _builtins.int = ...,
+        by_path: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "target", b"target", "token", b"token"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["length", b"length", "name", b"name", "offset", b"offset", "target", b"target", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_path", b"by_path", "length", b"length", "name", b"name", "offset", b"offset", "target", b"target", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["name", "token"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
@@ -291,10 +347,15 @@ class DownloadHeader(_message.Message):
     OBJECT_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
     LENGTH_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
     offset: _builtins.int
     """First byte sent, from 0."""
     length: _builtins.int
-    """Bytes that follow."""
+    """Bytes that follow, or that the caller reads itself."""
+    path: _builtins.str
+    """Absolute path of the object's file, when by_path was asked and the backend keeps files: no chunks follow then, and
+    the checksum is the reader's to verify. Empty otherwise.
+    """
     @_builtins.property
     def object(self) -> Global___Object:
         """The object."""
@@ -305,10 +366,11 @@ class DownloadHeader(_message.Message):
         object: Global___Object | None = ...,
         offset: _builtins.int = ...,
         length: _builtins.int = ...,
+        path: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["length", b"length", "object", b"object", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["length", b"length", "object", b"object", "offset", b"offset", "path", b"path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -44,6 +44,11 @@ class StorageServiceStub:
                 request_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.UploadRequest.SerializeToString,
                 response_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.Object.FromString,
                 _registered_method=True)
+        self.StageUpload = channel.unary_unary(
+                '/modelyard.storage.v1.StorageService/StageUpload',
+                request_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.StageUploadRequest.SerializeToString,
+                response_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.StageUploadResponse.FromString,
+                _registered_method=True)
         self.Download = channel.unary_stream(
                 '/modelyard.storage.v1.StorageService/Download',
                 request_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.DownloadRequest.SerializeToString,
@@ -94,6 +99,16 @@ class StorageServiceServicer:
         the trailer and only then; a stream that ends without one leaves nothing behind.
         Fails with ALREADY_EXISTS when another object has the key, and DATA_LOSS when size or checksum differ from the
         trailer's. A repeat with the header's request_id returns the first object: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StageUpload(self, request, context):
+        """Offers an empty file into which a caller that shares this machine's disk writes the bytes of one upload, instead
+        of sending them; the Upload that follows names it, says how much is written, and is otherwise the same. A file
+        that no upload names is removed after an hour.
+        Fails with FAILED_PRECONDITION when the backend keeps no files: send the bytes. A repeat offers another file.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,6 +174,11 @@ def add_StorageServiceServicer_to_server(servicer, server):
                     servicer.Upload,
                     request_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.UploadRequest.FromString,
                     response_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.Object.SerializeToString,
+            ),
+            'StageUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.StageUpload,
+                    request_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.StageUploadRequest.FromString,
+                    response_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.StageUploadResponse.SerializeToString,
             ),
             'Download': grpc.unary_stream_rpc_method_handler(
                     servicer.Download,
@@ -228,6 +248,33 @@ class StorageService:
             '/modelyard.storage.v1.StorageService/Upload',
             modelyard_dot_storage_dot_v1_dot_storage__pb2.UploadRequest.SerializeToString,
             modelyard_dot_storage_dot_v1_dot_storage__pb2.Object.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StageUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.storage.v1.StorageService/StageUpload',
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.StageUploadRequest.SerializeToString,
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.StageUploadResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,6 +44,12 @@ class StorageServiceStub:
     Fails with ALREADY_EXISTS when another object has the key, and DATA_LOSS when size or checksum differ from the
     trailer's. A repeat with the header's request_id returns the first object: safe.
     """
+    StageUpload: _grpc.UnaryUnaryMultiCallable[_storage_pb2.StageUploadRequest, _storage_pb2.StageUploadResponse]
+    """Offers an empty file into which a caller that shares this machine's disk writes the bytes of one upload, instead
+    of sending them; the Upload that follows names it, says how much is written, and is otherwise the same. A file
+    that no upload names is removed after an hour.
+    Fails with FAILED_PRECONDITION when the backend keeps no files: send the bytes. A repeat offers another file.
+    """
     Download: _grpc.UnaryStreamMultiCallable[_storage_pb2.DownloadRequest, _storage_pb2.DownloadResponse]
     """Reads one object, or a range of it: one header, then chunks of at most 256 KiB.
     Fails with NOT_FOUND, OUT_OF_RANGE when the range starts beyond the end, PERMISSION_DENIED for a token that is
@@ -81,6 +87,12 @@ class StorageServiceAsyncStub(StorageServiceStub):
     the trailer and only then; a stream that ends without one leaves nothing behind.
     Fails with ALREADY_EXISTS when another object has the key, and DATA_LOSS when size or checksum differ from the
     trailer's. A repeat with the header's request_id returns the first object: safe.
+    """
+    StageUpload: _aio.UnaryUnaryMultiCallable[_storage_pb2.StageUploadRequest, _storage_pb2.StageUploadResponse]  # type: ignore[assignment]
+    """Offers an empty file into which a caller that shares this machine's disk writes the bytes of one upload, instead
+    of sending them; the Upload that follows names it, says how much is written, and is otherwise the same. A file
+    that no upload names is removed after an hour.
+    Fails with FAILED_PRECONDITION when the backend keeps no files: send the bytes. A repeat offers another file.
     """
     Download: _aio.UnaryStreamMultiCallable[_storage_pb2.DownloadRequest, _storage_pb2.DownloadResponse]  # type: ignore[assignment]
     """Reads one object, or a range of it: one header, then chunks of at most 256 KiB.
@@ -122,6 +134,18 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         the trailer and only then; a stream that ends without one leaves nothing behind.
         Fails with ALREADY_EXISTS when another object has the key, and DATA_LOSS when size or checksum differ from the
         trailer's. A repeat with the header's request_id returns the first object: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def StageUpload(
+        self,
+        request: _storage_pb2.StageUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.StageUploadResponse, _abc.Awaitable[_storage_pb2.StageUploadResponse]]:
+        """Offers an empty file into which a caller that shares this machine's disk writes the bytes of one upload, instead
+        of sending them; the Upload that follows names it, says how much is written, and is otherwise the same. A file
+        that no upload names is removed after an hour.
+        Fails with FAILED_PRECONDITION when the backend keeps no files: send the bytes. A repeat offers another file.
         """
 
     @_abc_1.abstractmethod

@@ -46,16 +46,22 @@ class LocalBackend:
         """Begin an object in a folder of its own."""
         pending = PendingFile(self._disk, draft)
         try:
+            if draft.staged_path:
+                await pending.claim()
             yield pending
         finally:
             await pending.close()
+
+    async def stage(self) -> str:
+        """Offer an empty file."""
+        return str(await _in_thread(self._disk.stage))
 
     @asynccontextmanager
     async def open(self, name: ObjectName) -> AsyncIterator["OpenFile"]:
         """Begin to read an object; its file stays open, and so readable, until the end of the block."""
         stored, data = await _in_thread(self._disk.open, name)
         try:
-            yield OpenFile(stored, data)
+            yield OpenFile(stored, data, str(self._disk.data_path(name)))
         finally:
             await asyncio.shield(asyncio.to_thread(data.close))
 
@@ -90,6 +96,7 @@ class OpenFile:
 
     stored: StoredObject
     data: BinaryIO
+    path: str
 
     async def batches(self, span: Span) -> AsyncGenerator[Batch, None]:
         """Read on, a batch a hop."""

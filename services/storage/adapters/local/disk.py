@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import time
 import uuid
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,11 +13,20 @@ from typing import BinaryIO
 from servicekit import scratch
 from services.storage.adapters.local import files, records
 from services.storage.adapters.local.layout import Place, keys_in
-from services.storage.domain.errors import BackendFull, BackendUnreachable, ObjectDamaged, ObjectExists, ObjectNotFound
+from services.storage.domain.errors import (
+    BackendFull,
+    BackendUnreachable,
+    ObjectDamaged,
+    ObjectExists,
+    ObjectNotFound,
+    StagedFileUnknown,
+)
 from services.storage.domain.model import Draft, ObjectName, StoredObject
 
 # A folder can vanish between its making and the publishing in it, when the last object beside is deleted just then.
 _PUBLISH_ATTEMPTS = 100
+_STAGED = "staged-"
+_STAGED_SECONDS = 3600
 
 
 class Disk:
@@ -42,6 +52,35 @@ class Disk:
     def unused(self, prefix: str = "") -> Path:
         """A path that nobody else knows, for a file or folder to come."""
         return self.incoming / f"{prefix}{uuid.uuid4().hex}"
+
+    def stage(self) -> Path:
+        """A new folder with an empty file, for somebody else to write to; clears those that nobody came back for."""
+        for folder in self.incoming.glob(f"{_STAGED}*"):
+            with suppress(FileNotFoundError):  # its upload has begun this moment
+                if time.time() - folder.stat().st_mtime > _STAGED_SECONDS:
+                    scratch.remove(folder)
+        folder = self.unused(_STAGED)
+        folder.mkdir(mode=0o700)
+        path = folder / "bytes"
+        path.touch(mode=0o600)
+        return path.absolute()
+
+    def claim(self, staged: str, folder: Path, data_name: str) -> Path:
+        """Take over the file of a stage as an upload's own, under a new name; its writer's handle stays good."""
+        path = Path(staged)
+        if path.parent.parent != self.incoming.absolute() or not path.parent.name.startswith(_STAGED):
+            raise StagedFileUnknown
+        try:
+            path.parent.rename(folder)
+            (folder / path.name).rename(folder / data_name)
+        except FileNotFoundError as error:
+            raise StagedFileUnknown from error
+        return folder / data_name
+
+    def data_path(self, name: ObjectName) -> Path:
+        """Where an object's bytes are."""
+        place = Place.of(self.root, name)
+        return (place.folder / place.data_name).absolute()
 
     def publish(self, folder: Path, draft: Draft, size: int, sha256: str) -> StoredObject:
         """Make a folder with an object's bytes, durable already, that object. Fails with ObjectExists."""

@@ -11,7 +11,8 @@ from typing import TypeVar
 from services.storage.adapters.local import files
 from services.storage.adapters.local.disk import Disk
 from services.storage.adapters.local.layout import Place
-from services.storage.domain.model import Batch, Draft, StoredObject
+from services.storage.domain.errors import SizeMismatch, StagedFileShort
+from services.storage.domain.model import CHUNK_BYTES, Batch, Draft, StoredObject
 
 Result = TypeVar("Result")
 
@@ -63,6 +64,14 @@ class PendingFile:
         """Append the next bytes."""
         await self._run(lambda: self._write(batch))
 
+    async def claim(self) -> None:
+        """Take over the staged file that the draft names."""
+        await self._run(self._opened)
+
+    async def staged(self, count: int) -> Batch:
+        """The next bytes that somebody else has written."""
+        return await self._run(lambda: self._staged(count))
+
     async def commit(self, size: int, sha256: str) -> StoredObject:
         """Publish, durably."""
         return await self._run(lambda: self._commit(size, sha256))
@@ -88,17 +97,33 @@ class PendingFile:
                 rest = rest[file.write(rest) :]
         self._flusher.wrote(file, sum(map(len, batch)))
 
+    def _staged(self, count: int) -> Batch:
+        file = self._opened()
+        pieces: list[bytes] = []
+        while count and (piece := file.read(min(count, CHUNK_BYTES))):
+            pieces.append(piece)
+            count -= len(piece)
+        if count:
+            raise StagedFileShort(missing=count)
+        self._flusher.wrote(file, sum(map(len, pieces)))
+        return pieces
+
     def _opened(self) -> FileIO:
         if self._file is None:
-            self._folder.mkdir(mode=0o700)
             name = Place.of(self._disk.root, self._draft.name).data_name
-            self._file = FileIO(self._folder / name, "xb")
+            if self._draft.staged_path:
+                self._file = FileIO(self._disk.claim(self._draft.staged_path, self._folder, name), "r+b")
+            else:
+                self._folder.mkdir(mode=0o700)
+                self._file = FileIO(self._folder / name, "xb")
         return self._file
 
     def _commit(self, size: int, sha256: str) -> StoredObject:
         file = self._opened()
         self._flusher.settle()
         os.fsync(file.fileno())
+        if (found := os.fstat(file.fileno()).st_size) != size:  # whoever writes a staged file may have written on
+            raise SizeMismatch(told=size, received=found)
         return self._disk.publish(self._folder, self._draft, size, sha256)
 
     def _remove(self) -> None:
