@@ -39,8 +39,9 @@ def _name(host: str) -> str:
     return host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]
 
 
-def current_user(request: Request) -> str:
+async def current_user(request: Request) -> str:
     """The id of the user who makes a request: the built-in one where no keys are set, which only loopback allows."""
+    # A coroutine although it waits for nothing: a plain function would be sent to a thread for every request.
     settings: GatewaySettings = request.app.state.settings
     if not settings.api_keys:
         return LOCAL_USER

@@ -154,16 +154,21 @@ class Around(grpc.aio.ServerInterceptor):
 
     def __init__(self, concern: Concern) -> None:
         self._concern = concern
+        self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Wrap the handler that the inner interceptors give."""
-        handler = await continuation(handler_call_details)
-        # None is how the library says that there is no such method; it answers UNIMPLEMENTED by itself.
-        return handler and _wrapped(handler, self._concern, handler_call_details.method)
+        """Wrap the handler that the inner interceptors give, once for each method."""
+        method = handler_call_details.method
+        if method not in self._wrapped:
+            handler = await continuation(handler_call_details)
+            if handler is None:  # there is no such method; the library answers UNIMPLEMENTED by itself
+                return None
+            self._wrapped[method] = _wrapped(handler, self._concern, method)
+        return self._wrapped[method]
 
 
 def _wrapped(handler: Handler, concern: Concern, method: str) -> Handler:

@@ -1,13 +1,18 @@
 """M.3: kill a process at any step of the flow; the job ends once, with one model, one object, one record, no rest."""
 
+import asyncio
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
 
+from modelyard.storage.v1.storage_pb2 import UploadHeader, UploadRequest, UploadTrailer
+from modelyard.storage.v1.storage_pb2_grpc import StorageServiceStub
 from tests.e2e.gate import AFTER, BEFORE, Gate
 from tests.e2e.house import House
 
@@ -27,6 +32,13 @@ MOMENTS = [
     ("metadata", "CompleteJob", BEFORE),
 ]
 PATIENCE_SECONDS = 60
+CASES = [(victim, *moment) for victim in ("gateway", "training") for moment in MOMENTS] + [
+    ("storage", "storage", "Upload", BEFORE),
+    ("storage", "metadata", "PublishModelVersion", AFTER),
+    ("metadata", "training", "Train", BEFORE),
+    ("metadata", "metadata", "PublishModelVersion", BEFORE),
+    ("metadata", "training", "ReleaseArtifact", AFTER),
+]
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +73,7 @@ def finished(http: httpx.Client, job_id: str) -> dict:
     raise AssertionError(f"job {job_id} did not end: {job}")
 
 
-@pytest.mark.parametrize("victim", ["gateway", "training"])
-@pytest.mark.parametrize(("service", "method", "moment"), MOMENTS)
+@pytest.mark.parametrize(("victim", "service", "method", "moment"), CASES)
 def test_kill_at_a_step(
     gated: tuple[House, dict[str, Gate]], penguins: Path, victim: str, service: str, method: str, moment: str
 ):
@@ -92,4 +103,44 @@ def test_kill_at_a_step(
     trained = house.log("training").count("training began") - trained_before
     repeatable = (service, method) == ("training", "Train") or victim == "training"
     assert trained == 1 or (repeatable and trained == 2 and method in {"Train"}), trained
+    assert house.left_over() == []
+
+
+async def occupy(house: House, key: str) -> None:
+    """Put an object where a model is to go."""
+    data = b"in the way"
+    header = UploadHeader(placement="models", key=key, request_id="in the way")
+    parts = [
+        UploadRequest(header=header),
+        UploadRequest(chunk=data),
+        UploadRequest(trailer=UploadTrailer(size=len(data))),
+    ]
+    async with grpc.aio.insecure_channel(house.addresses["storage"]) as channel:
+        await StorageServiceStub(channel).Upload(iter(parts), timeout=20)
+
+
+def test_what_cannot_succeed_is_undone(gated: tuple[House, dict[str, Gate]], penguins: Path):
+    """A permanent failure goes backward: no artifact, no object, no scratch; the run says that it failed."""
+    house, gates = gated
+    with httpx.Client(base_url=house.url, timeout=60) as http:
+        dataset = http.put("/api/datasets/upload", params={"file_name": "p.csv"}, content=penguins.read_bytes()).json()
+        files_before = len(house.stored_files())
+        gates["training"].hold("Train", BEFORE)
+        job = http.post(f"/api/automl/train/{dataset['id']}", json={"target": "species", "model_name": "undone"}).json()
+        assert gates["training"].reached.wait(PATIENCE_SECONDS)
+
+        asyncio.run(occupy(house, f"local/{job['id']}/model.zip"))
+        gates["training"].release()
+        ended = finished(http, job["id"])
+        models = [model["name"] for model in http.get("/api/models").json()["models"]]
+        with sqlite3.connect(house.data / "metadata.db") as database:
+            artifacts = database.execute("select count(*) from artifacts where job_id = ?", [job["id"]]).fetchone()
+            runs = database.execute("select status from runs where job_id = ?", [job["id"]]).fetchall()
+
+    assert ended["status"] == "failed"
+    assert ended["error"]["code"] == "OBJECT_EXISTS"
+    assert "undone" not in models
+    assert len(house.stored_files()) == files_before
+    assert artifacts == (0,)
+    assert runs == [("failed",)]
     assert house.left_over() == []

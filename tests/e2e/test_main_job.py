@@ -26,7 +26,10 @@ def test_train_upload_record(http: httpx.Client, house: House, penguins: Path, t
     """000.1, 002.7, 002.9: one request with a file answers with a model whose package predicts."""
     with penguins.open("rb") as file:
         answer = http.post(
-            "/api/train", params={"wait": "true"}, files={"file": (penguins.name, file)}, data={"target": "species"}
+            "/api/train",
+            params={"wait": "true"},
+            files={"file": (penguins.name, file)},
+            data={"target": "species", "model_name": "the first"},
         )
     job = answer.json()
 
@@ -100,13 +103,13 @@ def test_a_repeat_under_one_key_is_one_job(http: httpx.Client, penguins: Path):
     """A request that is sent again, as after a time-out, makes neither a second dataset nor a second job."""
     headers = {"Idempotency-Key": "penguins-once"}
     answers = [
-        http.post("/api/train", files={"file": ("p.csv", penguins.read_bytes())}, headers=headers).json()
+        http.post("/api/train", files={"file": ("once.csv", penguins.read_bytes())}, headers=headers).json()
         for _ in range(2)
     ]
     names = [dataset["fileName"] for dataset in http.get("/api/datasets").json()["datasets"]]
 
     assert answers[0]["id"] == answers[1]["id"]
-    assert names.count("p.csv") == 1
+    assert names.count("once.csv") == 1
 
 
 def test_training_again_under_a_name_adds_a_version(http: httpx.Client, penguins: Path):
