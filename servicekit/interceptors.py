@@ -98,7 +98,7 @@ async def errors_to_statuses(call: Call) -> AsyncIterator[None]:
     except errors.Problem as problem:
         await call.context.abort_with_status(rpc_status.to_status(statuses.status_of(problem)))
     except grpc.aio.AioRpcError as error:  # of a service that this one called: passed on as it is
-        await call.context.abort(error.code(), error.details() or "", error.trailing_metadata())
+        await call.context.abort(error.code(), error.details() or "", tuple(error.trailing_metadata()))
     except TimeoutError:
         await call.context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "The call took longer than its deadline.")
     except (grpc.aio.AbortError, asyncio.CancelledError):

@@ -1,17 +1,18 @@
 """Sends bytes to the storage service as one object."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from grpc.aio import AioRpcError, StreamUnaryCall
+from grpc.aio import AioRpcError
 
 from gateway.handoff import StagedFile, stage
 from gateway.incoming import regrouped
 from gateway.peers import BYTES_SECONDS, Peers
 from modelyard.storage.v1.storage_pb2 import Object, UploadHeader, UploadRequest, UploadTrailer
+from servicekit import errors
 
-Call = StreamUnaryCall[UploadRequest, Object]
 Closing = Callable[[int], UploadTrailer]
+SOURCE_FAILURES = (errors.Problem, AioRpcError, OSError)
+"""What a source of bytes may fail with: a sender who left, a service that ends, a disk that is full."""
 
 
 async def store(peers: Peers, header: UploadHeader, chunks: AsyncIterator[bytes], closing: Closing) -> Object:
@@ -50,24 +51,20 @@ async def _as_staged(
 
 
 async def _send(peers: Peers, header: UploadHeader, parts: AsyncIterator[UploadRequest]) -> Object:
-    call = peers.storage.Upload(**peers.within(BYTES_SECONDS))
-    try:
-        open_still = await _write(call, UploadRequest(header=header))
-        async for part in parts:
-            if not open_still:
-                break
-            open_still = await _write(call, part)
-        if open_still:
-            await call.done_writing()
-        return await call
-    finally:
-        call.cancel()  # of no effect once it has ended
+    """Send an upload. If its source fails, the stream ends without a trailer, and so nothing is stored."""
+    failures: list[Exception] = []
 
+    async def messages() -> AsyncIterator[UploadRequest]:
+        yield UploadRequest(header=header)
+        try:
+            async for part in parts:
+                yield part
+        except SOURCE_FAILURES as failure:  # the library would cancel the call, and hide why
+            failures.append(failure)
 
-async def _write(call: Call, message: UploadRequest) -> bool:
-    """Send a message; False when the service has answered already, and awaiting the call tells what."""
     try:
-        await call.write(message)
-    except (AioRpcError, asyncio.InvalidStateError):
-        return False
-    return True
+        return await peers.storage.Upload(messages(), **peers.within(BYTES_SECONDS))
+    except AioRpcError:
+        if failures:
+            raise failures[0] from None
+        raise

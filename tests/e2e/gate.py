@@ -82,7 +82,7 @@ class Gate:
             if not answered:
                 await self.pause(method, AFTER)
         except grpc.aio.AioRpcError as error:
-            await context.abort(error.code(), error.details() or "", error.trailing_metadata() or ())
+            await context.abort(error.code(), error.details() or "", tuple(error.trailing_metadata()))
         finally:
             call.cancel()
 

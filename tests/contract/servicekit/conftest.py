@@ -36,12 +36,16 @@ def served(tmp_path: Path):
 
     @asynccontextmanager
     async def serve(
-        behaviour: Behaviour, probes: dict[str, Probe] | None = None, token: str = "", call_token: str = ""
+        behaviour: Behaviour,
+        probes: dict[str, Probe] | None = None,
+        token: str = "",
+        call_token: str = "",
+        name: str = "socket",
     ) -> AsyncIterator[Channel]:
         service = Service("modelyard.metadata.v1.JobService", add_JobServiceServicer_to_server, Servicer(behaviour))
         settings = ServerSettings(bind="127.0.0.1:0", service_token=token, drain_seconds=2)
         application = Application([service], probes or {})
-        async with serving(application, f"unix:{tmp_path}/socket", settings) as server:
+        async with serving(application, f"unix:{tmp_path}/{name}", settings) as server:
             channel = Channel(server.address, call_token)
             try:
                 yield channel

@@ -75,6 +75,21 @@ async def test_an_error_in_mid_stream_is_mapped_too(served):
     assert statuses.reason_of(caught.value) == "SHELF_FULL"
 
 
+async def test_an_error_of_a_service_behind_is_passed_on_whole(served):
+    """What a service calls may fail; its caller learns the same status, sentence and reason."""
+    async with served(lambda _: raises(ShelfFull(number=3)), name="behind") as behind:
+
+        async def ask(_: str) -> Job:
+            return await JobServiceStub(behind.grpc).GetJob(GetJobRequest(), **behind.within(5))
+
+        async with served(ask, name="front") as front:
+            error = await outcome(front)
+
+    assert error.code() is StatusCode.RESOURCE_EXHAUSTED
+    assert error.details().startswith("The shelf 3")
+    assert statuses.reason_of(error) == "SHELF_FULL"
+
+
 async def test_the_callers_deadline_ends_the_work(served):
     """A deadline is passed on: the work stops when nobody waits for it any more."""
     ended = asyncio.Event()
