@@ -1,6 +1,7 @@
 """The whole house as it really runs: four processes on loopback, each of which a test may kill."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -23,11 +24,18 @@ LEASE_SECONDS = 2
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port that nobody listens on, from below those that the system gives to outgoing connections.
+
+    A process that a test kills must find its port free again, though many connections were made meanwhile.
+    """
+    while True:
+        port = random.randint(15_000, 30_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class House:
