@@ -11,6 +11,11 @@ PIP := $(BIN)/pip --disable-pip-version-check
 PROTO_FILES = $(shell find protos -name '*.proto' | sort)
 HAND_WRITTEN := servicekit services gateway client tests bench
 
+# Installs a Debian package where we may, and says which one is missing where we may not.
+apt-install = if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get install -y -q $(1); \
+  elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then sudo apt-get install -y -q $(1); \
+  else echo "Please install the package $(1) (or what provides it here), then run make again" >&2; exit 1; fi
+
 .PHONY: help install run demo test test-unit test-contract test-integration test-e2e \
         protos protos-check protos-release lint types format bench clean
 
@@ -19,6 +24,7 @@ help: ## List the commands
 
 $(VENV)/installed: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Modelyard needs Python 3.11: install it, or name it with PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(call apt-install,$(notdir $(PYTHON))-venv); }
 	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	echo "Installing Modelyard into $(VENV) (about a minute the first time)"
 	$(PIP) install --quiet --editable '.[all]'
@@ -74,7 +80,7 @@ types: $(VENV)/installed-dev ## Check the types
 format: $(VENV)/installed-dev ## Format the code
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/buf format -w
 
-bench: $(VENV)/installed-dev ## Measure what FACTS of speed the documents claim
+bench: $(VENV)/installed-dev ## Measure the speeds that the documents claim
 	@$(BIN)/python -m bench
 
 clean: ## Remove what can be made again; your data in .data/ stays

@@ -10,8 +10,7 @@ import uvloop
 from gateway.bootstrap import create_app
 from gateway.settings import GatewaySettings
 from servicekit.logging import configure, get_logger
-from servicekit.memory import reuse_chunks
-from servicekit.server import stop_signal
+from servicekit.server import prepare_process, stop_signal
 
 log = get_logger()
 
@@ -51,7 +50,7 @@ class _Server(uvicorn.Server):
 
 def main() -> None:
     """Read the settings and serve."""
-    reuse_chunks()
+    prepare_process()
     settings = GatewaySettings()
     configure(settings, "gateway")
     uvloop.run(serve(settings))

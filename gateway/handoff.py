@@ -5,6 +5,7 @@ publishes it. Only the bytes are spared the way through a second process.
 """
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -16,6 +17,7 @@ from grpc.aio import AioRpcError
 
 from gateway.peers import Peers
 from modelyard.storage.v1.storage_pb2 import DownloadHeader, StageUploadRequest
+from servicekit import errors
 
 BATCH_BYTES = 4 * 1024 * 1024
 READ_BYTES = 256 * 1024
@@ -79,7 +81,20 @@ async def batches(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
         yield held
 
 
+class DiskFull(errors.Exhausted):
+    """There is no space left for the file. Free some, or ask whoever runs this Modelyard to."""
+
+
 def _write(descriptor: int, batch: list[bytes]) -> int:
+    try:
+        return _write_all(descriptor, batch)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFull from error
+        raise
+
+
+def _write_all(descriptor: int, batch: list[bytes]) -> int:
     written = os.writev(descriptor, batch)
     total = sum(map(len, batch))
     if written < total:  # a signal, or a full disk, of which the next call tells

@@ -30,8 +30,10 @@ class FormBroken(errors.InvalidInput):
     """The form cannot be read ({reason}). Send multipart/form-data with a boundary."""
 
 
-class FileTooLarge(errors.Exhausted):
+class FileTooLarge(errors.InvalidInput):
     """The file is larger than {limit} bytes, the most this gateway takes. GATEWAY_MAX_UPLOAD_BYTES changes it."""
+
+    field = "file"
 
 
 class CutOff(errors.InvalidInput):

@@ -67,9 +67,15 @@ class PortTaken(Exception):
     """The address cannot be listened on."""
 
 
+def prepare_process() -> None:
+    """What comes before all else in a process: its files are its user's alone, and its memory stays flat."""
+    os.umask(0o077)
+    reuse_chunks()
+
+
 def run(name: str, settings: ServerSettings, bootstrap: Bootstrap) -> None:
     """Serve until SIGTERM or SIGINT, then drain. The way into every service's __main__."""
-    reuse_chunks()
+    prepare_process()
     configure(settings, name)
     try:
         uvloop.run(_serve(name, settings, bootstrap))

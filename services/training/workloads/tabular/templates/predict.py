@@ -5,6 +5,7 @@ python predict.py data.csv -o out.csv    writes them to a file
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -20,7 +21,11 @@ def main() -> int:
     except (OSError, ValueError) as error:
         sys.stderr.write(f"predict.py: {error}\n")
         return 1
-    answers.to_csv(options.output or sys.stdout, index=False)
+    try:
+        answers.to_csv(options.output or sys.stdout, index=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
