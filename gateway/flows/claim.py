@@ -30,6 +30,10 @@ class Cancelled(errors.Stopped):
     """The job was cancelled."""
 
 
+class BrokenOff(errors.Unavailable):
+    """A call was broken off on its way; it is made again."""
+
+
 class LeaseLost(Exception):
     """Another worker has the job now; this one may change nothing more."""
 
@@ -82,10 +86,9 @@ class Claim:
         except asyncio.CancelledError:
             if self._lost:
                 raise LeaseLost(self.job.id) from None
-            if self._cancel_requested and cancellable and not _being_cancelled():
-                raise Cancelled from None
-            self._guarded.cancel()
-            raise
+            if _being_cancelled():
+                raise
+            raise (Cancelled if self._cancel_requested and cancellable else BrokenOff) from None
         finally:
             self._guarded = None
 

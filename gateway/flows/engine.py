@@ -17,7 +17,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc.aio import AioRpcError
 
-from gateway.flows.claim import Cancelled, Claim
+from gateway.flows.claim import Cancelled, Claim, LeaseLost
 from modelyard.metadata.v1.job_pb2 import (
     AdvanceJobRequest,
     CancelJobRequest,
@@ -105,6 +105,8 @@ async def _attempt(step: Step, claim: Claim, state: State, cancellable: bool) ->
         log.info("step failed", job=claim.job.id, step=step.name, reason=problem.reason)
         transient = statuses.code_of(problem) in statuses.TRANSIENT
         return JobError(code=problem.reason, message=problem.message, retryable=transient)
+    except LeaseLost:
+        raise
     except Exception:
         log.exception("step failed unexpectedly", job=claim.job.id, step=step.name)
         return JobError(code="INTERNAL", message=UNFORESEEN)

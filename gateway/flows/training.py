@@ -56,8 +56,12 @@ class TrainingEndedEarly(errors.Unavailable):
     """The training service ended the training without a result; it is asked for again."""
 
 
-async def reserve(claim: Claim, _: State) -> None:
-    """Announce the run and the artifact, under ids that follow from the job's."""
+async def reserve(claim: Claim, state: State) -> None:
+    """Announce the run and the artifact, under ids that follow from the job's.
+
+    The training's id is another one each time: a training that was undone may not start again under its name.
+    """
+    state["training_id"] = f"{claim.job.id}-{claim.job.fencing_token}"
     claim.report(0.01, "reserving", "Announcing the run and its model")
     job, wanted = claim.job, claim.wanted
     run = Run(
@@ -94,7 +98,7 @@ async def unreserve(claim: Claim, _: State) -> None:
 
 async def train(claim: Claim, state: State) -> None:
     """Train, or join the training that an earlier attempt began."""
-    call = claim.peers.training.Train(train_request(claim), **claim.peers.within(TRAINING_SECONDS))
+    call = claim.peers.training.Train(train_request(claim, state), **claim.peers.within(TRAINING_SECONDS))
     metrics = MetricLog(claim)
     try:
         async for event in call:
@@ -135,9 +139,10 @@ class MetricLog:
         self._waiting, self._written_at = [], time.monotonic()
 
 
-async def untrain(claim: Claim, _: State) -> None:
+async def untrain(claim: Claim, state: State) -> None:
     """Stop the training and delete what it wrote."""
-    await claim.peers.training.CancelTraining(CancelTrainingRequest(training_id=claim.job.id), **claim.quick)
+    request = CancelTrainingRequest(training_id=state["training_id"])
+    await claim.peers.training.CancelTraining(request, **claim.quick)
 
 
 async def upload(claim: Claim, state: State) -> None:
@@ -153,12 +158,12 @@ async def upload(claim: Claim, state: State) -> None:
         request_id=artifact_id(claim.job.id),
     )
     trailer = UploadTrailer(size=result.artifact_size, sha256=result.artifact_sha256)
-    stored = await store(claim.peers, header, _packaged(claim), lambda _: trailer)
+    stored = await store(claim.peers, header, _packaged(claim, state), lambda _: trailer)
     state["object"] = MessageToDict(stored, preserving_proto_field_name=True)
 
 
-async def _packaged(claim: Claim) -> AsyncIterator[bytes]:
-    wanted = ReadArtifactRequest(training_id=claim.job.id)
+async def _packaged(claim: Claim, state: State) -> AsyncIterator[bytes]:
+    wanted = ReadArtifactRequest(training_id=state["training_id"])
     async for part in claim.peers.training.ReadArtifact(wanted, **claim.peers.within(BYTES_SECONDS)):
         yield part.chunk
 
@@ -182,10 +187,10 @@ async def record(claim: Claim, state: State) -> None:
     }
 
 
-async def release(claim: Claim, _: State) -> None:
+async def release(claim: Claim, state: State) -> None:
     """Let the training service delete what it kept."""
     claim.report(0.98, "releasing", "Cleaning up after the training")
-    request = ReleaseArtifactRequest(training_id=claim.job.id)
+    request = ReleaseArtifactRequest(training_id=state["training_id"])
     await claim.peers.training.ReleaseArtifact(request, **claim.peers.within(QUICK_SECONDS))
 
 
@@ -279,9 +284,9 @@ def _details(result: TrainingResult) -> dict[str, Any]:
     return details
 
 
-def train_request(claim: Claim) -> TrainRequest:
+def train_request(claim: Claim, state: State) -> TrainRequest:
     """What to ask of the training service; the job's input holds it as it was checked."""
-    return ParseDict({**claim.wanted["request"], "training_id": claim.job.id}, TrainRequest())
+    return ParseDict({**claim.wanted["request"], "training_id": state["training_id"]}, TrainRequest())
 
 
 def result_of(state: State) -> TrainingResult:

@@ -120,7 +120,10 @@ async def occupy(house: House, key: str) -> None:
 
 
 def test_what_cannot_succeed_is_undone(gated: tuple[House, dict[str, Gate]], penguins: Path):
-    """A permanent failure goes backward: no artifact, no object, no scratch; the run says that it failed."""
+    """A permanent failure goes backward: no artifact, no object, no scratch; the run says that it failed.
+
+    003.15: once nothing is in its way, the job succeeds when it is asked for again.
+    """
     house, gates = gated
     with httpx.Client(base_url=house.url, timeout=60) as http:
         dataset = http.put("/api/datasets/upload", params={"file_name": "p.csv"}, content=penguins.read_bytes()).json()
@@ -133,14 +136,19 @@ def test_what_cannot_succeed_is_undone(gated: tuple[House, dict[str, Gate]], pen
         gates["training"].release()
         ended = finished(http, job["id"])
         models = [model["name"] for model in http.get("/api/models").json()["models"]]
+        files_after = len(house.stored_files())
+        left_over = house.left_over()
         with sqlite3.connect(house.data / "metadata.db") as database:
             artifacts = database.execute("select count(*) from artifacts where job_id = ?", [job["id"]]).fetchone()
             runs = database.execute("select status from runs where job_id = ?", [job["id"]]).fetchall()
+        http.post(f"/api/jobs/{job['id']}/retry").raise_for_status()
+        retried = finished(http, job["id"])
 
     assert ended["status"] == "failed"
     assert ended["error"]["code"] == "OBJECT_EXISTS"
     assert "undone" not in models
-    assert len(house.stored_files()) == files_before
+    assert files_after == files_before
     assert artifacts == (0,)
     assert runs == [("failed",)]
-    assert house.left_over() == []
+    assert left_over == []
+    assert retried["status"] == "completed", retried
