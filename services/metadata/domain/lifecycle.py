@@ -83,7 +83,7 @@ def complete(token: int, result: dict[str, Any]) -> Change:
             return job
         _check_held(job, token)
         ended = _ended(job, JobStatus.COMPLETED, now)
-        return replace(ended, progress=1.0, stage="completed", message="", result=result, error=None)
+        return replace(ended, progress=1.0, stage="completed", message="", state=None, result=result, error=None)
 
     return change
 

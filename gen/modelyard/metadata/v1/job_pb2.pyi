@@ -118,7 +118,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def state(self) -> _struct_pb2.Struct:
-        """What the steps done so far left for the later ones."""
+        """What the steps done so far left for the later ones; empty when completed."""
 
     @_builtins.property
     def result(self) -> _struct_pb2.Struct:
