@@ -14,12 +14,13 @@ from gateway.peers import connect
 from gateway.routes import datasets, files, health, jobs, models, training
 from gateway.settings import GatewaySettings
 
+DESCRIPTION = "Turns data into trained models, stores the bytes, records what happened, and loses none of the three."
 ROUTERS = (datasets.router, training.router, jobs.router, models.router, files.router, health.router)
 
 
 def create_app(settings: GatewaySettings) -> FastAPI:
     """The gateway as an ASGI application."""
-    app = FastAPI(title="Modelyard", version="0.1.0", description=__doc__, lifespan=_lifespan)
+    app = FastAPI(title="Modelyard", version="0.1.0", description=DESCRIPTION, lifespan=_lifespan)
     app.state.settings = settings
     problems.register(app)
     for router in ROUTERS:

@@ -16,7 +16,7 @@ from servicekit.channels import CHUNK_BYTES
 MAX_FIELD_BYTES = 10_000
 FIELDS = (
     "name", "target", "target_column", "engine", "time_limit", "presets", "model_name", "seed", "test_fraction",
-    "eval_metric", "project_id",
+    "eval_metric", "project_id", "problem_type",
 )  # fmt: skip
 
 
@@ -92,7 +92,14 @@ class _File(BaseTarget):
         self.found: list[bytes] = []
 
     def on_start(self) -> None:
+        if self.started:
+            raise FormBroken(reason="it holds more than one file")
         self.started = True
+
+    @property
+    def finished(self) -> bool:
+        """Whether the boundary after it was seen."""
+        return bool(self._finished)
 
     def on_data_received(self, chunk: bytes) -> None:
         self.found.append(chunk)
@@ -143,6 +150,8 @@ class _Form:
             self.feed(received)
             for found in self.file.take():
                 yield found
+        if not self.file.finished:
+            raise CutOff
 
 
 async def _received(request: Request, limit: int) -> AsyncIterator[bytes]:

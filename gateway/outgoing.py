@@ -12,13 +12,12 @@ from grpc.aio import UnaryStreamCall
 from gateway import handoff
 from gateway.peers import BYTES_SECONDS, Peers
 from modelyard.storage.v1.storage_pb2 import DownloadHeader, DownloadRequest, DownloadResponse, Object, ObjectName
-from servicekit import errors
 
 Call = UnaryStreamCall[DownloadRequest, DownloadResponse]
 
 
-class RangeUnclear(errors.InvalidInput):
-    """The Range header {given!r} cannot be read. Ask for one range of bytes, as in `bytes=0-99`."""
+FARTHEST = 2**62
+"""Beyond the end of any object, and within 64 bits."""
 
 
 async def send(request: Request, peers: Peers, name: ObjectName, file_name: str = "") -> Response:
@@ -32,7 +31,9 @@ async def send_signed(request: Request, peers: Peers, token: str) -> Response:
 
 
 async def _answer(request: Request, peers: Peers, wanted: DownloadRequest, file_name: str) -> Response:
-    ranged = _apply_range(request.headers.get("range", ""), wanted)
+    # Whether an If-Range still holds would be known only after the range is asked for: the whole is always right.
+    conditional = "if-range" in request.headers
+    ranged = not conditional and _apply_range(request.headers.get("range", ""), wanted)
     header, chunks = await _open(peers, wanted)
     headers = _headers(header, file_name)
     if request.headers.get("if-none-match") == headers["etag"]:
@@ -68,21 +69,18 @@ async def _relay(call: Call) -> AsyncIterator[bytes]:
 
 
 def _apply_range(given: str, wanted: DownloadRequest) -> bool:
-    """Put the asked range into the request; whether there is one."""
-    if not given:
-        return False
+    """Put the asked range into the request; whether there is one. What is no single range is ignored (RFC 9110)."""
     match = re.fullmatch(r"bytes=(\d*)-(\d*)", given.strip())
     if not match or match.groups() == ("", ""):
-        raise RangeUnclear(given=given)
-    first, last = match.groups()
-    if not first:
-        wanted.offset = -int(last)
-        return True
-    wanted.offset = int(first)
-    if last:
-        if int(last) < int(first):
-            raise RangeUnclear(given=given)
-        wanted.length = int(last) - int(first) + 1
+        return False
+    first, last = (min(int(text), FARTHEST) if text else None for text in match.groups())
+    if first is None:
+        wanted.offset = -(last or 0) or FARTHEST  # the last 0 bytes begin beyond the end
+    elif last is None or last >= first:
+        wanted.offset = first
+        wanted.length = last - first + 1 if last is not None else 0
+    else:
+        return False
     return True
 
 

@@ -84,8 +84,9 @@ def register(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _(_: Request, raised: RequestValidationError) -> Response:
         first = raised.errors()[0]
-        field = ".".join(str(part) for part in first["loc"][1:])
-        return problem(422, "INVALID_REQUEST", f"{field}: {first['msg']}", field=field)
+        field = ".".join(part for part in first["loc"][1:] if isinstance(part, str)) or "body"
+        message = f"The {first['loc'][0]} cannot be used ({field}: {first['msg']}). /docs describes what is expected."
+        return problem(422, "INVALID_REQUEST", message, field=field)
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, raised: HTTPException) -> Response:

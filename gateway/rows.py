@@ -6,10 +6,18 @@ from collections.abc import AsyncIterator
 import numpy as np
 import numpy.typing as npt
 
+from servicekit import errors
+
 Marks = npt.NDArray[np.bool_]
 
 ASCII_COMPATIBLE = ("utf-8", "utf_8", "ascii", "cp125", "latin", "iso-8859", "iso8859")
 LINE_FEED, CARRIAGE_RETURN, QUOTE = b'\n\r"'
+
+
+class NotText(errors.InvalidInput):
+    """The file begins as text and goes on with zero bytes, so it is no table. Send the table as text (CSV)."""
+
+    field = "file"
 
 
 class RowCounter:
@@ -32,6 +40,8 @@ class RowCounter:
             return
         kept = len(self._last)
         text = np.frombuffer(self._last + data, np.uint8)
+        if b"\0" in data:
+            raise NotText
         ends = text == LINE_FEED
         if self._quoted or b'"' in data:
             ends[kept:] &= self._outside_quotes(text[kept:])

@@ -28,9 +28,10 @@ from modelyard.training.v1.training_pb2 import DatasetSource
 from servicekit import errors
 
 PLACEMENT = "datasets"
-HEAD_BYTES = 512 * 1024
+HEAD_BYTES = 960 * 1024
 """How much of a file's beginning is looked at before anything is stored."""
 MOST_NAME_CHARACTERS = 120
+MOST_SNIFFED_BYTES = 1024 * 1024
 FEWEST_ROWS = 4
 
 
@@ -112,7 +113,7 @@ async def _find(peers: Peers, dataset_id: str) -> Dataset | None:
 async def _look_at(peers: Peers, user: str, dataset_id: str, incoming: Incoming) -> Arrival:
     """See from a file's beginning whether it is a table at all, before anything is stored."""
     head, complete = await head_of(incoming.chunks, HEAD_BYTES)
-    request = SniffTableRequest(head=head, complete=complete)
+    request = SniffTableRequest(head=head[:MOST_SNIFFED_BYTES], complete=complete and len(head) <= MOST_SNIFFED_BYTES)
     table = await peers.analysis.SniffTable(request, **peers.within(QUICK_SECONDS))
     return Arrival(user, dataset_id, uuid.uuid4().hex, incoming, head, complete, table)
 

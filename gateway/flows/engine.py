@@ -132,11 +132,12 @@ async def _backward(flow: Flow, claim: Claim, state: State) -> None:
             try:
                 await claim.guard(step.undo(claim, state), cancellable=False)
             except AioRpcError as error:
-                if not statuses.is_transient(error):
-                    raise
-                failure = JobError(code=statuses.reason_of(error), message=error.details() or "", retryable=True)
-                await _later(claim, failure, UNDO_RETRY_SECONDS)
-                return
+                if statuses.is_transient(error):
+                    failure = JobError(code=statuses.reason_of(error), message=error.details() or "", retryable=True)
+                    await _later(claim, failure, UNDO_RETRY_SECONDS)
+                    return
+                # It will never succeed: the other steps are undone all the same, and the job ends.
+                log.error("step cannot be undone", job=claim.job.id, step=step.name, detail=error.details())
     await _end(claim, JobError(code=why["code"], message=why["message"]))
 
 

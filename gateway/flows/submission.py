@@ -1,7 +1,7 @@
 """Turns a wish for a model into a job, after checking that it can be had."""
 
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Literal
 
 from google.protobuf.json_format import MessageToDict
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,7 +14,7 @@ from gateway.peers import SCAN_SECONDS, Peers
 from modelyard.metadata.v1.artifact_pb2 import Artifact, GetArtifactRequest
 from modelyard.metadata.v1.dataset_pb2 import Dataset
 from modelyard.metadata.v1.job_pb2 import CreateJobRequest, Job
-from modelyard.training.v1.training_pb2 import CheckTrainingResponse, TrainRequest
+from modelyard.training.v1.training_pb2 import CheckTrainingResponse, ProblemType, TrainRequest
 from servicekit import errors
 
 
@@ -31,6 +31,7 @@ class Wish(BaseModel):
 
     target: str = Field("", description="Column to predict; the dataset's own target, or its last column, when empty.")
     target_column: str = Field("", description="Another name for target.")
+    problem_type: Literal["", "binary", "multiclass", "regression"] = Field("", description="Detected when empty.")
     engine: str | None = Field(None, description="quick or autogluon.")
     time_limit: int | None = Field(None, description="Seconds that AutoGluon may take.")
     presets: str | None = Field(None, description="AutoGluon's presets, for example medium_quality.")
@@ -77,6 +78,7 @@ async def submit(peers: Peers, dataset: Dataset, wish: Wish, repeat_key: str) ->
         workload="tabular",
         dataset=source_of(dataset, artifact),
         target=wish.target or wish.target_column or dataset.target_column,
+        problem_type=ProblemType.Value(f"PROBLEM_TYPE_{(wish.problem_type or 'unspecified').upper()}"),
         parameters=as_struct(wish.parameters()),
         model_name=wish.model_name,
     )

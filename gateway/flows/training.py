@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict
+from grpc import StatusCode
+from grpc.aio import AioRpcError
 
 from gateway.flows.claim import Claim
 from gateway.flows.engine import Flow, State, Step, as_struct
@@ -93,7 +95,11 @@ async def unreserve(claim: Claim, _: State) -> None:
     await claim.peers.artifacts.DeleteArtifact(request, **claim.quick)
     update = UpdateRunRequest(run=Run(id=run_id(claim.job.id), status=RUN_STATUS_FAILED))
     update.update_mask.paths.append("status")
-    await claim.peers.runs.UpdateRun(update, **claim.quick)
+    try:
+        await claim.peers.runs.UpdateRun(update, **claim.quick)
+    except AioRpcError as error:
+        if error.code() is not StatusCode.NOT_FOUND:  # as it is when announcing the run is what failed
+            raise
 
 
 async def train(claim: Claim, state: State) -> None:

@@ -115,6 +115,49 @@ def test_no_file_in_the_form(http: httpx.Client):
     assert answer.json()["error"]["code"] == "FILE_MISSING"
 
 
+def test_two_files_in_one_form(http: httpx.Client, house: House):
+    before = everything(http, house)
+    files = [("file", ("a.csv", GOOD.encode())), ("file", ("b.csv", GOOD.encode()))]
+    answer = http.post("/api/datasets/upload", files=files)
+
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "FORM_BROKEN"
+    assert everything(http, house) == before
+
+
+def test_a_form_that_ends_before_its_file_does(http: httpx.Client, house: House):
+    before = everything(http, house)
+    body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n' + GOOD.encode()
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = http.post("/api/datasets/upload", content=body, headers=headers)
+
+    assert answer.status_code == 422
+    assert everything(http, house) == before
+
+
+def test_zero_bytes_far_into_a_file(http: httpx.Client, house: House):
+    """What only shows after most of a file was stored is undone all the same."""
+    before = everything(http, house)
+    content = b"a,b,answer\n" + b"1,2,yes\n" * 400_000 + bytes(1000)
+    answer = http.put("/api/datasets/upload", content=content)
+
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "NOT_TEXT"
+    assert everything(http, house) == before
+
+
+def test_a_project_that_does_not_exist(http: httpx.Client, house: House):
+    """A named project that does not exist is an error, never a ghost."""
+    dataset = http.put("/api/datasets/upload", params={"file_name": "w.csv"}, content=GOOD.encode()).json()
+    files = len(house.stored_files())
+    wish = {"project_id": "nope"}
+    answer = http.post(f"/api/automl/train/{dataset['id']}", params={"wait": "true"}, json=wish)
+
+    assert answer.status_code == 409
+    assert answer.json()["error"]["code"] == "REFERENCE_MISSING"
+    assert len(house.stored_files()) == files
+
+
 def test_what_does_not_exist(http: httpx.Client):
     """An unknown id or path is a problem document too."""
     answers = [http.get(path) for path in ("/api/jobs/nope", "/api/models/nope", "/api/datasets/nope", "/nope")]

@@ -129,7 +129,16 @@ def test_training_again_under_a_name_adds_a_version(http: httpx.Client, penguins
 
 @pytest.mark.parametrize(
     ("given", "status", "length"),
-    [("bytes=0-9", 206, 10), ("bytes=10-", 206, None), ("bytes=-7", 206, 7), ("bytes=999999999-", 416, None)],
+    [
+        ("bytes=0-9", 206, 10),
+        ("bytes=10-", 206, None),
+        ("bytes=-7", 206, 7),
+        ("bytes=999999999-", 416, None),
+        ("bytes=-0", 416, None),
+        ("bytes=5-99999999999999999999", 206, None),
+        ("bytes=0-1,3-4", 200, None),
+        ("pages=1-2", 200, None),
+    ],
 )
 def test_ranges_of_a_download(http: httpx.Client, penguins: Path, given: str, status: int, length: int | None):
     dataset = upload(http, penguins)

@@ -18,6 +18,8 @@ MAXIMUM_COLUMNS = 100_000
 DELIMITERS = (",", ";", "\t", "|")
 SCORED_ROWS = 100
 DETECTED_BYTES = 64 * 1024
+TOLERATED_CHAOS, TOLERATED_COHERENCE = 0.1, 0.2
+"""By how much the usual encoding may read worse than the best, by charset_normalizer's measures from 0 to 1."""
 
 # The first bytes of files that people take for a table, or rename to .csv.
 MAGIC = {
@@ -115,10 +117,13 @@ def _find_legacy_encoding(head: bytes) -> str:
     best = matches.best()
     if best is None:
         raise errors.NotText(evidence="its bytes are text in no encoding that is known")
-    # Encodings that fit equally well are many; the one that most programs write wins.
-    equals = [match for match in matches if match.chaos <= best.chaos and match.coherence >= best.coherence]
-    names = set(itertools.chain.from_iterable(match.could_be_from_charset for match in equals))
-    return "cp1252" if "cp1252" in names else best.encoding
+    # A few letters fit many encodings. The one that most programs write wins, unless it reads clearly worse.
+    western = next((match for match in matches if "cp1252" in match.could_be_from_charset), None)
+    if western is None:
+        return best.encoding
+    as_clean = western.chaos <= best.chaos + TOLERATED_CHAOS
+    as_coherent = western.coherence >= best.coherence - TOLERATED_COHERENCE
+    return "cp1252" if as_clean and as_coherent else best.encoding
 
 
 # Rows.

@@ -96,6 +96,30 @@ def test_an_odd_file_is_read(case):
     assert sniffed.row_count == 4
 
 
+WESTERN = {
+    "German": "größe,b,ziel\n" + "1,2,schön\n3,4,häßlich\n" * 10,
+    "one letter": "a,b,Qualität\n" + "1,2,x\n2,3,y\n" * 10,
+    "French": "âge,salaire,décision\n" + "1,2,accepté\n2,3,refusé\n" * 10,
+    "a sign": "name,price €\n" + "a,1\nb,2\n" * 5,
+}
+
+
+@pytest.mark.parametrize("case", WESTERN)
+def test_short_western_text_is_not_taken_for_something_exotic(case):
+    assert sniff(WESTERN[case].encode("cp1252"), complete=True).format.encoding == "cp1252"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("имя,город\n" + "Иван,Москва\nМария,Санкт-Петербург\n" * 10, "cp1251"),
+        ("名前,都市\n" + "太郎,東京\n花子,大阪\n" * 10, "cp932"),
+    ],
+)
+def test_other_scripts_are_recognised(text, encoding):
+    assert sniff(text.encode(encoding), complete=True).format.encoding == encoding
+
+
 def test_names_are_stripped_and_nameless_columns_are_named_for_their_place():
     sniffed = sniff(b"a, b ,,d\n" + b"1,2,3,4\n" * 4, complete=True)
 

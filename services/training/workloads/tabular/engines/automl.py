@@ -127,12 +127,14 @@ class AutogluonEngine:
         rows, truth = case.rows(case.split.train)
         name = case.spec.training_id
         _listeners[name] = telling
+        trouble = f"{len(truth):,} rows to learn from and {case.parameters.time_limit:g} seconds were not enough"
         try:
             predictor = _fit(case, rows.assign(**{case.target.name: truth}), folder)
+        except AssertionError as error:  # so AutoGluon says that its time was over before the first model
+            raise EngineFailed(engine="autogluon", trouble=trouble) from error
         finally:
             del _listeners[name]
         if not predictor.model_names():
-            trouble = f"{len(truth):,} rows to learn from and {case.parameters.time_limit:g} seconds were not enough"
             raise EngineFailed(engine="autogluon", trouble=trouble)
         return AutogluonFitted(case, predictor)
 
