@@ -74,7 +74,12 @@ def field_of(error: AioRpcError) -> str:
 
 
 def is_transient(error: AioRpcError) -> bool:
-    """Whether repeating the call may help."""
+    """Whether repeating the call may help.
+
+    A call that was cancelled or ended oddly, and not by a service of ours, was broken off: its server was stopped.
+    """
+    if error.code() in {StatusCode.CANCELLED, StatusCode.UNKNOWN}:
+        return not _unpack(error, error_details_pb2.ErrorInfo())
     return error.code() in TRANSIENT
 
 

@@ -50,7 +50,7 @@ class Step:
     progress: float = 0.0
     """How far the job is once the step is done, 0 to 1."""
     patience: Mapping[str, int] = field(default_factory=dict)
-    """Reason to attempts, for transient failures that count as permanent after so many; others never do."""
+    """Reason to attempts, for failures that are worth so many attempts; other transient ones are worth any number."""
     final: bool = False
     """The point of no return: after this step a flow only goes forward."""
 
@@ -100,7 +100,8 @@ async def _attempt(step: Step, claim: Claim, state: State, cancellable: bool) ->
     except AioRpcError as error:
         log.info("step failed", job=claim.job.id, step=step.name, code=error.code().name, detail=error.details())
         reason = statuses.reason_of(error)
-        return JobError(code=reason, message=error.details() or reason, retryable=statuses.is_transient(error))
+        retryable = statuses.is_transient(error) or reason in step.patience
+        return JobError(code=reason, message=error.details() or reason, retryable=retryable)
     except errors.Problem as problem:
         log.info("step failed", job=claim.job.id, step=step.name, reason=problem.reason)
         transient = statuses.code_of(problem) in statuses.TRANSIENT

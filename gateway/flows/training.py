@@ -325,7 +325,8 @@ FLOW = Flow(
     steps=(
         Step("reserve", reserve, unreserve, progress=0.05),
         Step("train", train, untrain, progress=0.85, patience={"WORKER_DIED": 3}),
-        Step("upload", upload, unupload, progress=0.95),
+        # A service that dies in the middle of a stream may leave its caller with any status.
+        Step("upload", upload, unupload, progress=0.95, patience={"INTERNAL": 5}),
         Step("record", record, progress=0.97, final=True),
         Step("release", release, progress=0.99),
     ),
