@@ -1,5 +1,6 @@
 """What happens around every request."""
 
+import re
 import time
 import uuid
 
@@ -16,6 +17,8 @@ from servicekit.interceptors import REQUEST_ID
 from servicekit.logging import get_logger
 
 log = get_logger()
+
+PLAIN_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 ANSWERED = Counter("http_requests_total", "Requests answered, by route and status.", ["method", "route", "status"])
 SECONDS = Histogram("http_request_seconds", "Seconds to the end of the answer, by route.", ["method", "route"])
@@ -37,7 +40,8 @@ class Around:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        request_id = request.headers.get(REQUEST_ID) or uuid.uuid4().hex
+        given = request.headers.get(REQUEST_ID, "")
+        request_id = given if PLAIN_ID.fullmatch(given) else uuid.uuid4().hex
         answer = _Answer(send, request_id)
         started = time.perf_counter()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -69,11 +73,16 @@ class _Answer:
         await self._send(message)
 
 
+def shown_path(request: Request) -> str:
+    """The path as it may be logged: a signed address is a secret while it works."""
+    return "/files/***" if request.url.path.startswith("/files/") else request.url.path
+
+
 def _note(request: Request, status: int, seconds: float) -> None:
     route = getattr(request.scope.get("route"), "path", "unknown")
     ANSWERED.labels(request.method, route, status).inc()
     SECONDS.labels(request.method, route).observe(seconds)
     level = "info" if status >= 400 or request.method not in {"GET", "HEAD"} else "debug"
     getattr(log, level)(
-        "answered", method=request.method, path=request.url.path, status=status, ms=round(seconds * 1000, 1)
+        "answered", method=request.method, path=shown_path(request), status=status, ms=round(seconds * 1000, 1)
     )

@@ -33,7 +33,7 @@ async def send_signed(request: Request, peers: Peers, token: str) -> Response:
 async def _answer(request: Request, peers: Peers, wanted: DownloadRequest, file_name: str) -> Response:
     # Whether an If-Range still holds would be known only after the range is asked for: the whole is always right.
     conditional = "if-range" in request.headers
-    ranged = not conditional and _apply_range(request.headers.get("range", ""), wanted)
+    ranged = request.method == "GET" and not conditional and _apply_range(request.headers.get("range", ""), wanted)
     header, chunks = await _open(peers, wanted)
     headers = _headers(header, file_name)
     if request.headers.get("if-none-match") == headers["etag"]:

@@ -69,7 +69,7 @@ def connect(settings: GatewaySettings) -> Peers:
     """Open a channel to each service; connecting happens with the first call."""
     token = settings.service_token.get_secret_value()
     channels = {
-        "storage": Channel(settings.storage_address, token),
+        "storage": Channel(settings.storage_address, token, once=["modelyard.storage.v1.StorageService/Upload"]),
         "metadata": Channel(settings.metadata_address, token),
         "training": Channel(settings.training_address, token),
     }

@@ -1,6 +1,7 @@
 """Client channels: retries by service config, load spread over all addresses, and a deadline on every call."""
 
 import json
+from collections.abc import Sequence
 from typing import TypedDict
 
 import grpc
@@ -8,31 +9,28 @@ import structlog
 
 from servicekit.interceptors import REQUEST_ID
 
-SERVICE_CONFIG = json.dumps(
-    {
-        "loadBalancingConfig": [{"round_robin": {}}],
-        "methodConfig": [
-            {
-                "name": [{}],
-                "retryPolicy": {
-                    "maxAttempts": 4,
-                    "initialBackoff": "0.1s",
-                    "maxBackoff": "2s",
-                    "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
-                },
-            }
-        ],
-    }
-)
+RETRY_POLICY = {
+    "maxAttempts": 4,
+    "initialBackoff": "0.1s",
+    "maxBackoff": "2s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
 
 OPTIONS = (
-    ("grpc.service_config", SERVICE_CONFIG),
     ("grpc.enable_retries", 1),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 3_000),
 )
+
+
+def service_config(once: Sequence[str]) -> str:
+    """Load spread over all addresses; every method is tried again while unavailable, but for those named `once`."""
+    names = [dict(zip(("service", "method"), method.split("/"), strict=True)) for method in once]
+    methods = [{"name": names}] * bool(names) + [{"name": [{}], "retryPolicy": RETRY_POLICY}]
+    return json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": methods})
+
 
 # Bytes of one message of a byte stream: the fastest size, and far below the 4 MiB limit of a message.
 CHUNK_BYTES = 256 * 1024
@@ -48,10 +46,11 @@ class CallOptions(TypedDict):
 class Channel:
     """A channel to one service, and the options with which to call it."""
 
-    def __init__(self, address: str, token: str = "") -> None:
+    def __init__(self, address: str, token: str = "", once: Sequence[str] = ()) -> None:
+        """`once` names methods ("package.Service/Method") whose messages cannot be sent a second time."""
         target = address if ":///" in address or address.startswith("unix:") else f"dns:///{address}"
         self.address = address
-        self.grpc = grpc.aio.insecure_channel(target, options=OPTIONS)
+        self.grpc = grpc.aio.insecure_channel(target, options=(*OPTIONS, ("grpc.service_config", service_config(once))))
         self._identity = (("authorization", f"Bearer {token}"),) if token else ()
 
     def within(self, seconds: float) -> CallOptions:

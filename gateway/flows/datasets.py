@@ -15,10 +15,12 @@ from gateway.incoming import Incoming, aiter_of, chained, head_of
 from gateway.peers import QUICK_SECONDS, Peers
 from gateway.rows import RowCounter
 from modelyard.metadata.v1.artifact_pb2 import (
+    ARTIFACT_STATE_ACTIVE,
     ActivateArtifactRequest,
     Artifact,
     CreateArtifactRequest,
     DeleteArtifactRequest,
+    GetArtifactRequest,
     MarkArtifactDeletingRequest,
 )
 from modelyard.metadata.v1.dataset_pb2 import CreateDatasetRequest, Dataset, DeleteDatasetRequest, GetDatasetRequest
@@ -86,6 +88,8 @@ async def take_in(peers: Peers, user: str, incoming: Incoming, repeat_key: str =
     """
     dataset_id = id_for(user, "dataset", repeat_key)
     if repeat_key and (known := await _find(peers, dataset_id)):
+        async for _ in incoming.chunks:  # a form's fields may follow its file
+            pass
         return known, False
     arrival = await _look_at(peers, user, dataset_id, incoming)
     async with AsyncExitStack() as undo:
@@ -191,7 +195,19 @@ def _where(artifact_id: str, stored: Object) -> ActivateArtifactRequest:
 
 
 async def forget(peers: Peers, artifact: Artifact) -> None:
-    """Delete an artifact that nothing refers to: its object first, then its record."""
+    """Delete an artifact that nothing refers to: its object first, then its record.
+
+    One that was recorded after all, as when only the answer was lost, keeps its bytes.
+    """
+    try:
+        now = await peers.artifacts.GetArtifact(GetArtifactRequest(id=artifact.id), **peers.quick)
+    except AioRpcError as error:
+        if error.code() is StatusCode.NOT_FOUND:
+            return
+        raise
+    if now.state == ARTIFACT_STATE_ACTIVE:
+        return
+    await peers.artifacts.MarkArtifactDeleting(MarkArtifactDeletingRequest(id=artifact.id), **peers.quick)
     await _delete_object(peers, artifact)
     request = DeleteArtifactRequest(id=artifact.id, allow_missing=True)
     await peers.artifacts.DeleteArtifact(request, **peers.quick)

@@ -118,7 +118,7 @@ async def _after_failure(flow: Flow, step: Step, claim: Claim, state: State, fai
     attempt = claim.job.attempt + 1
     again = failure.retryable and attempt < step.patience.get(failure.code, attempt + 1)
     if again or not flow.may_return(step):
-        await _later(claim, failure, min(FIRST_RETRY_SECONDS * 2 ** (attempt - 1), LONGEST_RETRY_SECONDS))
+        await later(claim, failure, min(FIRST_RETRY_SECONDS * 2 ** (attempt - 1), LONGEST_RETRY_SECONDS))
         return
     state[UNDOING] = {"from": step.name, "code": failure.code, "message": failure.message}
     await _advance(claim, claim.job.step, state, claim.job.progress)
@@ -133,16 +133,15 @@ async def _backward(flow: Flow, claim: Claim, state: State) -> None:
             try:
                 await claim.guard(step.undo(claim, state), cancellable=False)
             except AioRpcError as error:
-                if statuses.is_transient(error):
-                    failure = JobError(code=statuses.reason_of(error), message=error.details() or "", retryable=True)
-                    await _later(claim, failure, UNDO_RETRY_SECONDS)
-                    return
-                # It will never succeed: the other steps are undone all the same, and the job ends.
-                log.error("step cannot be undone", job=claim.job.id, step=step.name, detail=error.details())
+                log.error("step cannot be undone yet", job=claim.job.id, step=step.name, detail=error.details())
+                failure = JobError(code=statuses.reason_of(error), message=error.details() or "", retryable=True)
+                await later(claim, failure, UNDO_RETRY_SECONDS)
+                return
     await _end(claim, JobError(code=why["code"], message=why["message"]))
 
 
-async def _later(claim: Claim, failure: JobError, seconds: float) -> None:
+async def later(claim: Claim, failure: JobError, seconds: float) -> None:
+    """Queue the job again for later; nothing is undone."""
     retry_time = as_timestamp(datetime.now(UTC) + timedelta(seconds=seconds))
     await claim.jobs.FailJob(FailJobRequest(**claim.fence, error=failure, retry_time=retry_time), **claim.quick)
 

@@ -17,6 +17,8 @@ from modelyard.metadata.v1.job_pb2 import CreateJobRequest, Job
 from modelyard.training.v1.training_pb2 import CheckTrainingResponse, ProblemType, TrainRequest
 from servicekit import errors
 
+NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
+
 
 class FieldUnclear(errors.InvalidInput):
     """The field {name} cannot be read: {reason}. Correct it, or leave it out."""
@@ -36,9 +38,11 @@ class Wish(BaseModel):
     time_limit: int | None = Field(None, description="Seconds that AutoGluon may take.")
     presets: str | None = Field(None, description="AutoGluon's presets, for example medium_quality.")
     seed: int | None = Field(None, description="Seed of the split and of the training.")
-    test_fraction: float | None = Field(None, description="Share of the rows to hold out.")
+    test_fraction: float | None = Field(None, allow_inf_nan=False, description="Share of the rows to hold out.")
     eval_metric: str | None = Field(None, description="Metric by which models are compared.")
-    model_name: str = Field("", max_length=200, description="Name of the model; a repeat adds a version to it.")
+    model_name: str = Field(
+        "", max_length=200, pattern=NO_CONTROLS, description="Name of the model; a repeat adds a version to it."
+    )
     project_id: str = Field("", description="Project the model belongs to.")
 
     def parameters(self) -> dict[str, Any]:

@@ -14,11 +14,12 @@ from grpc.aio import AioRpcError
 from gateway.flows import training
 from gateway.flows.claim import Claim, LeaseLost
 from gateway.flows.datasets import forget
-from gateway.flows.engine import Flow, as_timestamp, carry
+from gateway.flows.engine import LONGEST_RETRY_SECONDS, UNFORESEEN, Flow, as_timestamp, carry, later
 from gateway.peers import Peers
 from gateway.settings import GatewaySettings
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_PENDING, Artifact, ListArtifactsRequest
-from modelyard.metadata.v1.job_pb2 import ClaimJobRequest, Job
+from modelyard.metadata.v1.job_pb2 import ClaimJobRequest, Job, JobError
+from servicekit import statuses
 from servicekit.logging import get_logger
 
 log = get_logger()
@@ -80,16 +81,33 @@ class Workers:
                 await carry(FLOWS[job.kind], claim)
         except LeaseLost:
             log.warning("job lost to another worker", job=job.id)
+        except AioRpcError as error:
+            if statuses.is_transient(error):
+                raise
+            await self._put_off(claim)
+        except Exception:  # noqa: BLE001 — one job that cannot be carried must not end the worker of all others
+            await self._put_off(claim)
+
+    async def _put_off(self, claim: Claim) -> None:
+        """Queue a job again that failed in a way nobody foresaw; to be called while that is being handled."""
+        log.exception("job put off", job=claim.job.id)
+        await later(claim, JobError(code="INTERNAL", message=UNFORESEEN, retryable=True), LONGEST_RETRY_SECONDS)
 
     async def _sweep(self) -> None:
         while True:
             try:
                 for artifact in await self._stale_uploads():
-                    log.info("[CLEANUP] forgetting an upload that never finished", artifact=artifact.id)
-                    await forget(self._peers, artifact)
+                    await self._forget(artifact)
             except AioRpcError as error:
                 log.warning("sweep put off", code=error.code().name, detail=error.details())
             await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _forget(self, artifact: Artifact) -> None:
+        log.info("[CLEANUP] forgetting an upload that never finished", artifact=artifact.id)
+        try:
+            await forget(self._peers, artifact)
+        except AioRpcError as error:  # the others are swept all the same
+            log.warning("sweep put off", artifact=artifact.id, code=error.code().name, detail=error.details())
 
     async def _stale_uploads(self) -> list[Artifact]:
         """Pending artifacts, too old to be on their way. Those of jobs are left to their jobs."""

@@ -120,7 +120,7 @@ def cancel(token: int) -> Change:
 def _cancel_asked(job: Job, now: datetime) -> Job:
     if job.status in ENDED:
         raise JobEnded(id=job.id, status=job.status)
-    if job.status is JobStatus.QUEUED and not job.step:
+    if job.status is JobStatus.QUEUED and not (job.step or job.attempt or job.state):
         return replace(_ended(job, JobStatus.CANCELLED, now), cancel_requested=True, error=None)
     if job.cancel_requested:
         return job

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from services.metadata.domain.artifacts import Written, activate
 from services.metadata.domain.checks import check
-from services.metadata.domain.entities import Metric, Model, ModelVersion, Project, Run, RunStatus
+from services.metadata.domain.entities import Dataset, Metric, Model, ModelVersion, Project, Run, RunStatus
 from services.metadata.domain.errors import FieldMissing, FieldsDisagree, RecordExists, ReferenceMissing
 from services.metadata.domain.metrics import check_metrics
 from services.metadata.domain.ports import BrokenReference, Duplicate, Query, Store, Transaction
@@ -85,13 +85,20 @@ async def _publish(transaction: Transaction, publication: Publication, now: date
     await activate(transaction, publication.artifact, now)
     await _complete_run(transaction, publication.run, now)
     await transaction.put_metrics(publication.metrics)
-    await _complete_project(transaction, publication.project_id, now)
+    await _complete_project(transaction, publication, now)
     model = await _model(transaction, publication, now)
-    fresh = new_record(publication.version, None, now)
+    fresh = new_record(await _without_lost_dataset(transaction, publication.version), None, now)
     version = replace(fresh, model_id=model.id, version=model.latest_version + 1)
     await transaction.insert(version)
     newest = replace(model, latest_version=version.version, project_id=model.project_id or publication.project_id)
     return Published(await save(transaction, model, newest, now), version)
+
+
+async def _without_lost_dataset(transaction: Transaction, version: ModelVersion) -> ModelVersion:
+    """The version, which stays though its dataset was deleted while it was trained."""
+    if version.dataset_id and await transaction.get(Dataset, version.dataset_id) is None:
+        return replace(version, dataset_id=None)
+    return version
 
 
 async def _complete_run(transaction: Transaction, given: Run, now: datetime) -> None:
@@ -100,11 +107,12 @@ async def _complete_run(transaction: Transaction, given: Run, now: datetime) -> 
     await save(transaction, run, replace(run, status=RunStatus.COMPLETED, **values), now)
 
 
-async def _complete_project(transaction: Transaction, project_id: str | None, now: datetime) -> None:
+async def _complete_project(transaction: Transaction, publication: Publication, now: datetime) -> None:
+    project_id = publication.project_id
     if not project_id:
         return
     project = await transaction.get(Project, project_id)
-    if project is None:
+    if project is None or project.user_id != publication.user_id:  # another's does not exist for this user
         raise ReferenceMissing(field="project_id", label="project", id=project_id)
     if project.status != "completed":
         await save(transaction, project, replace(project, status="completed"), now)

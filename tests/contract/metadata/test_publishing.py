@@ -108,7 +108,6 @@ async def _nothing_recorded(metadata: Metadata, request: model_pb2.PublishModelV
         (lambda request: request.run.MergeFrom(run_pb2.Run(id="no")), "NOT_FOUND"),
         (lambda request: request.artifact.MergeFrom(written_at("no")), "NOT_FOUND"),
         (lambda request: request.MergeFrom(type(request)(project_id="no")), "FAILED_PRECONDITION"),
-        (lambda request: request.version.MergeFrom(model_pb2.ModelVersion(dataset_id="no")), "FAILED_PRECONDITION"),
         (lambda request: request.version.MergeFrom(model_pb2.ModelVersion(run_id="other")), "INVALID_ARGUMENT"),
         (lambda request: request.version.ClearField("id"), "INVALID_ARGUMENT"),
         (lambda request: request.ClearField("model_name"), "INVALID_ARGUMENT"),
@@ -148,3 +147,12 @@ async def test_number_that_no_version_has_is_not_found(metadata: Metadata):
 
     assert raised.value.code().name == "NOT_FOUND"
     assert statuses.reason_of(raised.value) == "RECORD_NOT_FOUND"
+
+
+async def test_a_model_whose_dataset_was_deleted_meanwhile_is_recorded_without_it(metadata: Metadata):
+    """002.10: deleting a dataset leaves the models that are trained on it."""
+    request = await metadata.publication()
+    request.version.dataset_id = "deleted"
+    published = await metadata.models.PublishModelVersion(request, **metadata.quick)
+
+    assert published.version.dataset_id == ""

@@ -11,7 +11,7 @@ from typing import TypeVar
 from services.storage.adapters.local import files
 from services.storage.adapters.local.disk import Disk
 from services.storage.adapters.local.layout import Place
-from services.storage.domain.errors import SizeMismatch, StagedFileShort
+from services.storage.domain.errors import SizeMismatch, StagedFileShort, UploadIncomplete
 from services.storage.domain.model import CHUNK_BYTES, Batch, Draft, StoredObject
 
 Result = TypeVar("Result")
@@ -59,6 +59,7 @@ class PendingFile:
         self._folder = disk.unused()
         self._file: FileIO | None = None
         self._flusher = Flusher()
+        self._given_up = False
 
     async def write(self, batch: Batch) -> None:
         """Append the next bytes."""
@@ -78,6 +79,7 @@ class PendingFile:
 
     async def close(self) -> None:
         """Remove what was not published. It happens even if the caller does not wait for it."""
+        self._given_up = True  # a commit that has begun, and whose caller is gone, publishes nothing any more
         removed = asyncio.get_running_loop().run_in_executor(self._thread, self._remove)
         self._thread.shutdown(wait=False)
         await asyncio.shield(removed)
@@ -124,6 +126,8 @@ class PendingFile:
         os.fsync(file.fileno())
         if (found := os.fstat(file.fileno()).st_size) != size:  # whoever writes a staged file may have written on
             raise SizeMismatch(told=size, received=found)
+        if self._given_up:
+            raise UploadIncomplete
         return self._disk.publish(self._folder, self._draft, size, sha256)
 
     def _remove(self) -> None:
