@@ -159,8 +159,8 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelJob(self, request, context):
-        """Asks for a job to be cancelled, or, with a fencing token, records that it is. A queued job that has done no step
-        is cancelled at once. Fails with NOT_FOUND, and FAILED_PRECONDITION when it has ended otherwise. Safe to repeat.
+        """Asks for a job to be cancelled, or, with a fencing token, records that it is. A queued job that has
+        done nothing yet is cancelled at once. Fails with NOT_FOUND, and FAILED_PRECONDITION when it has ended otherwise. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -57,8 +57,8 @@ class JobServiceStub:
     FailJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.FailJobRequest, _job_pb2.Job]
     """Ends a job with an error, or, given a retry_time, queues it again for that time. Safe to repeat."""
     CancelJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.CancelJobRequest, _job_pb2.Job]
-    """Asks for a job to be cancelled, or, with a fencing token, records that it is. A queued job that has done no step
-    is cancelled at once. Fails with NOT_FOUND, and FAILED_PRECONDITION when it has ended otherwise. Safe to repeat.
+    """Asks for a job to be cancelled, or, with a fencing token, records that it is. A queued job that has
+    done nothing yet is cancelled at once. Fails with NOT_FOUND, and FAILED_PRECONDITION when it has ended otherwise. Safe to repeat.
     """
     RetryJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.RetryJobRequest, _job_pb2.Job]
     """Queues a failed or cancelled job again, from its first step. Fails with NOT_FOUND, and FAILED_PRECONDITION when
@@ -96,8 +96,8 @@ class JobServiceAsyncStub(JobServiceStub):
     FailJob: _aio.UnaryUnaryMultiCallable[_job_pb2.FailJobRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Ends a job with an error, or, given a retry_time, queues it again for that time. Safe to repeat."""
     CancelJob: _aio.UnaryUnaryMultiCallable[_job_pb2.CancelJobRequest, _job_pb2.Job]  # type: ignore[assignment]
-    """Asks for a job to be cancelled, or, with a fencing token, records that it is. A queued job that has done no step
-    is cancelled at once. Fails with NOT_FOUND, and FAILED_PRECONDITION when it has ended otherwise. Safe to repeat.
+    """Asks for a job to be cancelled, or, with a fencing token, records that it is. A queued job that has
+    done nothing yet is cancelled at once. Fails with NOT_FOUND, and FAILED_PRECONDITION when it has ended otherwise. Safe to repeat.
     """
     RetryJob: _aio.UnaryUnaryMultiCallable[_job_pb2.RetryJobRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Queues a failed or cancelled job again, from its first step. Fails with NOT_FOUND, and FAILED_PRECONDITION when
@@ -186,8 +186,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_pb2.CancelJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
-        """Asks for a job to be cancelled, or, with a fencing token, records that it is. A queued job that has done no step
-        is cancelled at once. Fails with NOT_FOUND, and FAILED_PRECONDITION when it has ended otherwise. Safe to repeat.
+        """Asks for a job to be cancelled, or, with a fencing token, records that it is. A queued job that has
+        done nothing yet is cancelled at once. Fails with NOT_FOUND, and FAILED_PRECONDITION when it has ended otherwise. Safe to repeat.
         """
 
     @_abc_1.abstractmethod

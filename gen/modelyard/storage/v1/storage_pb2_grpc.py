@@ -107,7 +107,7 @@ class StorageServiceServicer:
     def StageUpload(self, request, context):
         """Offers an empty file into which a caller that shares this machine's disk writes the bytes of one upload, instead
         of sending them; the Upload that follows names it, says how much is written, and is otherwise the same. A file
-        that no upload names is removed after an hour.
+        that no upload names is removed when it is an hour old and another is asked for, or at the next start.
         Fails with FAILED_PRECONDITION when the backend keeps no files: send the bytes. A repeat offers another file.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -47,7 +47,7 @@ class StorageServiceStub:
     StageUpload: _grpc.UnaryUnaryMultiCallable[_storage_pb2.StageUploadRequest, _storage_pb2.StageUploadResponse]
     """Offers an empty file into which a caller that shares this machine's disk writes the bytes of one upload, instead
     of sending them; the Upload that follows names it, says how much is written, and is otherwise the same. A file
-    that no upload names is removed after an hour.
+    that no upload names is removed when it is an hour old and another is asked for, or at the next start.
     Fails with FAILED_PRECONDITION when the backend keeps no files: send the bytes. A repeat offers another file.
     """
     Download: _grpc.UnaryStreamMultiCallable[_storage_pb2.DownloadRequest, _storage_pb2.DownloadResponse]
@@ -91,7 +91,7 @@ class StorageServiceAsyncStub(StorageServiceStub):
     StageUpload: _aio.UnaryUnaryMultiCallable[_storage_pb2.StageUploadRequest, _storage_pb2.StageUploadResponse]  # type: ignore[assignment]
     """Offers an empty file into which a caller that shares this machine's disk writes the bytes of one upload, instead
     of sending them; the Upload that follows names it, says how much is written, and is otherwise the same. A file
-    that no upload names is removed after an hour.
+    that no upload names is removed when it is an hour old and another is asked for, or at the next start.
     Fails with FAILED_PRECONDITION when the backend keeps no files: send the bytes. A repeat offers another file.
     """
     Download: _aio.UnaryStreamMultiCallable[_storage_pb2.DownloadRequest, _storage_pb2.DownloadResponse]  # type: ignore[assignment]
@@ -144,7 +144,7 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_storage_pb2.StageUploadResponse, _abc.Awaitable[_storage_pb2.StageUploadResponse]]:
         """Offers an empty file into which a caller that shares this machine's disk writes the bytes of one upload, instead
         of sending them; the Upload that follows names it, says how much is written, and is otherwise the same. A file
-        that no upload names is removed after an hour.
+        that no upload names is removed when it is an hour old and another is asked for, or at the next start.
         Fails with FAILED_PRECONDITION when the backend keeps no files: send the bytes. A repeat offers another file.
         """
 
