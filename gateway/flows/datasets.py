@@ -10,21 +10,19 @@ from pathlib import PurePosixPath
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from gateway.flows.storing import store, store_large
+from gateway.flows.storing import store, store_large, take_away, whereabouts
 from gateway.incoming import Incoming, aiter_of, chained, head_of
-from gateway.peers import QUICK_SECONDS, Peers
+from gateway.peers import Peers
 from gateway.rows import RowCounter
 from modelyard.metadata.v1.artifact_pb2 import (
     ARTIFACT_STATE_ACTIVE,
-    ActivateArtifactRequest,
     Artifact,
     CreateArtifactRequest,
     DeleteArtifactRequest,
     GetArtifactRequest,
-    MarkArtifactDeletingRequest,
 )
 from modelyard.metadata.v1.dataset_pb2 import CreateDatasetRequest, Dataset, DeleteDatasetRequest, GetDatasetRequest
-from modelyard.storage.v1.storage_pb2 import DeleteObjectRequest, Object, ObjectName, UploadHeader, UploadTrailer
+from modelyard.storage.v1.storage_pb2 import Object, ObjectName, UploadHeader, UploadTrailer
 from modelyard.training.v1.analysis_pb2 import SniffTableRequest, SniffTableResponse
 from modelyard.training.v1.training_pb2 import DatasetSource
 from servicekit import errors
@@ -118,7 +116,7 @@ async def _look_at(peers: Peers, user: str, dataset_id: str, incoming: Incoming)
     """See from a file's beginning whether it is a table at all, before anything is stored."""
     head, complete = await head_of(incoming.chunks, HEAD_BYTES)
     request = SniffTableRequest(head=head[:MOST_SNIFFED_BYTES], complete=complete and len(head) <= MOST_SNIFFED_BYTES)
-    table = await peers.analysis.SniffTable(request, **peers.within(QUICK_SECONDS))
+    table = await peers.analysis.SniffTable(request, **peers.quick)
     return Arrival(user, dataset_id, uuid.uuid4().hex, incoming, head, complete, table)
 
 
@@ -179,19 +177,10 @@ async def _record(peers: Peers, arrival: Arrival, stored: Object, rows: int) -> 
         source="upload",
         status="ready",
     )
-    request = CreateDatasetRequest(dataset=dataset, request_id=dataset.id, artifact=_where(arrival.artifact_id, stored))
-    return await peers.datasets.CreateDataset(request, **peers.quick)
-
-
-def _where(artifact_id: str, stored: Object) -> ActivateArtifactRequest:
-    return ActivateArtifactRequest(
-        id=artifact_id,
-        backend=stored.backend,
-        bucket=stored.bucket,
-        uri=stored.uri,
-        size=stored.size,
-        sha256=stored.sha256,
+    request = CreateDatasetRequest(
+        dataset=dataset, request_id=dataset.id, artifact=whereabouts(arrival.artifact_id, stored)
     )
+    return await peers.datasets.CreateDataset(request, **peers.quick)
 
 
 async def forget(peers: Peers, artifact: Artifact) -> None:
@@ -207,22 +196,15 @@ async def forget(peers: Peers, artifact: Artifact) -> None:
         raise
     if now.state == ARTIFACT_STATE_ACTIVE:
         return
-    await peers.artifacts.MarkArtifactDeleting(MarkArtifactDeletingRequest(id=artifact.id), **peers.quick)
-    await _delete_object(peers, artifact)
+    await take_away(peers, artifact.id)
     request = DeleteArtifactRequest(id=artifact.id, allow_missing=True)
     await peers.artifacts.DeleteArtifact(request, **peers.quick)
 
 
 async def let_go(peers: Peers, dataset: Dataset, artifact: Artifact) -> None:
     """Delete a dataset: its object first, then its records."""
-    await peers.artifacts.MarkArtifactDeleting(MarkArtifactDeletingRequest(id=artifact.id), **peers.quick)
-    await _delete_object(peers, artifact)
+    await take_away(peers, artifact.id)
     await peers.datasets.DeleteDataset(DeleteDatasetRequest(id=dataset.id, allow_missing=True), **peers.quick)
-
-
-async def _delete_object(peers: Peers, artifact: Artifact) -> None:
-    name = ObjectName(placement=artifact.placement, key=artifact.key)
-    await peers.storage.DeleteObject(DeleteObjectRequest(name=name, allow_missing=True), **peers.quick)
 
 
 def source_of(dataset: Dataset, artifact: Artifact) -> DatasetSource:

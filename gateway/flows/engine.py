@@ -18,6 +18,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc.aio import AioRpcError
 
 from gateway.flows.claim import Cancelled, Claim, LeaseLost
+from gateway.problems import UNFORESEEN
 from modelyard.metadata.v1.job_pb2 import (
     AdvanceJobRequest,
     CancelJobRequest,
@@ -37,7 +38,6 @@ UNDOING = "undoing"
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 60.0
 UNDO_RETRY_SECONDS = 5.0
-UNFORESEEN = "Something went wrong that we did not foresee; the gateway's log tells more."
 
 
 @dataclass(frozen=True)

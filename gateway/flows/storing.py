@@ -1,4 +1,4 @@
-"""Sends bytes to the storage service as one object."""
+"""Brings objects to the storage service, and takes them away again."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -7,7 +7,15 @@ from grpc.aio import AioRpcError
 from gateway.handoff import StagedFile, stage
 from gateway.incoming import regrouped
 from gateway.peers import BYTES_SECONDS, Peers
-from modelyard.storage.v1.storage_pb2 import Object, UploadHeader, UploadRequest, UploadTrailer
+from modelyard.metadata.v1.artifact_pb2 import ActivateArtifactRequest, MarkArtifactDeletingRequest
+from modelyard.storage.v1.storage_pb2 import (
+    DeleteObjectRequest,
+    Object,
+    ObjectName,
+    UploadHeader,
+    UploadRequest,
+    UploadTrailer,
+)
 from servicekit import errors
 
 Closing = Callable[[int], UploadTrailer]
@@ -30,6 +38,30 @@ async def store_large(peers: Peers, header: UploadHeader, chunks: AsyncIterator[
         return await _send(peers, header, _as_staged(staged, chunks, closing))
     finally:
         staged.discard()
+
+
+def whereabouts(artifact_id: str, stored: Object) -> ActivateArtifactRequest:
+    """Where an artifact's object was written, as its record is told."""
+    return ActivateArtifactRequest(
+        id=artifact_id,
+        backend=stored.backend,
+        bucket=stored.bucket,
+        uri=stored.uri,
+        size=stored.size,
+        sha256=stored.sha256,
+    )
+
+
+async def take_away(peers: Peers, artifact_id: str) -> None:
+    """Delete an artifact's object, after its record says that it goes; the record is left to the caller."""
+    request = MarkArtifactDeletingRequest(id=artifact_id)
+    artifact = await peers.artifacts.MarkArtifactDeleting(request, **peers.quick)
+    await delete(peers, ObjectName(placement=artifact.placement, key=artifact.key))
+
+
+async def delete(peers: Peers, name: ObjectName) -> None:
+    """Delete an object, if there is one."""
+    await peers.storage.DeleteObject(DeleteObjectRequest(name=name, allow_missing=True), **peers.quick)
 
 
 async def _as_chunks(chunks: AsyncIterator[bytes], closing: Closing) -> AsyncIterator[UploadRequest]:

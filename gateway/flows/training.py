@@ -10,11 +10,10 @@ from grpc.aio import AioRpcError
 
 from gateway.flows.claim import Claim
 from gateway.flows.engine import Flow, State, Step, as_struct
-from gateway.flows.storing import store
-from gateway.peers import BYTES_SECONDS, QUICK_SECONDS, TRAINING_SECONDS
+from gateway.flows.storing import delete, store, whereabouts
+from gateway.peers import BYTES_SECONDS, TRAINING_SECONDS
 from modelyard.common.v1.metric_pb2 import Metric
 from modelyard.metadata.v1.artifact_pb2 import (
-    ActivateArtifactRequest,
     Artifact,
     CreateArtifactRequest,
     DeleteArtifactRequest,
@@ -29,7 +28,6 @@ from modelyard.metadata.v1.run_pb2 import (
     UpdateRunRequest,
 )
 from modelyard.storage.v1.storage_pb2 import (
-    DeleteObjectRequest,
     Object,
     ObjectName,
     UploadHeader,
@@ -176,8 +174,7 @@ async def _packaged(claim: Claim, state: State) -> AsyncIterator[bytes]:
 
 async def unupload(claim: Claim, _: State) -> None:
     """Delete the stored model."""
-    name = ObjectName(placement=PLACEMENT, key=model_key(claim))
-    await claim.peers.storage.DeleteObject(DeleteObjectRequest(name=name, allow_missing=True), **claim.quick)
+    await delete(claim.peers, ObjectName(placement=PLACEMENT, key=model_key(claim)))
 
 
 async def record(claim: Claim, state: State) -> None:
@@ -197,13 +194,13 @@ async def release(claim: Claim, state: State) -> None:
     """Let the training service delete what it kept."""
     claim.report(0.98, "releasing", "Cleaning up after the training")
     request = ReleaseArtifactRequest(training_id=state["training_id"])
-    await claim.peers.training.ReleaseArtifact(request, **claim.peers.within(QUICK_SECONDS))
+    await claim.peers.training.ReleaseArtifact(request, **claim.quick)
 
 
 def outcome(state: State) -> State:
     """What a finished job answers with."""
     result, stored, model = result_of(state), ParseDict(state["object"], Object()), state["model"]
-    task_type = ProblemType.Name(result.problem_type).removeprefix("PROBLEM_TYPE_").lower()
+    task_type = problem_type_of(result)
     metrics = {metric.name: metric.value for metric in result.metrics}
     return {
         "success": True,
@@ -242,14 +239,7 @@ def publication(claim: Claim, result: TrainingResult, state: State) -> PublishMo
         model_name=claim.wanted["model_name"],
         user_id=job.user_id,
         project_id=claim.wanted["project_id"],
-        artifact=ActivateArtifactRequest(
-            id=artifact_id(job.id),
-            backend=stored.backend,
-            bucket=stored.bucket,
-            uri=stored.uri,
-            size=stored.size,
-            sha256=stored.sha256,
-        ),
+        artifact=whereabouts(artifact_id(job.id), stored),
         run=Run(
             id=run_id(job.id),
             engine=result.engine,
@@ -270,7 +260,7 @@ def _version(claim: Claim, result: TrainingResult) -> ModelVersion:
         dataset_id=claim.wanted["dataset_id"],
         engine=result.engine,
         base_model=result.best_model,
-        problem_type=ProblemType.Name(result.problem_type).removeprefix("PROBLEM_TYPE_").lower(),
+        problem_type=problem_type_of(result),
         target=result.target,
         features=result.features,
         score_name=result.score_name,
@@ -288,6 +278,11 @@ def _details(result: TrainingResult) -> dict[str, Any]:
     details["row_counts"] = {"train": result.train_row_count, "test": result.test_row_count}
     details["artifact_size"] = result.artifact_size
     return details
+
+
+def problem_type_of(result: TrainingResult) -> str:
+    """The problem type as records and people spell it: binary, multiclass or regression."""
+    return ProblemType.Name(result.problem_type).removeprefix("PROBLEM_TYPE_").lower()
 
 
 def train_request(claim: Claim, state: State) -> TrainRequest:

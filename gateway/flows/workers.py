@@ -14,8 +14,9 @@ from grpc.aio import AioRpcError
 from gateway.flows import training
 from gateway.flows.claim import Claim, LeaseLost
 from gateway.flows.datasets import forget
-from gateway.flows.engine import LONGEST_RETRY_SECONDS, UNFORESEEN, Flow, as_timestamp, carry, later
+from gateway.flows.engine import LONGEST_RETRY_SECONDS, Flow, as_timestamp, carry, later
 from gateway.peers import Peers
+from gateway.problems import UNFORESEEN
 from gateway.settings import GatewaySettings
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_PENDING, Artifact, ListArtifactsRequest
 from modelyard.metadata.v1.job_pb2 import ClaimJobRequest, Job, JobError
