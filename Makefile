@@ -35,6 +35,12 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(PIP) install --quiet --editable '.[all,dev]'
 	touch $@
 
+# The tests' own servers that come from npm; node itself comes from PyPI, into the same .venv.
+tests/servers/node_modules/installed: tests/servers/package-lock.json $(VENV)/installed-dev
+	@echo "Installing the servers that tests start"
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/servers --omit=optional --ignore-scripts --no-fund --no-audit --loglevel=error
+	touch $@
+
 install: $(VENV)/installed ## Create .venv and install everything that runs
 
 run: $(VENV)/installed ## Serve Modelyard on this machine; Ctrl-C stops it
@@ -43,10 +49,10 @@ run: $(VENV)/installed ## Serve Modelyard on this machine; Ctrl-C stops it
 demo: $(VENV)/installed ## Train a real model on the data that ships with the project
 	@exec $(BIN)/modelyard demo
 
-test: $(VENV)/installed-dev ## Run all tests
+test: $(VENV)/installed-dev tests/servers/node_modules/installed ## Run all tests
 	@$(BIN)/python -m pytest tests
 
-test-unit test-contract test-integration test-e2e: test-%: $(VENV)/installed-dev ## Run one layer of the tests
+test-unit test-contract test-integration test-e2e: test-%: $(VENV)/installed-dev tests/servers/node_modules/installed ## Run one layer of the tests
 	@$(BIN)/python -m pytest tests/$*
 
 protos: $(VENV)/installed-dev ## Generate the stubs in gen/ from protos/
@@ -80,8 +86,8 @@ types: $(VENV)/installed-dev ## Check the types
 format: $(VENV)/installed-dev ## Format the code
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/buf format -w
 
-bench: $(VENV)/installed-dev ## Measure the speeds that the documents claim
+bench: $(VENV)/installed-dev tests/servers/node_modules/installed ## Measure the speeds that the documents claim
 	@$(BIN)/python -m bench
 
 clean: ## Remove what can be made again; your data in .data/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) tests/servers/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,13 +1,13 @@
-"""python -m bench [jobs] [bytes]: measures what the documents claim. Ratios count: both sides come from one run."""
+"""python -m bench [jobs] [bytes] [azure]: measures what the documents claim. Ratios count: one run gives both sides."""
 
 import sys
 import tempfile
 from pathlib import Path
 
-from bench import jobs, transfer
+from bench import azure, jobs, transfer
 from tests.e2e.house import House
 
-PARTS = {"jobs": jobs.measure, "bytes": transfer.measure}
+PARTS = {"jobs": jobs.measure, "bytes": transfer.measure, "azure": azure.measure}
 
 
 def main() -> None:

@@ -71,6 +71,10 @@ class Exhausted(Problem):
     """Something has run out; repeating the request later may help."""
 
 
+class LimitReached(Exhausted):
+    """The caller has all that it may have; repeating the request does not help before something is given back."""
+
+
 class Unavailable(Problem):
     """Something it needs cannot be reached; repeating the request helps once it can."""
 

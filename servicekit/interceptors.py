@@ -5,6 +5,7 @@ methods, so that a concern never knows whether it wraps a unary call or a stream
 """
 
 import asyncio
+import contextlib
 import hmac
 import time
 import uuid
@@ -26,6 +27,8 @@ log = get_logger()
 REQUEST_ID = "x-request-id"
 OPEN_TO_ALL = ("/grpc.health.v1.Health/",)
 UNARY_DEADLINE_SECONDS = 60.0
+HEARING_SECONDS = 2.0
+PAUSE_SECONDS = 0.1
 
 HANDLED = Counter("grpc_server_handled_total", "Calls ended, by method and status.", ["method", "code"])
 SECONDS = Histogram("grpc_server_handling_seconds", "Seconds a call took, by method.", ["method"])
@@ -42,6 +45,8 @@ class Call:
     method: str
     context: grpc.aio.ServicerContext[Any, Any]
     streams: bool
+    requests: AsyncIterator[Any] | None = None
+    """The messages that are still to come, where the caller sends a stream of them."""
 
     def header(self, name: str) -> str:
         """The value of a metadata entry of the request, or the empty string."""
@@ -96,6 +101,7 @@ async def errors_to_statuses(call: Call) -> AsyncIterator[None]:
     try:
         yield
     except errors.Problem as problem:
+        await _hear_out(call.requests)
         await call.context.abort_with_status(rpc_status.to_status(statuses.status_of(problem)))
     except grpc.aio.AioRpcError as error:  # of a service that this one called: passed on as it is
         await call.context.abort(error.code(), error.details() or "", tuple(error.trailing_metadata()))
@@ -108,6 +114,20 @@ async def errors_to_statuses(call: Call) -> AsyncIterator[None]:
         await call.context.abort(
             grpc.StatusCode.INTERNAL, "Something went wrong that we did not foresee; the service's log tells more."
         )
+
+
+async def _hear_out(requests: AsyncIterator[Any] | None) -> None:
+    """Let a caller that is still sending come to a pause, for a while.
+
+    The client library loses the status of a call that ends while it sends a message, and reports INTERNAL instead.
+    """
+    if requests is None:
+        return
+    with contextlib.suppress(TimeoutError, StopAsyncIteration):
+        async with asyncio.timeout(HEARING_SECONDS):
+            while True:
+                async with asyncio.timeout(PAUSE_SECONDS):
+                    await anext(requests)
 
 
 @asynccontextmanager
@@ -179,12 +199,15 @@ def _wrapped(handler: Handler, concern: Concern, method: str) -> Handler:
         else (handler.stream_unary or handler.unary_unary)
     )
 
+    def called(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
+        return Call(method, context, streams, aiter(request) if handler.request_streaming else None)
+
     async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        async with concern(Call(method, context, streams)):
+        async with concern(called(request, context)):
             return await inner(request, context)
 
     async def answers(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-        async with concern(Call(method, context, streams)):
+        async with concern(called(request, context)):
             async for message in inner(request, context):
                 yield message
 

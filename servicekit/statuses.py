@@ -38,6 +38,11 @@ def code_of(problem: errors.Problem) -> StatusCode:
     return next(STATUS_OF[kind] for kind in type(problem).__mro__ if kind in STATUS_OF)
 
 
+def may_pass(problem: errors.Problem) -> bool:
+    """Whether repeating the same request may help."""
+    return code_of(problem) in TRANSIENT and not isinstance(problem, errors.LimitReached)
+
+
 def status_of(problem: errors.Problem) -> status_pb2.Status:
     """An error as a status with details: ErrorInfo always, BadRequest for a field, RetryInfo where repeating helps."""
     code = code_of(problem)
@@ -46,7 +51,7 @@ def status_of(problem: errors.Problem) -> status_pb2.Status:
     if problem.field:
         violation = error_details_pb2.BadRequest.FieldViolation(field=problem.field, description=problem.message)
         _pack(status, error_details_pb2.BadRequest(field_violations=[violation]))
-    if code in TRANSIENT:
+    if may_pass(problem):
         delay = duration_pb2.Duration(seconds=RETRY_AFTER_SECONDS)
         _pack(status, error_details_pb2.RetryInfo(retry_delay=delay))
     return status
@@ -78,11 +83,16 @@ def is_transient(error: AioRpcError) -> bool:
 
     A call that was cancelled or ended oddly, and not by a service of ours, was broken off: its server was stopped.
     """
+    ours = _unpack(error, error_details_pb2.ErrorInfo())
     if error.code() in {StatusCode.CANCELLED, StatusCode.UNKNOWN}:
-        return not _unpack(error, error_details_pb2.ErrorInfo())
+        return not ours
+    if error.code() is StatusCode.RESOURCE_EXHAUSTED and ours:
+        return _unpack(error, error_details_pb2.RetryInfo())
     return error.code() in TRANSIENT
 
 
-def _unpack(error: AioRpcError, detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> bool:
+def _unpack(
+    error: AioRpcError, detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo
+) -> bool:
     status = rpc_status.from_call(error)
     return status is not None and any(packed.Unpack(detail) for packed in status.details)

@@ -27,6 +27,8 @@ class OpenBytes:
 class MemoryBackend:
     """Keeps objects in a dictionary."""
 
+    direct = None
+
     def __init__(self, name: str = "memory") -> None:
         self.name = name
         self._objects: dict[ObjectName, OpenBytes] = {}
@@ -60,6 +62,10 @@ class MemoryBackend:
         size = self._found(name).stored.size
         del self._objects[name]
         return size
+
+    async def sign(self, stored: StoredObject, expires: datetime) -> str:  # noqa: ARG002 — the port's signature
+        """Memory has no address."""
+        return ""
 
     async def probe(self) -> None:
         """Memory is always there."""

@@ -3,12 +3,16 @@
 import asyncio
 import base64
 import binascii
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
 
 from servicekit.errors import Problem
 from services.storage.domain import errors, keys
-from services.storage.domain.model import BackendStatus, Deleted, ObjectName, Page, StoredObject
-from services.storage.domain.placements import Shelves
+from services.storage.domain.accounts import Accounts
+from services.storage.domain.model import BackendStatus, Deleted, Kept, ObjectName, Page, StoredObject
 from services.storage.domain.ports import Backend
+from services.storage.domain.shelves import Shelf, Shelves
 
 PAGE_SIZE = 100
 LARGEST_PAGE = 1000
@@ -18,39 +22,60 @@ PROBE_SECONDS = 5.0
 class Catalog:
     """What there is."""
 
-    def __init__(self, shelves: Shelves) -> None:
+    def __init__(self, shelves: Shelves, quota: int = 0) -> None:
         self._shelves = shelves
+        self.accounts = Accounts(self._everything, quota)
 
-    async def describe(self, name: ObjectName) -> StoredObject:
+    async def describe(self, name: ObjectName) -> Kept:
         """One object. Fails with ObjectNotFound."""
-        return await (await self._shelves.holder(name)).stat(name)
+        return await self._shelves.of(name.placement).find(name)
 
     async def page(self, placement: str, prefix: str, page_size: int, page_token: str) -> Page:
         """One page of the objects whose keys start with a prefix; page size 0 takes 100."""
-        if not 0 <= page_size <= LARGEST_PAGE:
-            raise errors.InvalidPageSize(limit=LARGEST_PAGE)
         if why := keys.wrong_with_prefix(prefix):
             raise errors.InvalidPrefix(why=why)
-        limit = page_size or PAGE_SIZE
-        found = await self._after(placement, prefix, _key_of(page_token, prefix), limit + 1)
+        limit = _limit(page_size)
+        after = _key_of(page_token, prefix)
+        found = await _after(self._shelves.of(placement), prefix, after, limit + 1)
         more = len(found) > limit
         return Page(found[:limit], _token_of(found[limit - 1].name.key) if more else "")
 
-    async def _after(self, placement: str, prefix: str, after: str, limit: int) -> list[StoredObject]:
-        backends = self._shelves.behind(placement)
-        pages = await asyncio.gather(*(backend.page(placement, prefix, after, limit) for backend in backends))
-        # Where two backends have a key, the preferred one is that which is read: it is put in last.
-        by_key = {stored.name.key: stored for page in reversed(pages) for stored in page}
-        return [by_key[key] for key in sorted(by_key)][:limit]
+    async def walk(self, placement: str, page_size: int, page_token: str) -> Page:
+        """One page of all objects of a placement, or, where that is empty, of all placements, one after the other."""
+        placements = [placement] if placement else [shelf.policy.name for shelf in self._shelves]
+        now, token = _place_of(page_token) if page_token else (placements[0], "")
+        if now not in placements:
+            raise errors.InvalidPageToken
+        page = await self.page(now, "", page_size, token)
+        following = placements[placements.index(now) + 1 :]
+        if page.next_token:
+            return Page(page.objects, _token_of(json.dumps([now, page.next_token])))
+        return Page(page.objects, _token_of(json.dumps([following[0], ""])) if following else "")
 
-    async def delete(self, name: ObjectName, allow_missing: bool) -> int:
-        """Delete one object; the bytes freed. Fails with ObjectNotFound unless a missing one is allowed."""
+    async def delete(self, name: ObjectName, allow_missing: bool = False, backend: str = "") -> int:
+        """Delete an object, or its copy at one backend; its bytes. Fails with ObjectNotFound unless that is allowed.
+
+        Of many callers one succeeds: who takes away the copy at the most preferred backend, which goes last.
+        """
+        shelf = self._shelves.of(name.placement)
         try:
-            return await (await self._shelves.holder(name)).delete(name)
+            kept = await shelf.find(name, everywhere=True)
+            if backend:
+                return await self._delete_at(shelf.backend(backend), kept)
+            async with self.accounts.release(kept.stored):
+                return await _delete(shelf, kept)
+        except errors.ObjectDamaged:
+            return await _delete_damaged(shelf.readers if not backend else [shelf.backend(backend)], name)
         except errors.ObjectNotFound:
             if allow_missing:
                 return 0
             raise
+
+    async def _delete_at(self, backend: Backend, kept: Kept) -> int:
+        if kept.backends != {backend.name}:
+            return await backend.delete(kept.name)
+        async with self.accounts.release(kept.stored):
+            return await backend.delete(kept.name)
 
     async def delete_all(self, placement: str, prefix: str) -> Deleted:
         """Delete every object whose key starts with a prefix of whole segments; what this call alone deleted."""
@@ -58,27 +83,60 @@ class Catalog:
             raise errors.PrefixNotWhole
         if why := keys.wrong_with_prefix(prefix):
             raise errors.InvalidPrefix(why=why)
-        backends = self._shelves.behind(placement)
-        parts = await asyncio.gather(*(_delete_all(backend, placement, prefix) for backend in backends))
-        return Deleted(sum(part.count for part in parts), sum(part.size for part in parts))
-
-    async def backends(self) -> list[BackendStatus]:
-        """How every backend is just now."""
-        return list(await asyncio.gather(*(_status(backend) for backend in self._shelves.backends.values())))
-
-
-async def _delete_all(backend: Backend, placement: str, prefix: str) -> Deleted:
-    count = size = 0
-    after = ""
-    while page := await backend.page(placement, prefix, after, LARGEST_PAGE):
-        after = page[-1].name.key
-        for stored in page:
+        count = size = 0
+        async for kept in self._all(self._shelves.of(placement), prefix):
             try:
-                size += await backend.delete(stored.name)
+                size += await self.delete(kept.name)
             except errors.ObjectNotFound:  # somebody else deleted it, and counts it
                 continue
             count += 1
-    return Deleted(count, size)
+        return Deleted(count, size)
+
+    async def backends(self) -> list[BackendStatus]:
+        """How every backend is just now."""
+        known = {**self._shelves.backends, **self._shelves.off}
+        return list(await asyncio.gather(*(_status(backend) for backend in known.values())))
+
+    async def _everything(self) -> AsyncIterator[StoredObject]:
+        for shelf in self._shelves:
+            async for kept in self._all(shelf, ""):
+                yield kept.stored
+
+    async def _all(self, shelf: Shelf, prefix: str) -> AsyncIterator[Kept]:
+        after = ""
+        while page := await _after(shelf, prefix, after, LARGEST_PAGE):
+            after = page[-1].name.key
+            for kept in page:
+                yield kept
+
+
+async def _after(shelf: Shelf, prefix: str, after: str, limit: int) -> list[Kept]:
+    pages = await asyncio.gather(*(backend.page(shelf.policy.name, prefix, after, limit) for backend in shelf.readers))
+    copies: defaultdict[str, list[StoredObject]] = defaultdict(list)
+    for page in pages:
+        for stored in page:
+            copies[stored.name.key].append(stored)
+    return [shelf.kept(copies[key]) for key in sorted(copies)[:limit]]
+
+
+async def _delete(shelf: Shelf, kept: Kept) -> int:
+    for copy in reversed(kept.copies[1:]):
+        try:
+            await shelf.backend(copy.backend).delete(kept.name)
+        except errors.ObjectNotFound:  # somebody else is at it; who takes the last copy is the one who counts
+            continue
+    return await shelf.backend(kept.stored.backend).delete(kept.name)
+
+
+async def _delete_damaged(backends: Sequence[Backend], name: ObjectName) -> int:
+    """Delete what cannot even be described."""
+    size = 0
+    for backend in backends:
+        try:
+            size = await backend.delete(name)
+        except errors.ObjectNotFound:
+            continue
+    return size
 
 
 async def _status(backend: Backend) -> BackendStatus:
@@ -86,21 +144,42 @@ async def _status(backend: Backend) -> BackendStatus:
         async with asyncio.timeout(PROBE_SECONDS):
             await backend.probe()
     except TimeoutError:
-        return BackendStatus(backend.name, False, f"It did not answer within {PROBE_SECONDS:g} seconds.")
+        return BackendStatus(backend.name, True, False, f"It did not answer within {PROBE_SECONDS:g} seconds.")
     except Problem as problem:
-        return BackendStatus(backend.name, False, problem.message)
-    return BackendStatus(backend.name, True, "")
+        configured = not isinstance(problem, errors.BackendNotConfigured)
+        return BackendStatus(backend.name, configured, False, problem.message)
+    return BackendStatus(backend.name, True, True, "")
 
 
-def _token_of(key: str) -> str:
-    return base64.urlsafe_b64encode(key.encode()).decode()
+def _limit(page_size: int) -> int:
+    if not 0 <= page_size <= LARGEST_PAGE:
+        raise errors.InvalidPageSize(limit=LARGEST_PAGE)
+    return page_size or PAGE_SIZE
+
+
+def _token_of(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _text_of(token: str) -> str:
+    try:
+        return base64.b64decode(token.encode(), b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeError) as error:
+        raise errors.InvalidPageToken from error
 
 
 def _key_of(token: str, prefix: str) -> str:
-    try:
-        key = base64.b64decode(token.encode(), b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeError) as error:
-        raise errors.InvalidPageToken from error
+    key = _text_of(token)
     if token and (keys.wrong_with_key(key) or not key.startswith(prefix)):
         raise errors.InvalidPageToken
     return key
+
+
+def _place_of(token: str) -> tuple[str, str]:
+    try:
+        placement, inner = json.loads(_text_of(token))
+    except (ValueError, TypeError) as error:
+        raise errors.InvalidPageToken from error
+    if not (isinstance(placement, str) and isinstance(inner, str)):
+        raise errors.InvalidPageToken
+    return placement, inner

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-from services.storage.domain.errors import ObjectDamaged
+from servicekit.errors import Problem
+from services.storage.domain.errors import BackendFailure, ObjectDamaged, ObjectNotFound
 from services.storage.domain.model import Batch, ObjectName, Span, StoredObject, Tally
 from services.storage.domain.pipeline import read_ahead
-from services.storage.domain.placements import Shelves
 from services.storage.domain.ports import OpenObject
+from services.storage.domain.shelves import Shelves
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,13 @@ class Download:
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The bytes. A whole read that does not match the object's checksum ends in ObjectDamaged."""
-        async with aclosing(read_ahead(self._batches())) as batches:
+        async with aclosing(read_ahead(self.batches())) as batches:
             async for batch in batches:
                 for chunk in batch:
                     yield chunk
 
-    def _batches(self) -> AsyncGenerator[Batch, None]:
+    def batches(self) -> AsyncGenerator[Batch, None]:
+        """The same, by the batch."""
         whole = self.span.count == self.stored.size
         return self._verified() if whole else self.source.batches(self.span)
 
@@ -57,8 +59,19 @@ class Downloads:
         self._shelves = shelves
 
     @asynccontextmanager
-    async def open(self, name: ObjectName, offset: int, length: int) -> AsyncIterator[Download]:
+    async def open(self, name: ObjectName, offset: int = 0, length: int = 0) -> AsyncIterator[Download]:
         """Begin to read. Offset and length as Span.of takes them; fails with ObjectNotFound and RangeBeyondEnd."""
-        backend = await self._shelves.holder(name)
-        async with backend.open(name) as source:
+        async with AsyncExitStack() as stack:
+            source = await self._opened(name, stack)
             yield Download(source, Span.of(source.stored.size, offset, length))
+
+    async def _opened(self, name: ObjectName, stack: AsyncExitStack) -> OpenObject:
+        """The copy that is nearest: on this service's own disk, else in the order of preference."""
+        failures: list[Problem] = []
+        shelf = self._shelves.of(name.placement)
+        for backend in sorted(shelf.readers, key=lambda backend: backend is not shelf.local):
+            try:
+                return await stack.enter_async_context(backend.open(name))
+            except (BackendFailure, ObjectNotFound, ObjectDamaged) as failure:
+                failures.append(failure)
+        raise min(failures, key=lambda failure: isinstance(failure, ObjectNotFound))

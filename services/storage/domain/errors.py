@@ -6,9 +6,11 @@ from servicekit.errors import (
     Denied,
     Exhausted,
     InvalidInput,
+    LimitReached,
     NotFound,
     NotReady,
     OutOfRange,
+    Problem,
     Unavailable,
 )
 
@@ -37,6 +39,24 @@ class UnknownPlacement(InvalidInput):
     field = "placement"
 
 
+class UnknownBackend(InvalidInput):
+    """The placement {placement} has no such backend. Use one of: {known}; STORAGE_PLACEMENTS can add others."""
+
+    field = "backend"
+
+
+class AttributeMissing(InvalidInput):
+    """A key in {placement} is made from what is known of the object, and this is missing: {missing}. Give it."""
+
+    field = "attributes"
+
+
+class CopyOverItself(InvalidInput):
+    """A copy needs another name, or a backend that does not hold the object yet. Give one of them."""
+
+    field = "destination"
+
+
 class NameMissing(InvalidInput):
     """The request names no object. Give a placement and a key."""
 
@@ -49,6 +69,18 @@ class InvalidAttribute(InvalidInput):
     def __init__(self, attribute: str, limit: int) -> None:
         super().__init__(attribute=attribute, limit=limit)
         self.field = attribute  # type: ignore[misc]  # one class stands for four fields
+
+
+class InvalidTags(InvalidInput):
+    """These tags cannot be kept. Give at most 10, each of 1 to 100 bytes, without commas and control characters."""
+
+    field = "tags"
+
+
+class InvalidContext(InvalidInput):
+    """This context cannot be kept. Give at most 10 names of a-z, 0-9 and "_", with values of at most 200 bytes."""
+
+    field = "context"
 
 
 class RequestIdMissing(InvalidInput):
@@ -94,9 +126,15 @@ class InvalidPageToken(InvalidInput):
 
 
 class InvalidTtl(InvalidInput):
-    """A download address works for 1 second to 7 days. Choose a time between them."""
+    """An address works for 1 second to 7 days. Choose a time between them."""
 
     field = "ttl"
+
+
+class InvalidExpiry(InvalidInput):
+    """An object cannot have expired when it is stored. Give a longer time, or none to keep it as its placement says."""
+
+    field = "expires_after"
 
 
 class RangeBeyondEnd(OutOfRange):
@@ -137,17 +175,55 @@ class StagedFileShort(DataLoss):
     """The staged file lacks {missing} of the bytes that were said to be in it. Send the object again."""
 
 
+class TicketBelongsElsewhere(NotReady):
+    """The bytes of this ticket go straight to the backend {backend}. Send them to the address it names."""
+
+
+class NothingSent(NotFound):
+    """Nothing was sent to the address of this ticket yet. Send the bytes, then complete it."""
+
+
 class TokenForged(Denied):
-    """This download address was not made here, or was changed. Ask for a new one."""
+    """This address was not made here, or was changed. Ask for a new one."""
 
 
 class TokenExpired(Denied):
-    """This download address has expired. Ask for a new one."""
+    """This address has expired. Ask for a new one."""
 
 
-class BackendFull(Exhausted):
+class BackendFailure(Problem):
+    """A backend did not do its part. Another may, where the placement's policy has one."""
+
+
+class BackendFull(Exhausted, BackendFailure):
     """The {backend} backend has no space left, and nothing was kept. Free some space there, then repeat."""
 
 
-class BackendUnreachable(Unavailable):
+class BackendUnreachable(Unavailable, BackendFailure):
     """The {backend} backend cannot be used just now: {why}. Repeat once it can."""
+
+
+class BackendBusy(Unavailable, BackendFailure):
+    """The {backend} backend asks for fewer calls. Repeat in a while, or raise the limits of its account."""
+
+
+class BackendRefused(Unavailable, BackendFailure):
+    """The {backend} backend refuses this service's credentials: {why}. Correct {settings}, then repeat."""
+
+
+class BucketMissing(Unavailable, BackendFailure):
+    """The {backend} backend has no bucket {bucket}, and it cannot be made: {why}. Make it there, then repeat."""
+
+
+class BackendNotConfigured(Unavailable, BackendFailure):
+    """The {backend} backend is not configured: {why}. Set what is missing and start the service again."""
+
+
+class ObjectTooLarge(InvalidInput, BackendFailure):
+    """The {backend} backend takes at most {limit} bytes of such an object. Send a smaller one, or raise its limit."""
+
+    field = "chunk"
+
+
+class QuotaExceeded(LimitReached):
+    """{owner} keeps {used} of {quota} bytes, and {size} more do not fit. Delete something, or have the quota raised."""

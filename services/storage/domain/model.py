@@ -2,9 +2,10 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
 
 from services.storage.domain import errors, keys
 
@@ -15,8 +16,20 @@ CHUNK_BYTES = 256 * 1024
 BATCH_BYTES = 8 * CHUNK_BYTES
 """What one hop into a thread reads, writes or hashes: large enough not to feel the hop, small enough to stay flat."""
 
+MOST_LABELS = 10
+TAG_BYTES = 100
+CONTEXT_BYTES = 200
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTEXT_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _ATTRIBUTE_BYTES = {"owner": 200, "content_type": 255, "file_name": 255, "request_id": 200}
+
+
+class Access(StrEnum):
+    """Who may read an object at the address its backend gives it."""
+
+    SIGNED = "signed"
+    PUBLIC = "public"
 
 
 @dataclass(frozen=True, order=True)
@@ -42,14 +55,47 @@ class Draft:
     request_id: str
     staged_path: str = ""
     """The file that holds the bytes already; empty where they are sent."""
+    access: Access = Access.SIGNED
+    expire_time: datetime | None = None
+    """When it may be swept, UTC; None for never."""
+    tags: tuple[str, ...] = ()
+    context: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.request_id:
             raise errors.RequestIdMissing
         for attribute, limit in _ATTRIBUTE_BYTES.items():
-            text = getattr(self, attribute)
-            if _CONTROL.search(text) or len(text.encode()) > limit:
+            if _unfit(getattr(self, attribute), limit):
                 raise errors.InvalidAttribute(attribute, limit)
+        if len(self.tags) > MOST_LABELS or any(not tag or "," in tag or _unfit(tag, TAG_BYTES) for tag in self.tags):
+            raise errors.InvalidTags
+        if len(self.context) > MOST_LABELS or not all(_fits_context(*entry) for entry in self.context.items()):
+            raise errors.InvalidContext
+
+
+def _unfit(text: str, limit: int) -> bool:
+    return _CONTROL.search(text) is not None or len(text.encode()) > limit
+
+
+def _fits_context(name: str, value: str) -> bool:
+    return _CONTEXT_NAME.fullmatch(name) is not None and not _unfit(value, CONTEXT_BYTES)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What begins an upload."""
+
+    draft: Draft
+    """Access and expiry are still to be set, by policy."""
+    expires_after: timedelta | None = None
+    """How long to keep it; None for what policy says."""
+
+
+@dataclass(frozen=True)
+class ByTicket:
+    """What begins an upload for which a ticket was given."""
+
+    token: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +113,7 @@ class Staged:
     count: int
 
 
-Part = Draft | bytes | Staged | Trailer
+Part = Header | ByTicket | bytes | Staged | Trailer
 """One message of an upload."""
 
 
@@ -88,6 +134,41 @@ class StoredObject:
     def name(self) -> ObjectName:
         """Placement and key."""
         return self.draft.name
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A backend that failed while another carried the call."""
+
+    backend: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A stored object and what really became of it."""
+
+    copies: tuple[StoredObject, ...]
+    """At least one; the first is that of the most preferred backend."""
+    fallback: bool
+    """Whether its home, having failed, does not hold it."""
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def stored(self) -> StoredObject:
+        """The object as its most preferred backend holds it."""
+        return self.copies[0]
+
+    @property
+    def name(self) -> ObjectName:
+        """Placement and key."""
+        return self.stored.name
+
+    @property
+    def backends(self) -> frozenset[str]:
+        """Names of those that hold it."""
+        return frozenset(copy.backend for copy in self.copies)
 
 
 @dataclass(frozen=True)
@@ -129,10 +210,21 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Ticket:
+    """How a client sends bytes straight to a backend: PUT with the bytes as body, or POST of a form with "file"."""
+
+    method: str
+    uri: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class BackendStatus:
     """How a backend is just now; the reason is empty when it is well."""
 
     name: str
+    configured: bool
     reachable: bool
     reason: str
 
@@ -141,7 +233,35 @@ class BackendStatus:
 class Page:
     """One page of a list, and the token of the next; empty on the last."""
 
-    objects: list[StoredObject]
+    objects: list[Kept]
+    next_token: str
+
+
+@dataclass(frozen=True, order=True)
+class Usage:
+    """What one owner keeps in one placement."""
+
+    owner: str
+    placement: str
+    count: int
+    size: int
+    """Bytes; an object with several copies counts once."""
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """An object that something could not be done to, and why."""
+
+    name: ObjectName
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What one page of a sweep or of a replication did."""
+
+    objects: list[Kept]
+    failures: list[Unsettled]
     next_token: str
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from services.storage.domain.model import Batch, Draft, ObjectName, Span, StoredObject
+from services.storage.domain.model import Batch, Draft, ObjectName, Span, StoredObject, Ticket
 
 
 class PendingObject(Protocol):
@@ -21,7 +22,10 @@ class PendingObject(Protocol):
 
 
 class OpenObject(Protocol):
-    """An object that is being read; it stays whole for its reader even when somebody deletes it meanwhile."""
+    """An object that is being read.
+
+    When somebody deletes it meanwhile, its reader gets the rest of it all the same, or ObjectNotFound, never less.
+    """
 
     @property
     def stored(self) -> StoredObject:
@@ -35,10 +39,43 @@ class OpenObject(Protocol):
         """The bytes of a span, in pieces of at most CHUNK_BYTES and batches of about BATCH_BYTES."""
 
 
+class SentObject(Protocol):
+    """Bytes that the holder of a ticket has sent; nobody sees them before they are committed."""
+
+    def batches(self) -> AsyncGenerator[Batch, None]:
+        """All of them, as OpenObject gives them."""
+
+    async def commit(self, size: int, sha256: str) -> StoredObject:
+        """Publish them, if they are still those that were read. Fails with ObjectExists."""
+
+
+class DirectUploads(Protocol):
+    """A backend's way of taking bytes from clients without this service between them."""
+
+    longest: timedelta
+    """How long a ticket can work at the most."""
+
+    async def ticket(self, draft: Draft, expires: datetime) -> Ticket:
+        """How to send the bytes of an object until a moment. Fails with ObjectExists."""
+
+    def sent(self, draft: Draft) -> AbstractAsyncContextManager[SentObject]:
+        """What came for a draft. What is not committed by the end of the block is removed.
+
+        Fails with ObjectNotFound while nothing came.
+        """
+
+
 class Backend(Protocol):
-    """A place for bytes. Every method fails with BackendUnreachable while it cannot be used."""
+    """A place for bytes.
+
+    Every method fails with BackendUnreachable, BackendBusy, BackendRefused or BucketMissing while it cannot be used.
+    """
 
     name: str
+
+    @property
+    def direct(self) -> DirectUploads | None:
+        """How clients send bytes straight to it; None where they cannot."""
 
     def create(self, draft: Draft) -> AbstractAsyncContextManager[PendingObject]:
         """Begin an object. What is not committed by the end of the block leaves nothing behind."""
@@ -57,6 +94,12 @@ class Backend(Protocol):
 
     async def delete(self, name: ObjectName) -> int:
         """Delete an object at once; the bytes freed. Of many callers one succeeds. Fails with ObjectNotFound."""
+
+    async def sign(self, stored: StoredObject, expires: datetime) -> str:
+        """An address of the backend's own that works until a moment; empty where the gateway has to serve it.
+
+        It offers the object's file name to whoever downloads it.
+        """
 
     async def probe(self) -> None:
         """Succeed when the backend can be written to; fail with BackendFull or BackendUnreachable."""

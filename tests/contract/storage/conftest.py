@@ -5,22 +5,31 @@ import hashlib
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
+import httpx
 import pytest
 
 from modelyard.storage.v1 import storage_pb2 as pb
 from modelyard.storage.v1 import storage_pb2_grpc
 from servicekit.channels import Channel
 from servicekit.server import serving
+from services.storage.adapters.azure.backend import azure_backend
+from services.storage.adapters.cloudinary.backend import cloudinary_backend
 from services.storage.adapters.local.backend import local_backend
 from services.storage.adapters.memory import MemoryBackend
 from services.storage.bootstrap import compose
+from services.storage.domain.placements import PLACEMENTS, OnError
+from services.storage.domain.ports import Backend
 from services.storage.settings import StorageSettings
+from tests.servers.azurite import Azurite, azurite
+from tests.servers.cloudinary.fixtures import account_of
+from tests.servers.cloudinary.server import CloudinaryServer
+from tests.servers.cloudinary.server import cloudinary_server as cloudinary_serving
 
 KEY = b"a signing key of a test, long enough"
 
@@ -29,7 +38,8 @@ KEY = b"a signing key of a test, long enough"
 class Clock:
     """A clock that a test can put forward."""
 
-    moment: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    moment: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    """Begins with the truth: what a cloud signs, it judges by its own clock."""
 
     def __call__(self) -> datetime:
         return self.moment
@@ -50,7 +60,7 @@ class Store:
         await self._channel.close()
 
     @staticmethod
-    def header(key: str, placement: str = "datasets", request_id: str = "", **fields: str) -> pb.UploadRequest:
+    def header(key: str, placement: str = "datasets", request_id: str = "", **fields) -> pb.UploadRequest:
         request_id = request_id or uuid.uuid4().hex
         return pb.UploadRequest(header=pb.UploadHeader(placement=placement, key=key, request_id=request_id, **fields))
 
@@ -66,7 +76,7 @@ class Store:
     async def send(self, parts: Iterable[pb.UploadRequest]) -> pb.Object:
         return await self.stub.Upload(iter(parts), **self.within)
 
-    async def put(self, key: str, data: bytes = b"some bytes", **header: str) -> pb.Object:
+    async def put(self, key: str, data: bytes = b"some bytes", **header) -> pb.Object:
         return await self.send([self.header(key, **header), *self.chunks(data), self.trailer(data)])
 
     async def read(self, request: pb.DownloadRequest) -> tuple[pb.DownloadHeader, bytes]:
@@ -100,8 +110,13 @@ class Store:
             keys += [found.key for found in page.objects]
         return keys
 
-    async def delete(self, key: str, allow_missing: bool = False) -> int:
-        request = pb.DeleteObjectRequest(name=self.name(key), allow_missing=allow_missing)
+    async def copy(self, key: str, to: str = "", **how: str) -> pb.Object:
+        destination = self.name(to) if to else None
+        request = pb.CopyObjectRequest(source=self.name(key), destination=destination, **how)
+        return await self.stub.CopyObject(request, **self.within)
+
+    async def delete(self, key: str, allow_missing: bool = False, backend: str = "") -> int:
+        request = pb.DeleteObjectRequest(name=self.name(key), allow_missing=allow_missing, backend=backend)
         return (await self.stub.DeleteObject(request, **self.within)).size
 
     async def delete_all(self, prefix: str) -> pb.DeleteObjectsResponse:
@@ -144,13 +159,41 @@ def published(root: Path) -> Callable[[], list[Path]]:
     return lambda: [path for path in root.glob("[!.]*/**/*") if path.is_file()]
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(scope="session")
+def azurite_server() -> Iterator[Azurite]:
+    with azurite() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cloudinary_server() -> Iterator[CloudinaryServer]:
+    with cloudinary_serving() as server:
+        yield server
+
+
+@asynccontextmanager
+async def memory_backend() -> AsyncIterator[MemoryBackend]:
+    yield MemoryBackend()
+
+
+def backend_of(name: str, request: pytest.FixtureRequest, root: Path) -> AbstractAsyncContextManager[Backend]:
+    """A backend of this name with nothing in it."""
+    match name:
+        case "azure":
+            return azure_backend(request.getfixturevalue("azurite_server").account())
+        case "cloudinary":
+            server = request.getfixturevalue("cloudinary_server")
+            return cloudinary_backend(account_of(server, server.cloud()))
+        case "local":
+            return local_backend(root)
+        case _:
+            return memory_backend()
+
+
+@pytest.fixture(params=["local", "memory", "azure", "cloudinary"])
 async def backend(request: pytest.FixtureRequest, root: Path):
-    if request.param == "memory":
-        yield MemoryBackend("local")
-        return
-    async with local_backend(root) as local:
-        yield local
+    async with backend_of(request.param, request, root) as backend:
+        yield backend
 
 
 @pytest.fixture
@@ -165,13 +208,61 @@ def socket() -> Iterator[str]:
 
 
 @pytest.fixture
-async def store(backend, clock: Clock, socket: str) -> AsyncIterator[Store]:
-    application = compose([backend], KEY, timedelta(seconds=3600), now=clock)
-    settings = StorageSettings(bind=socket, drain_seconds=0.5, _env_file=None)
-    async with serving(application, socket, settings) as server:
-        store = Store(server.address)
+def served_with(backend, clock: Clock, socket: str):
+    """The service over the backend, with a quota; it can be started again, and then finds what it left."""
+
+    @asynccontextmanager
+    async def served_with(quota: int = 0) -> AsyncIterator[Store]:
+        places = [replace(place, backends=(backend.name,), on_error=OnError.FAIL) for place in PLACEMENTS]
+        application = compose([backend], KEY, timedelta(seconds=3600), places, now=clock, quota=quota)
+        settings = StorageSettings(bind=socket, drain_seconds=0.5, _env_file=None)
+        async with serving(application, socket, settings) as server:
+            store = Store(server.address)
+            yield store
+            await store.close()
+
+    return served_with
+
+
+@pytest.fixture
+async def store(served_with) -> AsyncIterator[Store]:
+    async with served_with() as store:
         yield store
-        await store.close()
+
+
+@pytest.fixture
+def send_by_ticket():
+    async def send_by_ticket(store: Store, ticket: pb.UploadTicket, data: bytes) -> None:
+        """Do as a ticket says; where the gateway would take the bytes, do as the gateway does."""
+        if ticket.uri.startswith("/uploads/"):
+            header = pb.UploadRequest(header=pb.UploadHeader(token=ticket.token))
+            await store.send([header, *store.chunks(data), store.trailer(data)])
+            return
+        async with httpx.AsyncClient() as client:
+            form = (
+                {"data": dict(ticket.fields), "files": {"file": data}} if ticket.method == "POST" else {"content": data}
+            )
+            answer = await client.request(ticket.method, ticket.uri, headers=dict(ticket.headers), **form)
+
+        assert answer.is_success, answer.text
+
+    return send_by_ticket
+
+
+@pytest.fixture
+def fetch():
+    async def fetch(store: Store, uri: str) -> bytes | None:
+        """What an address gives; None when it refuses. Where the gateway would serve it, ask as the gateway does."""
+        if uri.startswith("/files/"):
+            try:
+                return (await store.read(pb.DownloadRequest(token=uri.split("/")[2])))[1]
+            except grpc.aio.AioRpcError:
+                return None
+        async with httpx.AsyncClient(follow_redirects=True) as client:
+            answer = await client.get(uri)
+        return answer.content if answer.is_success else None
+
+    return fetch
 
 
 @pytest.fixture

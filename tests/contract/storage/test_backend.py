@@ -33,7 +33,8 @@ async def test_an_object_is_described_as_it_was_committed(backend: Backend):
 
     assert stored.draft == draft("a/iris.csv")
     assert (stored.size, stored.sha256) == (5, hashlib.sha256(b"12345").hexdigest())
-    assert (stored.backend, stored.bucket) == ("local", "models")
+    assert stored.backend == backend.name
+    assert stored.bucket in stored.uri
     assert await backend.stat(stored.name) == stored
 
 
@@ -88,14 +89,18 @@ async def test_an_empty_object_has_no_chunks(backend: Backend):
     assert b"".join(await get(backend, "empty", 0, 0)) == b""
 
 
-async def test_an_object_that_is_deleted_stays_whole_for_its_reader(backend: Backend):
+async def test_an_object_that_is_deleted_meanwhile_is_never_read_short(backend: Backend):
+    """Its reader gets the rest of it, as from a disk, or hears that it is gone, as from a cloud."""
     data = b"x" * 5_000_000
     await put(backend, "a", data)
     async with backend.open(ObjectName("models", "a")) as source:
         await backend.delete(ObjectName("models", "a"))
-        read = [piece async for batch in source.batches(Span(0, len(data))) for piece in batch]
+        try:
+            read = b"".join([piece async for batch in source.batches(Span(0, len(data))) for piece in batch])
+        except ObjectNotFound:
+            read = None
 
-    assert b"".join(read) == data
+    assert read in ((data,) if backend.name in {"local", "memory"} else (data, None))
 
 
 async def test_a_page_is_in_the_order_of_utf8_bytes_and_goes_on_after_a_key(backend: Backend):

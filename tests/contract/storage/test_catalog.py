@@ -102,7 +102,7 @@ async def test_only_whole_segments_are_deleted(store, refused, prefix):
     assert await store.keys() == ["u/2"]
 
 
-async def test_the_backend_is_configured_and_reachable(store):
+async def test_the_backend_is_configured_and_reachable(store, backend):
     answer = await store.stub.ListBackends(pb.ListBackendsRequest(), **store.within)
 
-    assert list(answer.backends) == [pb.Backend(name="local", configured=True, reachable=True)]
+    assert list(answer.backends) == [pb.Backend(name=backend.name, configured=True, reachable=True)]

@@ -12,7 +12,7 @@ from servicekit import statuses
 MIB = 1024 * 1024
 
 
-async def test_what_goes_in_comes_out(store):
+async def test_what_goes_in_comes_out(store, backend):
     data = hashlib.sha256(b"seed").digest() * 200_000  # 6.4 MB: several batches and a part of one
 
     stored = await store.put("u1/iris.csv", data, owner="u1", content_type="text/csv", file_name="iris.csv")
@@ -22,7 +22,7 @@ async def test_what_goes_in_comes_out(store):
     assert header.object == stored == await store.stat("u1/iris.csv")
     assert (stored.size, stored.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert (stored.placement, stored.key, stored.owner) == ("datasets", "u1/iris.csv", "u1")
-    assert (stored.content_type, stored.file_name, stored.backend) == ("text/csv", "iris.csv", "local")
+    assert (stored.content_type, stored.file_name, stored.backend) == ("text/csv", "iris.csv", backend.name)
     assert stored.create_time.seconds > 0
 
 

@@ -1,4 +1,4 @@
-"""Download addresses: whoever holds one may read one object until it expires."""
+"""Download addresses: whoever holds one may read one object until it expires. Here, those that the gateway serves."""
 
 from datetime import timedelta
 
@@ -7,6 +7,14 @@ from google.protobuf.duration_pb2 import Duration
 from grpc import StatusCode
 
 from modelyard.storage.v1 import storage_pb2 as pb
+from tests.contract.storage.conftest import backend_of
+
+
+@pytest.fixture(params=["local", "memory"])
+async def backend(request: pytest.FixtureRequest, root):
+    """The backends that serve no addresses of their own."""
+    async with backend_of(request.param, request, root) as backend:
+        yield backend
 
 
 def token_of(uri: str) -> str:

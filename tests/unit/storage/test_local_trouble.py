@@ -13,7 +13,8 @@ from services.storage.domain.catalog import Catalog
 from services.storage.domain.downloads import Downloads
 from services.storage.domain.errors import BackendFull, BackendUnreachable, ObjectDamaged, ObjectNotFound
 from services.storage.domain.model import Draft, ObjectName
-from services.storage.domain.placements import PLACEMENTS, Shelves
+from services.storage.domain.placements import PLACEMENTS
+from services.storage.domain.shelves import Shelves
 
 NAME = ObjectName("models", "a/b")
 DATA = b"0123456789" * 100_000

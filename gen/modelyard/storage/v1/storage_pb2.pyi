@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,11 +21,79 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Access:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AccessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Access.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACCESS_UNSPECIFIED: _Access.ValueType  # 0
+    """Not set: what the placement says."""
+    ACCESS_SIGNED: _Access.ValueType  # 1
+    """Whoever holds a signed address, until it expires."""
+    ACCESS_PUBLIC: _Access.ValueType  # 2
+    """Whoever knows the address; keys are made unguessable."""
+
+class Access(_Access, metaclass=_AccessEnumTypeWrapper):
+    """Who may read an object at the address its backend gives it."""
+
+ACCESS_UNSPECIFIED: Access.ValueType  # 0
+"""Not set: what the placement says."""
+ACCESS_SIGNED: Access.ValueType  # 1
+"""Whoever holds a signed address, until it expires."""
+ACCESS_PUBLIC: Access.ValueType  # 2
+"""Whoever knows the address; keys are made unguessable."""
+Global___Access: _TypeAlias = Access  # noqa: Y015
+
+class _OnError:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OnErrorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnError.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ON_ERROR_UNSPECIFIED: _OnError.ValueType  # 0
+    """Not set."""
+    ON_ERROR_FAIL: _OnError.ValueType  # 1
+    """It fails, and leaves nothing behind."""
+    ON_ERROR_NEXT: _OnError.ValueType  # 2
+    """The next backend takes it."""
+
+class OnError(_OnError, metaclass=_OnErrorEnumTypeWrapper):
+    """What becomes of an upload when its home backend fails."""
+
+ON_ERROR_UNSPECIFIED: OnError.ValueType  # 0
+"""Not set."""
+ON_ERROR_FAIL: OnError.ValueType  # 1
+"""It fails, and leaves nothing behind."""
+ON_ERROR_NEXT: OnError.ValueType  # 2
+"""The next backend takes it."""
+Global___OnError: _TypeAlias = OnError  # noqa: Y015
+
 @_typing.final
 class Object(_message.Message):
     """One stored object."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ContextEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     PLACEMENT_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
@@ -37,6 +106,13 @@ class Object(_message.Message):
     BACKEND_FIELD_NUMBER: _builtins.int
     BUCKET_FIELD_NUMBER: _builtins.int
     URI_FIELD_NUMBER: _builtins.int
+    COPIES_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    ACCESS_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
     placement: _builtins.str
     """Policy under which it was stored: "datasets", "models", "projects"."""
     key: _builtins.str
@@ -52,14 +128,38 @@ class Object(_message.Message):
     sha256: _builtins.str
     """SHA-256 of the bytes, 64 lower-case hexadecimal digits, computed by the service."""
     backend: _builtins.str
-    """Backend that holds it: "local"."""
+    """Backend that holds it and is read from first: "local", "azure", "cloudinary"."""
     bucket: _builtins.str
     """Container or bucket at the backend."""
     uri: _builtins.str
-    """Address at the backend; not a download link, see SignDownload."""
+    """Address at the backend; a download link only where access is public, else see SignDownload."""
+    fallback: _builtins.bool
+    """Whether its home backend does not hold it, because it failed; ReplicateObjects takes it there later."""
+    access: Global___Access.ValueType
+    """Who may read it at its address."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it became visible, UTC."""
+
+    @_builtins.property
+    def copies(self) -> _containers.RepeatedCompositeFieldContainer[Global___Copy]:
+        """Every place that holds it, the one above first."""
+
+    @_builtins.property
+    def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackendFailure]:
+        """What failed while it was stored although the whole succeeded; only in the answer to the call that stored it."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it may be deleted by SweepExpired, UTC; absent when never."""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels, set by the writer."""
+
+    @_builtins.property
+    def context(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What else the writer wants kept beside it."""
 
     def __init__(
         self,
@@ -75,14 +175,167 @@ class Object(_message.Message):
         backend: _builtins.str = ...,
         bucket: _builtins.str = ...,
         uri: _builtins.str = ...,
+        copies: _abc.Iterable[Global___Copy] | None = ...,
+        fallback: _builtins.bool = ...,
+        failures: _abc.Iterable[Global___BackendFailure] | None = ...,
+        access: Global___Access.ValueType = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        context: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "bucket", b"bucket", "content_type", b"content_type", "create_time", b"create_time", "file_name", b"file_name", "key", b"key", "owner", b"owner", "placement", b"placement", "sha256", b"sha256", "size", b"size", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "backend", b"backend", "bucket", b"bucket", "content_type", b"content_type", "context", b"context", "copies", b"copies", "create_time", b"create_time", "expire_time", b"expire_time", "failures", b"failures", "fallback", b"fallback", "file_name", b"file_name", "key", b"key", "owner", b"owner", "placement", b"placement", "sha256", b"sha256", "size", b"size", "tags", b"tags", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Object: _TypeAlias = Object  # noqa: Y015
+
+@_typing.final
+class Copy(_message.Message):
+    """One place that holds an object."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKEND_FIELD_NUMBER: _builtins.int
+    BUCKET_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    backend: _builtins.str
+    """The backend."""
+    bucket: _builtins.str
+    """Container or bucket there."""
+    uri: _builtins.str
+    """Address there."""
+    def __init__(
+        self,
+        *,
+        backend: _builtins.str = ...,
+        bucket: _builtins.str = ...,
+        uri: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "bucket", b"bucket", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Copy: _TypeAlias = Copy  # noqa: Y015
+
+@_typing.final
+class BackendFailure(_message.Message):
+    """A backend that failed while another carried the call."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKEND_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    backend: _builtins.str
+    """The backend."""
+    reason: _builtins.str
+    """Why, for programs: BACKEND_UNREACHABLE and others."""
+    message: _builtins.str
+    """Why, as a sentence."""
+    def __init__(
+        self,
+        *,
+        backend: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackendFailure: _TypeAlias = BackendFailure  # noqa: Y015
+
+@_typing.final
+class NameObjectRequest(_message.Message):
+    """What is known of an object that is to be named."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PLACEMENT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    placement: _builtins.str
+    """Policy under which it will be stored."""
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """By the names that the placement's template uses, see Placement.key_template. What a key cannot hold is replaced."""
+
+    def __init__(
+        self,
+        *,
+        placement: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "placement", b"placement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NameObjectRequest: _TypeAlias = NameObjectRequest  # noqa: Y015
+
+@_typing.final
+class CopyObjectRequest(_message.Message):
+    """What to copy, and where to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    DESTINATION_FIELD_NUMBER: _builtins.int
+    BACKEND_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    backend: _builtins.str
+    """Backend to copy to; what the destination's policy says when empty."""
+    request_id: _builtins.str
+    """Makes a repeat safe. Set by the caller; required with a new name."""
+    @_builtins.property
+    def source(self) -> Global___ObjectName:
+        """The object."""
+
+    @_builtins.property
+    def destination(self) -> Global___ObjectName:
+        """The new name; the same when absent, which needs a backend that does not hold it yet."""
+
+    def __init__(
+        self,
+        *,
+        source: Global___ObjectName | None = ...,
+        destination: Global___ObjectName | None = ...,
+        backend: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["destination", b"destination", "source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "destination", b"destination", "request_id", b"request_id", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopyObjectRequest: _TypeAlias = CopyObjectRequest  # noqa: Y015
 
 @_typing.final
 class UploadRequest(_message.Message):
@@ -130,6 +383,26 @@ class UploadHeader(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ContextEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PLACEMENT_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
@@ -137,6 +410,10 @@ class UploadHeader(_message.Message):
     FILE_NAME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     STAGED_PATH_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AFTER_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
     placement: _builtins.str
     """Policy under which to store it."""
     key: _builtins.str
@@ -151,6 +428,22 @@ class UploadHeader(_message.Message):
     """Makes a repeat safe: the same id and key return the first object. Set by the caller; required."""
     staged_path: _builtins.str
     """Path that StageUpload gave, where the bytes are written to it; empty where they are sent."""
+    token: _builtins.str
+    """Token of a ticket that SignUpload gave for this service itself; every field but request_id is taken from it then."""
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels: at most 10, of at most 100 bytes, without commas."""
+
+    @_builtins.property
+    def context(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What else to keep beside it: at most 10 entries, names of lower-case letters, digits and "_", values of at most
+        200 bytes.
+        """
+
+    @_builtins.property
+    def expires_after(self) -> _duration_pb2.Duration:
+        """How long to keep it; what the placement says when absent, which may be for ever."""
+
     def __init__(
         self,
         *,
@@ -161,10 +454,14 @@ class UploadHeader(_message.Message):
         file_name: _builtins.str = ...,
         request_id: _builtins.str = ...,
         staged_path: _builtins.str = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        context: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        expires_after: _duration_pb2.Duration | None = ...,
+        token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_after", b"expires_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "file_name", b"file_name", "key", b"key", "owner", b"owner", "placement", b"placement", "request_id", b"request_id", "staged_path", b"staged_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "context", b"context", "expires_after", b"expires_after", "file_name", b"file_name", "key", b"key", "owner", b"owner", "placement", b"placement", "request_id", b"request_id", "staged_path", b"staged_path", "tags", b"tags", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -358,7 +655,7 @@ class DownloadHeader(_message.Message):
     """
     @_builtins.property
     def object(self) -> Global___Object:
-        """The object."""
+        """The object, with the one copy that is read."""
 
     def __init__(
         self,
@@ -470,8 +767,11 @@ class DeleteObjectRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     ALLOW_MISSING_FIELD_NUMBER: _builtins.int
+    BACKEND_FIELD_NUMBER: _builtins.int
     allow_missing: _builtins.bool
     """Succeed when there is none."""
+    backend: _builtins.str
+    """Only the copy at this backend; all copies when empty."""
     @_builtins.property
     def name(self) -> Global___ObjectName:
         """The object."""
@@ -481,10 +781,11 @@ class DeleteObjectRequest(_message.Message):
         *,
         name: Global___ObjectName | None = ...,
         allow_missing: _builtins.bool = ...,
+        backend: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "backend", b"backend", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -498,7 +799,7 @@ class DeleteObjectResponse(_message.Message):
 
     SIZE_FIELD_NUMBER: _builtins.int
     size: _builtins.int
-    """Bytes freed; 0 when there was no object."""
+    """Bytes of the object; 0 when there was none."""
     def __init__(
         self,
         *,
@@ -621,6 +922,509 @@ class SignDownloadResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SignDownloadResponse: _TypeAlias = SignDownloadResponse  # noqa: Y015
+
+@_typing.final
+class SignUploadRequest(_message.Message):
+    """What is to be uploaded, and for how long the ticket works."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    TTL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def header(self) -> Global___UploadHeader:
+        """The object to come. staged_path and token stay empty."""
+
+    @_builtins.property
+    def ttl(self) -> _duration_pb2.Duration:
+        """How long the ticket works: 1 second to 7 days; 3600 seconds when absent."""
+
+    def __init__(
+        self,
+        *,
+        header: Global___UploadHeader | None = ...,
+        ttl: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "ttl", b"ttl"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "ttl", b"ttl"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignUploadRequest: _TypeAlias = SignUploadRequest  # noqa: Y015
+
+@_typing.final
+class UploadTicket(_message.Message):
+    """How to send the bytes of one object."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class HeadersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class FieldsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """HTTP method to use: "PUT" or "POST"."""
+    uri: _builtins.str
+    """Where to; a path ("/uploads/...") that the gateway serves when the backend takes nothing from outside."""
+    token: _builtins.str
+    """For CompleteUpload."""
+    @_builtins.property
+    def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Headers to send with it."""
+
+    @_builtins.property
+    def fields(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Fields of the form that carries the file as "file", for POST; none for PUT, whose body is the bytes."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it stops working, UTC."""
+
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        uri: _builtins.str = ...,
+        headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        fields: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        token: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "fields", b"fields", "headers", b"headers", "method", b"method", "token", b"token", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadTicket: _TypeAlias = UploadTicket  # noqa: Y015
+
+@_typing.final
+class CompleteUploadRequest(_message.Message):
+    """Which upload is complete."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    TRAILER_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """From the ticket."""
+    @_builtins.property
+    def trailer(self) -> Global___UploadTrailer:
+        """What was sent; the checksum is verified when given."""
+
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        trailer: Global___UploadTrailer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["trailer", b"trailer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token", "trailer", b"trailer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompleteUploadRequest: _TypeAlias = CompleteUploadRequest  # noqa: Y015
+
+@_typing.final
+class GetUsageRequest(_message.Message):
+    """Whose usage, and of what."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    PLACEMENT_FIELD_NUMBER: _builtins.int
+    owner: _builtins.str
+    """The owner; everybody when empty."""
+    placement: _builtins.str
+    """Only this placement; all when empty."""
+    def __init__(
+        self,
+        *,
+        owner: _builtins.str = ...,
+        placement: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["owner", b"owner", "placement", b"placement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetUsageRequest: _TypeAlias = GetUsageRequest  # noqa: Y015
+
+@_typing.final
+class GetUsageResponse(_message.Message):
+    """What is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USAGES_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    QUOTA_SIZE_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """Objects in all."""
+    size: _builtins.int
+    """Bytes in all; an object with several copies counts once."""
+    quota_size: _builtins.int
+    """Most bytes an owner may keep in all placements together; 0 when there is no limit."""
+    @_builtins.property
+    def usages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Usage]:
+        """One entry for each owner and placement that hold something, by owner, then placement."""
+
+    def __init__(
+        self,
+        *,
+        usages: _abc.Iterable[Global___Usage] | None = ...,
+        count: _builtins.int = ...,
+        size: _builtins.int = ...,
+        quota_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "quota_size", b"quota_size", "size", b"size", "usages", b"usages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetUsageResponse: _TypeAlias = GetUsageResponse  # noqa: Y015
+
+@_typing.final
+class Usage(_message.Message):
+    """What one owner keeps in one placement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    PLACEMENT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    owner: _builtins.str
+    """The owner."""
+    placement: _builtins.str
+    """The placement."""
+    count: _builtins.int
+    """Objects."""
+    size: _builtins.int
+    """Bytes."""
+    def __init__(
+        self,
+        *,
+        owner: _builtins.str = ...,
+        placement: _builtins.str = ...,
+        count: _builtins.int = ...,
+        size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "owner", b"owner", "placement", b"placement", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Usage: _TypeAlias = Usage  # noqa: Y015
+
+@_typing.final
+class SweepExpiredRequest(_message.Message):
+    """How to sweep."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    PLACEMENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    dry_run: _builtins.bool
+    """Tell what would be deleted, and delete nothing."""
+    placement: _builtins.str
+    """Only this placement; all when empty."""
+    page_size: _builtins.int
+    """Objects to look at, 1 to 1000; 100 when 0."""
+    page_token: _builtins.str
+    """next_page_token of the page before; the beginning when empty."""
+    def __init__(
+        self,
+        *,
+        dry_run: _builtins.bool = ...,
+        placement: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "page_size", b"page_size", "page_token", b"page_token", "placement", b"placement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SweepExpiredRequest: _TypeAlias = SweepExpiredRequest  # noqa: Y015
+
+@_typing.final
+class SweepExpiredResponse(_message.Message):
+    """What a page of the sweep did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECTS_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    size: _builtins.int
+    """Bytes they had."""
+    next_page_token: _builtins.str
+    """For the next page; empty at the end."""
+    @_builtins.property
+    def objects(self) -> _containers.RepeatedCompositeFieldContainer[Global___Object]:
+        """Objects deleted, or that would be."""
+
+    @_builtins.property
+    def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___ObjectFailure]:
+        """What could not be deleted, and why."""
+
+    def __init__(
+        self,
+        *,
+        objects: _abc.Iterable[Global___Object] | None = ...,
+        size: _builtins.int = ...,
+        failures: _abc.Iterable[Global___ObjectFailure] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "next_page_token", b"next_page_token", "objects", b"objects", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SweepExpiredResponse: _TypeAlias = SweepExpiredResponse  # noqa: Y015
+
+@_typing.final
+class ObjectFailure(_message.Message):
+    """An object that something could not be done to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def name(self) -> Global___ObjectName:
+        """The object."""
+
+    @_builtins.property
+    def failure(self) -> Global___BackendFailure:
+        """Why."""
+
+    def __init__(
+        self,
+        *,
+        name: Global___ObjectName | None = ...,
+        failure: Global___BackendFailure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "name", b"name"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ObjectFailure: _TypeAlias = ObjectFailure  # noqa: Y015
+
+@_typing.final
+class ReplicateObjectsRequest(_message.Message):
+    """How to replicate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    PLACEMENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    dry_run: _builtins.bool
+    """Tell what is missing, and copy nothing."""
+    placement: _builtins.str
+    """Only this placement; all when empty."""
+    page_size: _builtins.int
+    """Objects to look at, 1 to 1000; 100 when 0."""
+    page_token: _builtins.str
+    """next_page_token of the page before; the beginning when empty."""
+    def __init__(
+        self,
+        *,
+        dry_run: _builtins.bool = ...,
+        placement: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "page_size", b"page_size", "page_token", b"page_token", "placement", b"placement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplicateObjectsRequest: _TypeAlias = ReplicateObjectsRequest  # noqa: Y015
+
+@_typing.final
+class ReplicateObjectsResponse(_message.Message):
+    """What a page of the replication did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECTS_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty at the end."""
+    @_builtins.property
+    def objects(self) -> _containers.RepeatedCompositeFieldContainer[Global___Object]:
+        """Objects that were copied, as they are now, or that would be."""
+
+    @_builtins.property
+    def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___ObjectFailure]:
+        """What could not be copied, and why."""
+
+    def __init__(
+        self,
+        *,
+        objects: _abc.Iterable[Global___Object] | None = ...,
+        failures: _abc.Iterable[Global___ObjectFailure] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "next_page_token", b"next_page_token", "objects", b"objects"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplicateObjectsResponse: _TypeAlias = ReplicateObjectsResponse  # noqa: Y015
+
+@_typing.final
+class ListPlacementsRequest(_message.Message):
+    """Asks for all placements."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPlacementsRequest: _TypeAlias = ListPlacementsRequest  # noqa: Y015
+
+@_typing.final
+class ListPlacementsResponse(_message.Message):
+    """The policies in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACEMENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def placements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Placement]:
+        """All of them."""
+
+    def __init__(
+        self,
+        *,
+        placements: _abc.Iterable[Global___Placement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["placements", b"placements"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPlacementsResponse: _TypeAlias = ListPlacementsResponse  # noqa: Y015
+
+@_typing.final
+class Placement(_message.Message):
+    """A policy: where objects of one kind are kept, and what happens when that fails."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    BACKENDS_FIELD_NUMBER: _builtins.int
+    ON_ERROR_FIELD_NUMBER: _builtins.int
+    KEEP_LOCAL_COPY_FIELD_NUMBER: _builtins.int
+    ACCESS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AFTER_FIELD_NUMBER: _builtins.int
+    KEY_TEMPLATE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    on_error: Global___OnError.ValueType
+    """What becomes of an upload when the home backend fails."""
+    keep_local_copy: _builtins.bool
+    """Whether a copy is kept on this service's own disk besides."""
+    access: Global___Access.ValueType
+    """Who may read its objects at their addresses."""
+    key_template: _builtins.str
+    """How keys are made: text with attributes in braces, "{user}/{dataset}/{file_name}"."""
+    @_builtins.property
+    def backends(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Backends in order of preference: the first is home to new objects."""
+
+    @_builtins.property
+    def expires_after(self) -> _duration_pb2.Duration:
+        """How long objects are kept; absent for ever."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        backends: _abc.Iterable[_builtins.str] | None = ...,
+        on_error: Global___OnError.ValueType = ...,
+        keep_local_copy: _builtins.bool = ...,
+        access: Global___Access.ValueType = ...,
+        expires_after: _duration_pb2.Duration | None = ...,
+        key_template: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_after", b"expires_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "backends", b"backends", "expires_after", b"expires_after", "keep_local_copy", b"keep_local_copy", "key_template", b"key_template", "name", b"name", "on_error", b"on_error"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Placement: _TypeAlias = Placement  # noqa: Y015
 
 @_typing.final
 class ListBackendsRequest(_message.Message):

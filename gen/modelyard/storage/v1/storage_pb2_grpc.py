@@ -30,7 +30,8 @@ class StorageServiceStub:
     place. A placement (datasets, models, projects) is a policy the service holds; a backend is where it puts the bytes.
 
     Every method fails with INVALID_ARGUMENT for a name that is no valid placement or key, with UNAVAILABLE (repeat
-    with backoff) while the backend cannot be reached, and with RESOURCE_EXHAUSTED when it is full.
+    with backoff) while the backend cannot be reached, refuses the service's credentials or is not configured, and with
+    RESOURCE_EXHAUSTED when it is full. ErrorInfo.reason tells these apart.
     """
 
     def __init__(self, channel):
@@ -39,6 +40,11 @@ class StorageServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.NameObject = channel.unary_unary(
+                '/modelyard.storage.v1.StorageService/NameObject',
+                request_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.NameObjectRequest.SerializeToString,
+                response_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.ObjectName.FromString,
+                _registered_method=True)
         self.Upload = channel.stream_unary(
                 '/modelyard.storage.v1.StorageService/Upload',
                 request_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.UploadRequest.SerializeToString,
@@ -64,6 +70,11 @@ class StorageServiceStub:
                 request_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.ListObjectsRequest.SerializeToString,
                 response_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.ListObjectsResponse.FromString,
                 _registered_method=True)
+        self.CopyObject = channel.unary_unary(
+                '/modelyard.storage.v1.StorageService/CopyObject',
+                request_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.CopyObjectRequest.SerializeToString,
+                response_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.Object.FromString,
+                _registered_method=True)
         self.DeleteObject = channel.unary_unary(
                 '/modelyard.storage.v1.StorageService/DeleteObject',
                 request_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.DeleteObjectRequest.SerializeToString,
@@ -79,6 +90,36 @@ class StorageServiceStub:
                 request_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.SignDownloadRequest.SerializeToString,
                 response_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.SignDownloadResponse.FromString,
                 _registered_method=True)
+        self.SignUpload = channel.unary_unary(
+                '/modelyard.storage.v1.StorageService/SignUpload',
+                request_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.SignUploadRequest.SerializeToString,
+                response_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.UploadTicket.FromString,
+                _registered_method=True)
+        self.CompleteUpload = channel.unary_unary(
+                '/modelyard.storage.v1.StorageService/CompleteUpload',
+                request_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.CompleteUploadRequest.SerializeToString,
+                response_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.Object.FromString,
+                _registered_method=True)
+        self.GetUsage = channel.unary_unary(
+                '/modelyard.storage.v1.StorageService/GetUsage',
+                request_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.GetUsageResponse.FromString,
+                _registered_method=True)
+        self.SweepExpired = channel.unary_unary(
+                '/modelyard.storage.v1.StorageService/SweepExpired',
+                request_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.SweepExpiredRequest.SerializeToString,
+                response_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.SweepExpiredResponse.FromString,
+                _registered_method=True)
+        self.ReplicateObjects = channel.unary_unary(
+                '/modelyard.storage.v1.StorageService/ReplicateObjects',
+                request_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.ReplicateObjectsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.ReplicateObjectsResponse.FromString,
+                _registered_method=True)
+        self.ListPlacements = channel.unary_unary(
+                '/modelyard.storage.v1.StorageService/ListPlacements',
+                request_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.ListPlacementsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.ListPlacementsResponse.FromString,
+                _registered_method=True)
         self.ListBackends = channel.unary_unary(
                 '/modelyard.storage.v1.StorageService/ListBackends',
                 request_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.ListBackendsRequest.SerializeToString,
@@ -91,14 +132,24 @@ class StorageServiceServicer:
     place. A placement (datasets, models, projects) is a policy the service holds; a backend is where it puts the bytes.
 
     Every method fails with INVALID_ARGUMENT for a name that is no valid placement or key, with UNAVAILABLE (repeat
-    with backoff) while the backend cannot be reached, and with RESOURCE_EXHAUSTED when it is full.
+    with backoff) while the backend cannot be reached, refuses the service's credentials or is not configured, and with
+    RESOURCE_EXHAUSTED when it is full. ErrorInfo.reason tells these apart.
     """
+
+    def NameObject(self, request, context):
+        """Makes the key under which a placement keeps an object, from its template and what is known of the object. Nothing
+        is reserved. Fails with INVALID_ARGUMENT when an attribute that the template needs is missing. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def Upload(self, request_iterator, context):
         """Writes one object from a stream: a header, then chunks, then a trailer. The object becomes visible, whole, after
         the trailer and only then; a stream that ends without one leaves nothing behind.
-        Fails with ALREADY_EXISTS when another object has the key, and DATA_LOSS when size or checksum differ from the
-        trailer's. A repeat with the header's request_id returns the first object: safe.
+        Fails with ALREADY_EXISTS when another object has the key, DATA_LOSS when size or checksum differ from the
+        trailer's, and RESOURCE_EXHAUSTED when the owner's quota does not hold it; what its policy says of a backend that
+        fails is done, and told in the answer. A repeat with the header's request_id returns the first object: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,8 +188,17 @@ class StorageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CopyObject(self, request, context):
+        """Copies an object, to another name or to another backend under its own; verified by its checksum.
+        Fails with NOT_FOUND, and ALREADY_EXISTS when another object has the new name. A repeat with the same request_id
+        returns the first copy: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteObject(self, request, context):
-        """Deletes one object. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing.
+        """Deletes one object, all its copies. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,6 +220,54 @@ class StorageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SignUpload(self, request, context):
+        """Makes an address to which whoever holds it may send the bytes of one object, straight to where it will be kept.
+        Nothing is visible before CompleteUpload. Fails as Upload does. A repeat makes another ticket for the same object.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompleteUpload(self, request, context):
+        """Makes the object of a ticket visible, after its bytes were sent there and were read back and verified.
+        Fails with NOT_FOUND while nothing was sent, PERMISSION_DENIED for a token that is forged or has expired, and
+        DATA_LOSS when size or checksum differ; what was sent is gone then. A repeat returns the first object: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUsage(self, request, context):
+        """Counts what an owner keeps, a placement at a time, and tells the quota. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SweepExpired(self, request, context):
+        """Deletes objects that have expired, a page at a time: begin with no token, go on while one is returned. What fails
+        is named and left for the next sweep. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplicateObjects(self, request, context):
+        """Makes the copies that policy wants and that are missing, a page at a time: an object that fell back is copied to
+        its home, and leaves the place it fell back to unless a local copy is to be kept. What fails is named and left for
+        the next time. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPlacements(self, request, context):
+        """Tells the policies in force. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListBackends(self, request, context):
         """Tells which backends are configured, which can be reached, and why the others cannot. Safe to repeat.
         """
@@ -170,6 +278,11 @@ class StorageServiceServicer:
 
 def add_StorageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'NameObject': grpc.unary_unary_rpc_method_handler(
+                    servicer.NameObject,
+                    request_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.NameObjectRequest.FromString,
+                    response_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.ObjectName.SerializeToString,
+            ),
             'Upload': grpc.stream_unary_rpc_method_handler(
                     servicer.Upload,
                     request_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.UploadRequest.FromString,
@@ -195,6 +308,11 @@ def add_StorageServiceServicer_to_server(servicer, server):
                     request_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.ListObjectsRequest.FromString,
                     response_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.ListObjectsResponse.SerializeToString,
             ),
+            'CopyObject': grpc.unary_unary_rpc_method_handler(
+                    servicer.CopyObject,
+                    request_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.CopyObjectRequest.FromString,
+                    response_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.Object.SerializeToString,
+            ),
             'DeleteObject': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteObject,
                     request_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.DeleteObjectRequest.FromString,
@@ -209,6 +327,36 @@ def add_StorageServiceServicer_to_server(servicer, server):
                     servicer.SignDownload,
                     request_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.SignDownloadRequest.FromString,
                     response_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.SignDownloadResponse.SerializeToString,
+            ),
+            'SignUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignUpload,
+                    request_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.SignUploadRequest.FromString,
+                    response_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.UploadTicket.SerializeToString,
+            ),
+            'CompleteUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompleteUpload,
+                    request_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.CompleteUploadRequest.FromString,
+                    response_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.Object.SerializeToString,
+            ),
+            'GetUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsage,
+                    request_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.GetUsageRequest.FromString,
+                    response_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.GetUsageResponse.SerializeToString,
+            ),
+            'SweepExpired': grpc.unary_unary_rpc_method_handler(
+                    servicer.SweepExpired,
+                    request_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.SweepExpiredRequest.FromString,
+                    response_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.SweepExpiredResponse.SerializeToString,
+            ),
+            'ReplicateObjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplicateObjects,
+                    request_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.ReplicateObjectsRequest.FromString,
+                    response_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.ReplicateObjectsResponse.SerializeToString,
+            ),
+            'ListPlacements': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPlacements,
+                    request_deserializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.ListPlacementsRequest.FromString,
+                    response_serializer=modelyard_dot_storage_dot_v1_dot_storage__pb2.ListPlacementsResponse.SerializeToString,
             ),
             'ListBackends': grpc.unary_unary_rpc_method_handler(
                     servicer.ListBackends,
@@ -228,8 +376,36 @@ class StorageService:
     place. A placement (datasets, models, projects) is a policy the service holds; a backend is where it puts the bytes.
 
     Every method fails with INVALID_ARGUMENT for a name that is no valid placement or key, with UNAVAILABLE (repeat
-    with backoff) while the backend cannot be reached, and with RESOURCE_EXHAUSTED when it is full.
+    with backoff) while the backend cannot be reached, refuses the service's credentials or is not configured, and with
+    RESOURCE_EXHAUSTED when it is full. ErrorInfo.reason tells these apart.
     """
+
+    @staticmethod
+    def NameObject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.storage.v1.StorageService/NameObject',
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.NameObjectRequest.SerializeToString,
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.ObjectName.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def Upload(request_iterator,
@@ -367,6 +543,33 @@ class StorageService:
             _registered_method=True)
 
     @staticmethod
+    def CopyObject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.storage.v1.StorageService/CopyObject',
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.CopyObjectRequest.SerializeToString,
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.Object.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DeleteObject(request,
             target,
             options=(),
@@ -437,6 +640,168 @@ class StorageService:
             '/modelyard.storage.v1.StorageService/SignDownload',
             modelyard_dot_storage_dot_v1_dot_storage__pb2.SignDownloadRequest.SerializeToString,
             modelyard_dot_storage_dot_v1_dot_storage__pb2.SignDownloadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.storage.v1.StorageService/SignUpload',
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.SignUploadRequest.SerializeToString,
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.UploadTicket.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompleteUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.storage.v1.StorageService/CompleteUpload',
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.CompleteUploadRequest.SerializeToString,
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.Object.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.storage.v1.StorageService/GetUsage',
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.GetUsageRequest.SerializeToString,
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.GetUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SweepExpired(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.storage.v1.StorageService/SweepExpired',
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.SweepExpiredRequest.SerializeToString,
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.SweepExpiredResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplicateObjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.storage.v1.StorageService/ReplicateObjects',
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.ReplicateObjectsRequest.SerializeToString,
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.ReplicateObjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPlacements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.storage.v1.StorageService/ListPlacements',
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.ListPlacementsRequest.SerializeToString,
+            modelyard_dot_storage_dot_v1_dot_storage__pb2.ListPlacementsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -31,18 +31,24 @@ class StorageServiceStub:
     place. A placement (datasets, models, projects) is a policy the service holds; a backend is where it puts the bytes.
 
     Every method fails with INVALID_ARGUMENT for a name that is no valid placement or key, with UNAVAILABLE (repeat
-    with backoff) while the backend cannot be reached, and with RESOURCE_EXHAUSTED when it is full.
+    with backoff) while the backend cannot be reached, refuses the service's credentials or is not configured, and with
+    RESOURCE_EXHAUSTED when it is full. ErrorInfo.reason tells these apart.
     """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> StorageServiceAsyncStub: ...
+    NameObject: _grpc.UnaryUnaryMultiCallable[_storage_pb2.NameObjectRequest, _storage_pb2.ObjectName]
+    """Makes the key under which a placement keeps an object, from its template and what is known of the object. Nothing
+    is reserved. Fails with INVALID_ARGUMENT when an attribute that the template needs is missing. Safe to repeat.
+    """
     Upload: _grpc.StreamUnaryMultiCallable[_storage_pb2.UploadRequest, _storage_pb2.Object]
     """Writes one object from a stream: a header, then chunks, then a trailer. The object becomes visible, whole, after
     the trailer and only then; a stream that ends without one leaves nothing behind.
-    Fails with ALREADY_EXISTS when another object has the key, and DATA_LOSS when size or checksum differ from the
-    trailer's. A repeat with the header's request_id returns the first object: safe.
+    Fails with ALREADY_EXISTS when another object has the key, DATA_LOSS when size or checksum differ from the
+    trailer's, and RESOURCE_EXHAUSTED when the owner's quota does not hold it; what its policy says of a backend that
+    fails is done, and told in the answer. A repeat with the header's request_id returns the first object: safe.
     """
     StageUpload: _grpc.UnaryUnaryMultiCallable[_storage_pb2.StageUploadRequest, _storage_pb2.StageUploadResponse]
     """Offers an empty file into which a caller that shares this machine's disk writes the bytes of one upload, instead
@@ -59,8 +65,13 @@ class StorageServiceStub:
     """Describes one object. Fails with NOT_FOUND. Safe to repeat."""
     ListObjects: _grpc.UnaryUnaryMultiCallable[_storage_pb2.ListObjectsRequest, _storage_pb2.ListObjectsResponse]
     """Lists the objects of a placement in the order of their keys, a page at a time. Safe to repeat."""
+    CopyObject: _grpc.UnaryUnaryMultiCallable[_storage_pb2.CopyObjectRequest, _storage_pb2.Object]
+    """Copies an object, to another name or to another backend under its own; verified by its checksum.
+    Fails with NOT_FOUND, and ALREADY_EXISTS when another object has the new name. A repeat with the same request_id
+    returns the first copy: safe.
+    """
     DeleteObject: _grpc.UnaryUnaryMultiCallable[_storage_pb2.DeleteObjectRequest, _storage_pb2.DeleteObjectResponse]
-    """Deletes one object. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing."""
+    """Deletes one object, all its copies. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing."""
     DeleteObjects: _grpc.UnaryUnaryMultiCallable[_storage_pb2.DeleteObjectsRequest, _storage_pb2.DeleteObjectsResponse]
     """Deletes every object whose key starts with a prefix, and says how many and how much. Safe to repeat: the second
     call counts what the first left.
@@ -69,6 +80,28 @@ class StorageServiceStub:
     """Makes an address from which anyone who holds it may download the object until it expires.
     Fails with NOT_FOUND. Safe to repeat; each call makes a new address.
     """
+    SignUpload: _grpc.UnaryUnaryMultiCallable[_storage_pb2.SignUploadRequest, _storage_pb2.UploadTicket]
+    """Makes an address to which whoever holds it may send the bytes of one object, straight to where it will be kept.
+    Nothing is visible before CompleteUpload. Fails as Upload does. A repeat makes another ticket for the same object.
+    """
+    CompleteUpload: _grpc.UnaryUnaryMultiCallable[_storage_pb2.CompleteUploadRequest, _storage_pb2.Object]
+    """Makes the object of a ticket visible, after its bytes were sent there and were read back and verified.
+    Fails with NOT_FOUND while nothing was sent, PERMISSION_DENIED for a token that is forged or has expired, and
+    DATA_LOSS when size or checksum differ; what was sent is gone then. A repeat returns the first object: safe.
+    """
+    GetUsage: _grpc.UnaryUnaryMultiCallable[_storage_pb2.GetUsageRequest, _storage_pb2.GetUsageResponse]
+    """Counts what an owner keeps, a placement at a time, and tells the quota. Safe to repeat."""
+    SweepExpired: _grpc.UnaryUnaryMultiCallable[_storage_pb2.SweepExpiredRequest, _storage_pb2.SweepExpiredResponse]
+    """Deletes objects that have expired, a page at a time: begin with no token, go on while one is returned. What fails
+    is named and left for the next sweep. Safe to repeat.
+    """
+    ReplicateObjects: _grpc.UnaryUnaryMultiCallable[_storage_pb2.ReplicateObjectsRequest, _storage_pb2.ReplicateObjectsResponse]
+    """Makes the copies that policy wants and that are missing, a page at a time: an object that fell back is copied to
+    its home, and leaves the place it fell back to unless a local copy is to be kept. What fails is named and left for
+    the next time. Safe to repeat.
+    """
+    ListPlacements: _grpc.UnaryUnaryMultiCallable[_storage_pb2.ListPlacementsRequest, _storage_pb2.ListPlacementsResponse]
+    """Tells the policies in force. Safe to repeat."""
     ListBackends: _grpc.UnaryUnaryMultiCallable[_storage_pb2.ListBackendsRequest, _storage_pb2.ListBackendsResponse]
     """Tells which backends are configured, which can be reached, and why the others cannot. Safe to repeat."""
 
@@ -78,15 +111,21 @@ class StorageServiceAsyncStub(StorageServiceStub):
     place. A placement (datasets, models, projects) is a policy the service holds; a backend is where it puts the bytes.
 
     Every method fails with INVALID_ARGUMENT for a name that is no valid placement or key, with UNAVAILABLE (repeat
-    with backoff) while the backend cannot be reached, and with RESOURCE_EXHAUSTED when it is full.
+    with backoff) while the backend cannot be reached, refuses the service's credentials or is not configured, and with
+    RESOURCE_EXHAUSTED when it is full. ErrorInfo.reason tells these apart.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    NameObject: _aio.UnaryUnaryMultiCallable[_storage_pb2.NameObjectRequest, _storage_pb2.ObjectName]  # type: ignore[assignment]
+    """Makes the key under which a placement keeps an object, from its template and what is known of the object. Nothing
+    is reserved. Fails with INVALID_ARGUMENT when an attribute that the template needs is missing. Safe to repeat.
+    """
     Upload: _aio.StreamUnaryMultiCallable[_storage_pb2.UploadRequest, _storage_pb2.Object]  # type: ignore[assignment]
     """Writes one object from a stream: a header, then chunks, then a trailer. The object becomes visible, whole, after
     the trailer and only then; a stream that ends without one leaves nothing behind.
-    Fails with ALREADY_EXISTS when another object has the key, and DATA_LOSS when size or checksum differ from the
-    trailer's. A repeat with the header's request_id returns the first object: safe.
+    Fails with ALREADY_EXISTS when another object has the key, DATA_LOSS when size or checksum differ from the
+    trailer's, and RESOURCE_EXHAUSTED when the owner's quota does not hold it; what its policy says of a backend that
+    fails is done, and told in the answer. A repeat with the header's request_id returns the first object: safe.
     """
     StageUpload: _aio.UnaryUnaryMultiCallable[_storage_pb2.StageUploadRequest, _storage_pb2.StageUploadResponse]  # type: ignore[assignment]
     """Offers an empty file into which a caller that shares this machine's disk writes the bytes of one upload, instead
@@ -103,8 +142,13 @@ class StorageServiceAsyncStub(StorageServiceStub):
     """Describes one object. Fails with NOT_FOUND. Safe to repeat."""
     ListObjects: _aio.UnaryUnaryMultiCallable[_storage_pb2.ListObjectsRequest, _storage_pb2.ListObjectsResponse]  # type: ignore[assignment]
     """Lists the objects of a placement in the order of their keys, a page at a time. Safe to repeat."""
+    CopyObject: _aio.UnaryUnaryMultiCallable[_storage_pb2.CopyObjectRequest, _storage_pb2.Object]  # type: ignore[assignment]
+    """Copies an object, to another name or to another backend under its own; verified by its checksum.
+    Fails with NOT_FOUND, and ALREADY_EXISTS when another object has the new name. A repeat with the same request_id
+    returns the first copy: safe.
+    """
     DeleteObject: _aio.UnaryUnaryMultiCallable[_storage_pb2.DeleteObjectRequest, _storage_pb2.DeleteObjectResponse]  # type: ignore[assignment]
-    """Deletes one object. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing."""
+    """Deletes one object, all its copies. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing."""
     DeleteObjects: _aio.UnaryUnaryMultiCallable[_storage_pb2.DeleteObjectsRequest, _storage_pb2.DeleteObjectsResponse]  # type: ignore[assignment]
     """Deletes every object whose key starts with a prefix, and says how many and how much. Safe to repeat: the second
     call counts what the first left.
@@ -113,6 +157,28 @@ class StorageServiceAsyncStub(StorageServiceStub):
     """Makes an address from which anyone who holds it may download the object until it expires.
     Fails with NOT_FOUND. Safe to repeat; each call makes a new address.
     """
+    SignUpload: _aio.UnaryUnaryMultiCallable[_storage_pb2.SignUploadRequest, _storage_pb2.UploadTicket]  # type: ignore[assignment]
+    """Makes an address to which whoever holds it may send the bytes of one object, straight to where it will be kept.
+    Nothing is visible before CompleteUpload. Fails as Upload does. A repeat makes another ticket for the same object.
+    """
+    CompleteUpload: _aio.UnaryUnaryMultiCallable[_storage_pb2.CompleteUploadRequest, _storage_pb2.Object]  # type: ignore[assignment]
+    """Makes the object of a ticket visible, after its bytes were sent there and were read back and verified.
+    Fails with NOT_FOUND while nothing was sent, PERMISSION_DENIED for a token that is forged or has expired, and
+    DATA_LOSS when size or checksum differ; what was sent is gone then. A repeat returns the first object: safe.
+    """
+    GetUsage: _aio.UnaryUnaryMultiCallable[_storage_pb2.GetUsageRequest, _storage_pb2.GetUsageResponse]  # type: ignore[assignment]
+    """Counts what an owner keeps, a placement at a time, and tells the quota. Safe to repeat."""
+    SweepExpired: _aio.UnaryUnaryMultiCallable[_storage_pb2.SweepExpiredRequest, _storage_pb2.SweepExpiredResponse]  # type: ignore[assignment]
+    """Deletes objects that have expired, a page at a time: begin with no token, go on while one is returned. What fails
+    is named and left for the next sweep. Safe to repeat.
+    """
+    ReplicateObjects: _aio.UnaryUnaryMultiCallable[_storage_pb2.ReplicateObjectsRequest, _storage_pb2.ReplicateObjectsResponse]  # type: ignore[assignment]
+    """Makes the copies that policy wants and that are missing, a page at a time: an object that fell back is copied to
+    its home, and leaves the place it fell back to unless a local copy is to be kept. What fails is named and left for
+    the next time. Safe to repeat.
+    """
+    ListPlacements: _aio.UnaryUnaryMultiCallable[_storage_pb2.ListPlacementsRequest, _storage_pb2.ListPlacementsResponse]  # type: ignore[assignment]
+    """Tells the policies in force. Safe to repeat."""
     ListBackends: _aio.UnaryUnaryMultiCallable[_storage_pb2.ListBackendsRequest, _storage_pb2.ListBackendsResponse]  # type: ignore[assignment]
     """Tells which backends are configured, which can be reached, and why the others cannot. Safe to repeat."""
 
@@ -121,8 +187,19 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
     place. A placement (datasets, models, projects) is a policy the service holds; a backend is where it puts the bytes.
 
     Every method fails with INVALID_ARGUMENT for a name that is no valid placement or key, with UNAVAILABLE (repeat
-    with backoff) while the backend cannot be reached, and with RESOURCE_EXHAUSTED when it is full.
+    with backoff) while the backend cannot be reached, refuses the service's credentials or is not configured, and with
+    RESOURCE_EXHAUSTED when it is full. ErrorInfo.reason tells these apart.
     """
+
+    @_abc_1.abstractmethod
+    def NameObject(
+        self,
+        request: _storage_pb2.NameObjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.ObjectName, _abc.Awaitable[_storage_pb2.ObjectName]]:
+        """Makes the key under which a placement keeps an object, from its template and what is known of the object. Nothing
+        is reserved. Fails with INVALID_ARGUMENT when an attribute that the template needs is missing. Safe to repeat.
+        """
 
     @_abc_1.abstractmethod
     def Upload(
@@ -132,8 +209,9 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_storage_pb2.Object, _abc.Awaitable[_storage_pb2.Object]]:
         """Writes one object from a stream: a header, then chunks, then a trailer. The object becomes visible, whole, after
         the trailer and only then; a stream that ends without one leaves nothing behind.
-        Fails with ALREADY_EXISTS when another object has the key, and DATA_LOSS when size or checksum differ from the
-        trailer's. A repeat with the header's request_id returns the first object: safe.
+        Fails with ALREADY_EXISTS when another object has the key, DATA_LOSS when size or checksum differ from the
+        trailer's, and RESOURCE_EXHAUSTED when the owner's quota does not hold it; what its policy says of a backend that
+        fails is done, and told in the answer. A repeat with the header's request_id returns the first object: safe.
         """
 
     @_abc_1.abstractmethod
@@ -176,12 +254,23 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the objects of a placement in the order of their keys, a page at a time. Safe to repeat."""
 
     @_abc_1.abstractmethod
+    def CopyObject(
+        self,
+        request: _storage_pb2.CopyObjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.Object, _abc.Awaitable[_storage_pb2.Object]]:
+        """Copies an object, to another name or to another backend under its own; verified by its checksum.
+        Fails with NOT_FOUND, and ALREADY_EXISTS when another object has the new name. A repeat with the same request_id
+        returns the first copy: safe.
+        """
+
+    @_abc_1.abstractmethod
     def DeleteObject(
         self,
         request: _storage_pb2.DeleteObjectRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_storage_pb2.DeleteObjectResponse, _abc.Awaitable[_storage_pb2.DeleteObjectResponse]]:
-        """Deletes one object. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing."""
+        """Deletes one object, all its copies. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing."""
 
     @_abc_1.abstractmethod
     def DeleteObjects(
@@ -202,6 +291,64 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes an address from which anyone who holds it may download the object until it expires.
         Fails with NOT_FOUND. Safe to repeat; each call makes a new address.
         """
+
+    @_abc_1.abstractmethod
+    def SignUpload(
+        self,
+        request: _storage_pb2.SignUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.UploadTicket, _abc.Awaitable[_storage_pb2.UploadTicket]]:
+        """Makes an address to which whoever holds it may send the bytes of one object, straight to where it will be kept.
+        Nothing is visible before CompleteUpload. Fails as Upload does. A repeat makes another ticket for the same object.
+        """
+
+    @_abc_1.abstractmethod
+    def CompleteUpload(
+        self,
+        request: _storage_pb2.CompleteUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.Object, _abc.Awaitable[_storage_pb2.Object]]:
+        """Makes the object of a ticket visible, after its bytes were sent there and were read back and verified.
+        Fails with NOT_FOUND while nothing was sent, PERMISSION_DENIED for a token that is forged or has expired, and
+        DATA_LOSS when size or checksum differ; what was sent is gone then. A repeat returns the first object: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def GetUsage(
+        self,
+        request: _storage_pb2.GetUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.GetUsageResponse, _abc.Awaitable[_storage_pb2.GetUsageResponse]]:
+        """Counts what an owner keeps, a placement at a time, and tells the quota. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def SweepExpired(
+        self,
+        request: _storage_pb2.SweepExpiredRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.SweepExpiredResponse, _abc.Awaitable[_storage_pb2.SweepExpiredResponse]]:
+        """Deletes objects that have expired, a page at a time: begin with no token, go on while one is returned. What fails
+        is named and left for the next sweep. Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def ReplicateObjects(
+        self,
+        request: _storage_pb2.ReplicateObjectsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.ReplicateObjectsResponse, _abc.Awaitable[_storage_pb2.ReplicateObjectsResponse]]:
+        """Makes the copies that policy wants and that are missing, a page at a time: an object that fell back is copied to
+        its home, and leaves the place it fell back to unless a local copy is to be kept. What fails is named and left for
+        the next time. Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPlacements(
+        self,
+        request: _storage_pb2.ListPlacementsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.ListPlacementsResponse, _abc.Awaitable[_storage_pb2.ListPlacementsResponse]]:
+        """Tells the policies in force. Safe to repeat."""
 
     @_abc_1.abstractmethod
     def ListBackends(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 
@@ -37,6 +38,7 @@ class LocalBackend:
     """Keeps objects below a root folder."""
 
     name = NAME
+    direct = None
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
@@ -76,6 +78,10 @@ class LocalBackend:
     async def delete(self, name: ObjectName) -> int:
         """Delete an object."""
         return await _in_thread(self._disk.delete, name)
+
+    async def sign(self, stored: StoredObject, expires: datetime) -> str:  # noqa: ARG002 — the port's signature
+        """A disk has no address that others could read."""
+        return ""
 
     async def probe(self) -> None:
         """Write to the disk, and see that there is space."""

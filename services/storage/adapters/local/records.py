@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from services.storage.adapters.local.files import NAME
 from services.storage.domain.errors import ObjectDamaged
-from services.storage.domain.model import Draft, ObjectName, StoredObject
+from services.storage.domain.model import Access, Draft, ObjectName, StoredObject
 
 # Keys cannot bring forth an "@" in a file name, so that no object's bytes can have this name.
 RECORD_FILE = "@object.json"
@@ -23,6 +23,10 @@ def encoded(stored: StoredObject) -> bytes:
         "content_type": draft.content_type,
         "file_name": draft.file_name,
         "request_id": draft.request_id,
+        "access": draft.access,
+        "expire_time": draft.expire_time and draft.expire_time.isoformat(),
+        "tags": draft.tags,
+        "context": dict(draft.context),
         "size": stored.size,
         "sha256": stored.sha256,
         "create_time": stored.create_time.isoformat(),
@@ -42,7 +46,18 @@ def decoded(record: bytes, name: ObjectName) -> StoredObject | None:
 
 
 def _draft(name: ObjectName, fields: dict[str, Any]) -> Draft:
-    return Draft(name, fields["owner"], fields["content_type"], fields["file_name"], fields["request_id"])
+    expire_time = fields.get("expire_time")
+    return Draft(
+        name,
+        fields["owner"],
+        fields["content_type"],
+        fields["file_name"],
+        fields["request_id"],
+        access=Access(fields.get("access", Access.SIGNED)),
+        expire_time=datetime.fromisoformat(expire_time) if expire_time else None,
+        tags=tuple(fields.get("tags", ())),
+        context=fields.get("context", {}),
+    )
 
 
 def described(draft: Draft, size: int, sha256: str, create_time: str) -> StoredObject:
