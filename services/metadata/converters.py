@@ -21,9 +21,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from modelyard.common.v1 import metric_pb2
 from modelyard.metadata.v1 import artifact_pb2, dataset_pb2, job_pb2, model_pb2, project_pb2, run_pb2
 from services.metadata.domain import declarations, entities
-from services.metadata.domain.artifacts import Written
+from services.metadata.domain.artifacts import Moved, Written
 from services.metadata.domain.declarations import EPOCH
-from services.metadata.domain.errors import FieldMalformed
+from services.metadata.domain.errors import FieldMalformed, FieldMissing
 from services.metadata.domain.paging import PageRequest
 from services.metadata.domain.publishing import Publication
 
@@ -88,6 +88,8 @@ def _decoded(field: Field, value: Any) -> Any:
 
 
 def _field(described: FieldDescriptor, hint: Any) -> Field:
+    if described.is_repeated and described.message_type is not None:
+        return Field(described.name, False, *_nested_all(described.message_type, declarations.item_of(hint)))
     if described.is_repeated:
         return Field(described.name, False, list, None)
     if described.enum_type is not None:
@@ -116,6 +118,11 @@ def _enum(described: EnumDescriptor, kind: type[StrEnum]) -> tuple[Convert, Conv
 def _nested(described: Descriptor, kind: type[Any]) -> tuple[Convert, Convert]:
     codec: Codec[Any, Any] = Codec(GetMessageClass(described), kind)
     return codec.decode, codec.encode
+
+
+def _nested_all(described: Descriptor, kind: type[Any] | None) -> tuple[Convert, Convert]:
+    codec: Codec[Any, Any] = Codec(GetMessageClass(described), kind or object)
+    return lambda messages: [codec.decode(each) for each in messages], codec.encode_all
 
 
 def moment_of(timestamp: Timestamp) -> datetime:
@@ -166,6 +173,7 @@ JOB = Codec(job_pb2.Job, entities.Job)
 JOB_ERROR = Codec(job_pb2.JobError, entities.JobError)
 ARTIFACT = Codec(artifact_pb2.Artifact, entities.Artifact)
 WRITTEN = Codec(artifact_pb2.ActivateArtifactRequest, Written)
+MOVED = Codec(artifact_pb2.RelocateArtifactRequest, Moved)
 
 
 class _ListRequest(typing.Protocol):
@@ -181,12 +189,16 @@ def page_of(request: _ListRequest, **filters: Any) -> PageRequest:
 
 
 def artifacts_page_of(request: artifact_pb2.ListArtifactsRequest) -> PageRequest:
-    """A list of artifacts may be narrowed to those long unchanged."""
-    page = page_of(
-        request, state=ARTIFACT.decode(artifact_pb2.Artifact(state=request.state)).state if request.state else None
-    )
+    """A list of artifacts may be narrowed to a place, a project, a state, and to those long unchanged or expiring."""
+    if request.key and not request.placement:
+        raise FieldMissing("placement")
+    state = ARTIFACT.decode(artifact_pb2.Artifact(state=request.state)).state if request.state else None
+    place = {"placement": request.placement, "key": request.key, "project_id": request.project_id}
+    page = page_of(request, state=state, **place)
     if request.HasField("updated_before"):
         page.before["update_time"] = _time("updated_before", request.updated_before)
+    if request.HasField("expiring_before"):
+        page.before["expire_time"] = _time("expiring_before", request.expiring_before)
     return page
 
 
@@ -204,6 +216,7 @@ def publication_of(request: model_pb2.PublishModelVersionRequest, now: datetime)
     """All that a finished training leaves to record."""
     return Publication(
         version=VERSION.decode(request.version),
+        model_id=request.model_id,
         model_name=request.model_name,
         user_id=request.user_id,
         project_id=request.project_id or None,

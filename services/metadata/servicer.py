@@ -124,7 +124,7 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
 
     @override
     async def ListModels(self, request: model_pb2.ListModelsRequest, context: object) -> model_pb2.ListModelsResponse:
-        page = await self.models.page(converters.page_of(request))
+        page = await self.models.page(converters.page_of(request, name=request.name))
         models = converters.MODEL.encode_all(page.records)
         return model_pb2.ListModelsResponse(models=models, next_page_token=page.next_page_token)
 
@@ -234,6 +234,22 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
         self, request: artifact_pb2.ActivateArtifactRequest, context: object
     ) -> artifact_pb2.Artifact:
         return converters.ARTIFACT.encode(await self.artifacts.activate(converters.WRITTEN.decode(request)))
+
+    @override
+    async def RelocateArtifact(
+        self, request: artifact_pb2.RelocateArtifactRequest, context: object
+    ) -> artifact_pb2.Artifact:
+        return converters.ARTIFACT.encode(await self.artifacts.relocate(converters.MOVED.decode(request)))
+
+    @override
+    async def CountDownload(self, request: artifact_pb2.CountDownloadRequest, context: object) -> artifact_pb2.Artifact:
+        return converters.ARTIFACT.encode(await self.artifacts.count_download(request.placement, request.key))
+
+    @override
+    async def RetireArtifact(
+        self, request: artifact_pb2.RetireArtifactRequest, context: object
+    ) -> artifact_pb2.Artifact:
+        return converters.ARTIFACT.encode(await self.artifacts.retire(request.id))
 
     @override
     async def MarkArtifactDeleting(

@@ -62,6 +62,7 @@ class MemoryTransaction(MemoryReader):
         if current is None or current.etag != etag:
             return False
         declaration = declarations.of(type(record))
+        record = replace(record, **{name: getattr(current, name) for name in declaration.counters})
         self._check_unique(declaration, record, declaration.unique)
         self._check_references(declaration, record)
         self._rows(type(record))[(record.id,)] = record
@@ -73,6 +74,14 @@ class MemoryTransaction(MemoryReader):
         keys = [key for key, row in rows.items() if _equals(row, where)]
         for key in keys:
             rows[key] = replace(rows[key], **values)
+        return len(keys)
+
+    async def count(self, kind: type[Any], where: Values, name: str) -> int:
+        """Add one to a counter of all records that equal `where`."""
+        rows = self._rows(kind)
+        keys = [key for key, row in rows.items() if _equals(row, where)]
+        for key in keys:
+            rows[key] = replace(rows[key], **{name: getattr(rows[key], name) + 1})
         return len(keys)
 
     async def remove(self, kind: type[Any], where: Values) -> int:
@@ -131,7 +140,13 @@ class MemoryStore(MemoryReader):
 
 
 def _meets(row: Any, query: Query) -> bool:
-    return _equals(row, query.where) and all(getattr(row, name) < moment for name, moment in query.before.items())
+    return _equals(row, query.where) and all(
+        _is_before(getattr(row, name), than) for name, than in query.before.items()
+    )
+
+
+def _is_before(moment: datetime | None, than: datetime) -> bool:
+    return moment is not None and moment < than
 
 
 def _equals(row: Any, values: Mapping[str, Any]) -> bool:

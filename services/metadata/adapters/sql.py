@@ -79,13 +79,19 @@ class SqlTransaction:
 
     async def update(self, record: R, etag: str) -> bool:
         """Write a record over the one of its id and etag."""
-        values = {name: value for name, value in _values(record).items() if name not in FIXED}
+        kept = {*FIXED, *declarations.of(type(record)).counters}
+        values = {name: value for name, value in _values(record).items() if name not in kept}
         return await self._changing(_UPDATE[type(record)], {**values, "the_id": record.id, "the_etag": etag}) > 0
 
     async def change(self, kind: type[Any], where: Values, values: Values) -> int:
         """Set attributes of all records that equal `where`."""
         table = TABLES[kind]
         return await self._changing(table.update().where(*_equal(table, where)).values(dict(values)))
+
+    async def count(self, kind: type[Any], where: Values, name: str) -> int:
+        """Add one to a counter of all records that equal `where`."""
+        table = TABLES[kind]
+        return await self._changing(table.update().where(*_equal(table, where)).values({name: table.c[name] + 1}))
 
     async def remove(self, kind: type[Any], where: Values) -> int:
         """Remove all records that equal `where`."""
@@ -212,18 +218,17 @@ _SELECT_DUE = (
 )
 
 
-def _update(table: sa.Table) -> sa.Update:
+def _update(kind: type[Any], table: sa.Table) -> sa.Update:
     matches = (table.c.id == sa.bindparam("the_id"), table.c.etag == sa.bindparam("the_etag"))
-    values: dict[str, Any] = {
-        column.name: sa.bindparam(column.name) for column in table.columns if column.name not in FIXED
-    }
+    kept = {*FIXED, *declarations.of(kind).counters}
+    values: dict[str, Any] = {column.name: sa.bindparam(column.name) for column in table.c if column.name not in kept}
     return table.update().where(*matches).values(values)
 
 
 # Made once, because most calls are one of these.
 _KNOWN_BY_ID = {kind: table for kind, table in TABLES.items() if "id" in table.c}
 _INSERT = {kind: table.insert() for kind, table in _KNOWN_BY_ID.items()}
-_UPDATE = {kind: _update(table) for kind, table in _KNOWN_BY_ID.items()}
+_UPDATE = {kind: _update(kind, table) for kind, table in _KNOWN_BY_ID.items()}
 
 
 def _select(kind: type[Any], query: Query) -> sa.Select[Any]:

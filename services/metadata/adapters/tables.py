@@ -59,21 +59,26 @@ class Word(sa.types.TypeDecorator[StrEnum]):
 
 
 class Document(sa.types.TypeDecorator[Any]):
-    """A dictionary, a list, or a nested message, as JSON."""
+    """A dictionary, a list, a nested message or a list of them, as JSON."""
 
     impl = sa.JSON
     cache_ok = True
 
-    def __init__(self, kind: type[Any]) -> None:
+    def __init__(self, kind: type[Any], item: type[Any] | None = None) -> None:
         super().__init__(none_as_null=True)
         self.kind = kind
+        self.item = item
 
     def process_bind_param(self, value: Any, _: Dialect) -> Any:
-        """A nested message to a dictionary."""
+        """Nested messages to dictionaries."""
+        if value is not None and dataclasses.is_dataclass(self.item):
+            return [dataclasses.asdict(each) for each in value]
         return dataclasses.asdict(value) if dataclasses.is_dataclass(self.kind) and value is not None else value
 
     def process_result_value(self, value: Any, _: Dialect) -> Any:
-        """Back to the nested message."""
+        """Back to nested messages."""
+        if value is not None and self.item is not None and dataclasses.is_dataclass(self.item):
+            return [self.item(**each) for each in value]
         return self.kind(**value) if dataclasses.is_dataclass(self.kind) and value is not None else value
 
 
@@ -93,7 +98,7 @@ def type_of(attribute: Attribute) -> sa.types.TypeEngine[Any]:
         return sa.Text() if limit is None else sa.String(limit)
     if issubclass(kind, StrEnum):
         return Word(kind)
-    return PLAIN.get(kind) or Document(kind)
+    return PLAIN.get(kind) or Document(kind, attribute.item)
 
 
 def _column(declaration: Declaration, attribute: Attribute) -> "sa.Column[Any]":

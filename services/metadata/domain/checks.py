@@ -40,8 +40,6 @@ def _check_value(attribute: Attribute, value: Any) -> None:
         raise FieldMalformed(attribute.name, problem="NaN", advice="Give a number")
     elif isinstance(value, datetime) and value.year < EARLIEST_YEAR:
         raise FieldMalformed(attribute.name, problem=f"in the year {value.year}", advice="Give a time of this age")
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        _check_document(attribute.name, list(vars(value).values()))
     else:
         _check_document(attribute.name, value)
 
@@ -73,6 +71,8 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def _check_document(name: str, value: Any, depth: int = 0) -> None:
     """What JSON cannot carry everywhere: NaN, infinities and NUL characters."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
     if depth > LARGEST_DEPTH:
         raise FieldMalformed(name, problem="nested too deeply", advice=f"{LARGEST_DEPTH} levels are kept")
     if isinstance(value, dict):

@@ -55,6 +55,8 @@ class Rules:
     """Set by the service: what a caller gives for it is not looked at."""
     unique: bool = False
     reference: Reference | None = None
+    counter: bool = False
+    """Changed by counting up alone: an update of the record leaves it as it is."""
 
 
 def attribute(*, default: Any = dataclasses.MISSING, factory: Callable[[], Any] | None = None, **rules: Any) -> Any:
@@ -72,6 +74,8 @@ class Attribute:
     name: str
     type: Any
     """str, int, float, bool, datetime, dict, list, a StrEnum, or the dataclass of a nested message."""
+    item: Any
+    """The class of what a list holds; None for all else."""
     optional: bool
     rules: Rules
     empty: Callable[[], Any]
@@ -96,6 +100,11 @@ class Declaration:
     def label(self) -> str:
         """What one record is called: "model version" of "model_versions"."""
         return self.name.removesuffix("s").replace("_", " ")
+
+    @cached_property
+    def counters(self) -> frozenset[str]:
+        """Attributes that are only ever counted up."""
+        return frozenset(name for name, each in self.attributes.items() if each.rules.counter)
 
     @cached_property
     def references(self) -> tuple[tuple[str, Reference], ...]:
@@ -160,7 +169,8 @@ def _attributes(kind: type[Any]) -> Iterator[Attribute]:
     for each in dataclasses.fields(kind):
         hint = hints[each.name]
         optional = isinstance(hint, types.UnionType)
-        yield Attribute(each.name, plain(hint), optional, each.metadata.get(RULES, Rules()), _default_of(each))
+        rules = each.metadata.get(RULES, Rules())
+        yield Attribute(each.name, plain(hint), item_of(hint), optional, rules, _default_of(each))
 
 
 def plain(hint: Any) -> Any:
@@ -168,6 +178,14 @@ def plain(hint: Any) -> Any:
     if isinstance(hint, types.UnionType):
         hint = next(each for each in typing.get_args(hint) if each is not types.NoneType)
     return typing.get_origin(hint) or hint
+
+
+def item_of(hint: Any) -> type[Any] | None:
+    """The class of what a list holds; None for a type that is no list."""
+    if typing.get_origin(hint) is not list:
+        return None
+    item: type[Any] = typing.get_args(hint)[0]
+    return item
 
 
 def _default_of(declared: "dataclasses.Field[Any]") -> Callable[[], Any]:

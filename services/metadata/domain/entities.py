@@ -15,7 +15,7 @@ SHA256_PATTERN = r"[0-9a-f]{64}"
 
 TASK_TYPES = ("general_ml", "image_classification", "object_detection")
 PROBLEM_TYPES = ("binary", "multiclass", "regression")
-ARTIFACT_KINDS = ("dataset", "model")
+ARTIFACT_KINDS = ("dataset", "model", "project", "poster", "upload", "story")
 SPLITS = ("train", "validation", "test")
 
 
@@ -47,6 +47,11 @@ class ArtifactState(StrEnum):
     PENDING = "pending"
     ACTIVE = "active"
     DELETING = "deleting"
+    DELETED = "deleted"
+    ABANDONED = "abandoned"
+
+
+GONE = frozenset({ArtifactState.DELETED, ArtifactState.ABANDONED})
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,15 @@ class TableFormat:
 
     delimiter: str = ""
     encoding: str = ""
+
+
+@dataclass(frozen=True)
+class ArtifactCopy:
+    """One place that holds an object."""
+
+    backend: str = ""
+    bucket: str = ""
+    uri: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,9 +104,14 @@ class Project(Record):
 
 @entity(
     "artifacts",
+    unique=[("placement", "key")],
     indexes=[
         ("user_id", "create_time", "id"),
+        ("project_id", "create_time", "id"),
+        ("placement", "create_time", "id"),
         ("state", "create_time", "id"),
+        ("state", "update_time"),
+        ("state", "expire_time"),
         ("create_time", "id"),
     ],
 )
@@ -100,6 +119,7 @@ class Artifact(Record):
     """What is recorded of one stored object."""
 
     user_id: str = attribute(default="", required=True, max_length=NAME)
+    project_id: str | None = attribute(default=None, reference=Reference("projects", OnDelete.SET_NULL), max_length=100)
     job_id: str = attribute(default="", max_length=NAME)
     kind: str = attribute(default="", required=True, one_of=ARTIFACT_KINDS, max_length=NAME)
     state: ArtifactState = attribute(default=ArtifactState.PENDING, output_only=True)
@@ -110,6 +130,12 @@ class Artifact(Record):
     uri: str = attribute(default="", output_only=True)
     size: int = attribute(default=0, output_only=True, minimum=0)
     sha256: str = attribute(default="", output_only=True, pattern=SHA256_PATTERN, max_length=64)
+    copies: list[ArtifactCopy] = attribute(factory=list, output_only=True)
+    fallback: bool = attribute(default=False, output_only=True)
+    storage_failures: list[str] = attribute(factory=list, output_only=True)
+    write_time: datetime | None = attribute(default=None, output_only=True)
+    expire_time: datetime | None = attribute(default=None, output_only=True)
+    download_count: int = attribute(default=0, output_only=True, minimum=0, counter=True)
 
 
 @entity("datasets", indexes=[("user_id", "create_time", "id"), ("create_time", "id"), ("project_id",)])

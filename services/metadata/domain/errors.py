@@ -62,7 +62,7 @@ class RecordNotFound(errors.NotFound):
 
 
 class RecordExists(errors.AlreadyExists):
-    """There is a {label} with this {fields} already. Choose another, or use the one that is there."""
+    """Another {label} has this {fields} already. Choose another, or use the one that is there."""
 
 
 class ReferenceMissing(errors.NotReady):
@@ -79,6 +79,22 @@ class RecordChanged(errors.Conflict):
 
 class ArtifactBeingDeleted(errors.NotReady):
     """The artifact {id} is being deleted and cannot become active. Announce another one."""
+
+
+class ArtifactGone(errors.NotReady):
+    """The artifact {id} is {state}: its object is gone or never came. Announce another one."""
+
+
+class ArtifactNotActive(errors.NotReady):
+    """The artifact {id} is {state}, so its object cannot be elsewhere now. Only an active one is relocated."""
+
+
+class ArtifactBytesDiffer(errors.NotReady):
+    """These are not the bytes that the artifact {id} names: the checksums differ. Look at what was copied."""
+
+
+class ArtifactStillActive(errors.NotReady):
+    """The artifact {id} is active. Mark it as being deleted and delete its object before it is retired."""
 
 
 class LeaseLost(errors.Conflict):

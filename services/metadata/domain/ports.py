@@ -65,10 +65,16 @@ class Transaction(Reader, Protocol):
         """Add a record; Duplicate for a taken id or unique value, BrokenReference for a reference to nothing."""
 
     async def update(self, record: R, etag: str) -> bool:
-        """Write a record over the one of its id, if that still has this etag; whether it had. Errors as insert."""
+        """Write a record over the one of its id, if that still has this etag; whether it had. Errors as insert.
+
+        Counters stay as they are.
+        """
 
     async def change(self, kind: type[Any], where: Values, values: Values) -> int:
         """Set attributes of all records that equal `where`; how many there were."""
+
+    async def count(self, kind: type[Any], where: Values, name: str) -> int:
+        """Add one to a counter of all records that equal `where`; how many there were. None is lost to another unit."""
 
     async def remove(self, kind: type[Any], where: Values) -> int:
         """Remove all records that equal `where`; how many. BrokenReference while others refer to one."""

@@ -20,6 +20,8 @@ class Publication:
     """All that a finished training leaves to record."""
 
     version: ModelVersion
+    model_id: str
+    """Of the model if it is to be made; may be empty."""
     model_name: str
     user_id: str
     project_id: str | None
@@ -114,8 +116,7 @@ async def _complete_project(transaction: Transaction, publication: Publication, 
     project = await transaction.get(Project, project_id)
     if project is None or project.user_id != publication.user_id:  # another's does not exist for this user
         raise ReferenceMissing(field="project_id", label="project", id=project_id)
-    if project.status != "completed":
-        await save(transaction, project, replace(project, status="completed"), now)
+    await save(transaction, project, replace(project, status="completed"), now)  # its time of change moves each time
 
 
 async def _model(transaction: Transaction, publication: Publication, now: datetime) -> Model:
@@ -123,6 +124,8 @@ async def _model(transaction: Transaction, publication: Publication, now: dateti
     user_id, name = publication.user_id, publication.model_name
     if found := await transaction.find(Model, Query({"user_id": user_id, "name": name})):
         return found[0]
-    model = new_record(Model(user_id=user_id, name=name, project_id=publication.project_id), None, now)
+    given = publication.model_id
+    free = given if given and await transaction.get(Model, given) is None else ""
+    model = new_record(Model(id=free, user_id=user_id, name=name, project_id=publication.project_id), None, now)
     await transaction.insert(model)
     return model

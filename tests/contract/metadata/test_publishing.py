@@ -156,3 +156,41 @@ async def test_a_model_whose_dataset_was_deleted_meanwhile_is_recorded_without_i
     published = await metadata.models.PublishModelVersion(request, **metadata.quick)
 
     assert published.version.dataset_id == ""
+
+
+async def test_new_model_takes_the_id_it_was_promised_and_only_once(metadata: Metadata):
+    """002.2: a package's key holds its model's id, which is known before the model is recorded."""
+    first = await metadata.publication(model_id="promised")
+    second = await metadata.publication(model_id="another")
+    other_name = await metadata.publication(model_id="promised", model_name="sales")
+    answers = [
+        await metadata.models.PublishModelVersion(request, **metadata.quick) for request in (first, second, other_name)
+    ]
+
+    assert [answer.model.id for answer in answers[:2]] == ["promised", "promised"]
+    assert [answer.version.version for answer in answers] == [1, 2, 1]
+    assert answers[2].model.id not in ("promised", "")
+
+
+async def test_model_is_found_by_its_name(metadata: Metadata):
+    mine = await metadata.models.PublishModelVersion(await metadata.publication(), **metadata.quick)
+    await metadata.models.PublishModelVersion(await metadata.publication(user_id="grace"), **metadata.quick)
+    await metadata.models.PublishModelVersion(await metadata.publication(model_name="sales"), **metadata.quick)
+    request = model_pb2.ListModelsRequest(user_id="ada", name="churn")
+    found = await metadata.models.ListModels(request, **metadata.quick)
+
+    assert [model.id for model in found.models] == [mine.model.id]
+
+
+async def test_every_version_moves_its_projects_time_of_change(metadata: Metadata):
+    """000.13: the project is completed and its time of change moves, also with the second model."""
+    project = await metadata.project()
+    times = []
+    for _ in range(2):
+        metadata.clock.forward(60)
+        await metadata.models.PublishModelVersion(await metadata.publication(project_id=project.id), **metadata.quick)
+        now = await metadata.projects.GetProject(project_pb2.GetProjectRequest(id=project.id), **metadata.quick)
+        times.append(now.update_time.seconds)
+
+    assert now.status == "completed"
+    assert project.create_time.seconds + 60 <= times[0] <= times[1] - 60

@@ -1,6 +1,7 @@
 """The tables that the migrations make are the ones that the entities declare."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from services.metadata.adapters import schema
 from services.metadata.adapters.sqlite import prepare
 from services.metadata.adapters.tables import METADATA
 from services.metadata.domain.declarations import ENTITIES
+from services.metadata.domain.entities import ArtifactCopy
 
 
 @pytest.fixture
@@ -34,6 +36,44 @@ def test_migrations_go_down_to_nothing_and_up_again(connection: sa.Connection):
 
     assert left == ["alembic_version"]
     assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+RECORD = "'2026-01-02 03:04:05.000000', '2026-01-03 03:04:05.000000', 'e', NULL, 'ada'"
+
+
+def _old_artifact(name: str, state: str, backend: str) -> str:
+    place = f"'{backend}', 'objects', 'file:///{name}', 9, ''" if backend else "'', '', '', 0, ''"
+    return (
+        f"INSERT INTO artifacts VALUES ('{name}', {RECORD}, '', 'dataset', '{state}', 'datasets', 'k/{name}', {place})"
+    )
+
+
+def test_what_was_recorded_before_is_kept_on_the_way_up_and_down(connection: sa.Connection):
+    """Copies and the moment of writing follow from what was known; references stay."""
+    schema.downgrade(connection, "0001")
+    before = sa.inspect(connection).get_columns("artifacts")
+    connection.exec_driver_sql(_old_artifact("written", "active", "local"))
+    connection.exec_driver_sql(_old_artifact("coming", "pending", ""))
+    dataset = f"('d', {RECORD}, NULL, 'written', 'n', 'f', 1, 1, '[]', 9, '', NULL, '', 'upload', 'ready')"
+    connection.exec_driver_sql(f"INSERT INTO datasets VALUES {dataset}")
+    schema.upgrade(connection)
+    artifacts = METADATA.tables["artifacts"]
+    names = ("id", "copies", "fallback", "storage_failures", "download_count", "write_time", "expire_time")
+    kept = connection.execute(sa.select(artifacts.c[names]).order_by(artifacts.c.id)).all()
+    connection.exec_driver_sql("UPDATE artifacts SET state = 'deleted' WHERE id = 'written'")
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    schema.downgrade(connection, "0001")
+    after = sa.inspect(connection).get_columns("artifacts")
+    states = connection.exec_driver_sql("SELECT id, state FROM artifacts ORDER BY id").all()
+
+    written = datetime(2026, 1, 3, 3, 4, 5, tzinfo=UTC)
+    assert kept == [
+        ("coming", [], False, [], 0, None, None),
+        ("written", [ArtifactCopy("local", "objects", "file:///written")], False, [], 0, written, None),
+    ]
+    assert broken == []
+    assert states == [("coming", "pending"), ("written", "deleting")]
+    assert [column["name"] for column in after] == [column["name"] for column in before]
 
 
 def test_a_second_start_changes_nothing(connection: sa.Connection, tmp_path: Path):

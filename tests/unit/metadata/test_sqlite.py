@@ -1,15 +1,19 @@
 """SQLite when others write the same file."""
 
 import asyncio
+import dataclasses
 import sqlite3
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from servicekit import errors
 from services.metadata.adapters import sql
-from services.metadata.adapters.sqlite import sqlite_store
-from services.metadata.domain.entities import Project
+from services.metadata.adapters.sqlite import prepare, sqlite_store
+from services.metadata.domain.declarations import EPOCH
+from services.metadata.domain.entities import Artifact, ArtifactState, Project
+from services.metadata.domain.ports import Query, Transaction
 from services.metadata.domain.records import Records
 
 
@@ -71,3 +75,40 @@ async def test_probe_fails_when_the_tables_are_gone(tmp_path: Path):
         other.close()
         with pytest.raises(Exception, match="alembic_version"):
             await store.probe()
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (Query({"placement": "models", "key": "a"}), "(placement=? AND key=?)"),
+        (Query({"placement": "models"}), "ix_artifacts_placement_create_time_id"),
+        (Query({"project_id": "p"}), "ix_artifacts_project_id_create_time_id"),
+        (Query({"state": ArtifactState.ACTIVE}, {"expire_time": EPOCH}), "(state=? AND expire_time<?)"),
+        (Query({"state": ArtifactState.PENDING}, {"update_time": EPOCH}), "(state=? AND update_time<?)"),
+    ],
+)
+async def test_lists_that_sweeps_ask_for_read_no_more_than_they_find(tmp_path: Path, query: Query, index: str):
+    prepare(f"sqlite+aiosqlite:///{tmp_path}/metadata.db")
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/metadata.db")
+    statement = sql._select(Artifact, query).compile(engine, compile_kwargs={"literal_binds": True})
+    with engine.connect() as connection:
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
+
+    assert plan[0].startswith("SEARCH artifacts USING INDEX")
+    assert index in plan[0]
+
+
+async def test_count_is_not_undone_by_who_read_the_record_before(tmp_path: Path):
+    async with sqlite_store(f"sqlite+aiosqlite:///{tmp_path}/metadata.db") as store:
+        artifacts = Records(Artifact, store)
+        given = Artifact(user_id="ada", kind="model", placement="models", key="a")
+        read = await artifacts.create(given, "one")
+
+        async def count_then_write_what_was_read(transaction: Transaction) -> None:
+            await transaction.count(Artifact, {"id": read.id}, "download_count")
+            assert await transaction.update(dataclasses.replace(read, backend="azure"), read.etag)
+
+        await store.write(count_then_write_what_was_read)
+        now = await artifacts.get(read.id)
+
+    assert (now.download_count, now.backend) == (1, "azure")

@@ -25,33 +25,41 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelyard/metadata/v1/artifact.proto\x12\x15modelyard.metadata.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x02\n\x08\x41rtifact\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x33\n\x05state\x18\x05 \x01(\x0e\x32$.modelyard.metadata.v1.ArtifactState\x12\x11\n\tplacement\x18\x06 \x01(\t\x12\x0b\n\x03key\x18\x07 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x08 \x01(\t\x12\x0e\n\x06\x62ucket\x18\t \x01(\t\x12\x0b\n\x03uri\x18\n \x01(\t\x12\x0c\n\x04size\x18\x0b \x01(\x03\x12\x0e\n\x06sha256\x18\x0c \x01(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t\"q\n\x17\x41\x63tivateArtifactRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\x0e\n\x06\x62ucket\x18\x03 \x01(\t\x12\x0b\n\x03uri\x18\x04 \x01(\t\x12\x0c\n\x04size\x18\x05 \x01(\x03\x12\x0e\n\x06sha256\x18\x06 \x01(\t\")\n\x1bMarkArtifactDeletingRequest\x12\n\n\x02id\x18\x01 \x01(\t\"^\n\x15\x43reateArtifactRequest\x12\x31\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1f.modelyard.metadata.v1.Artifact\x12\x12\n\nrequest_id\x18\x02 \x01(\t\" \n\x12GetArtifactRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xb7\x01\n\x14ListArtifactsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x33\n\x05state\x18\x04 \x01(\x0e\x32$.modelyard.metadata.v1.ArtifactState\x12\x32\n\x0eupdated_before\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"d\n\x15ListArtifactsResponse\x12\x32\n\tartifacts\x18\x01 \x03(\x0b\x32\x1f.modelyard.metadata.v1.Artifact\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\":\n\x15\x44\x65leteArtifactRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"\'\n\x16\x44\x65leteArtifactResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03*\x83\x01\n\rArtifactState\x12\x1e\n\x1a\x41RTIFACT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41RTIFACT_STATE_PENDING\x10\x01\x12\x19\n\x15\x41RTIFACT_STATE_ACTIVE\x10\x02\x12\x1b\n\x17\x41RTIFACT_STATE_DELETING\x10\x03\x32\xfa\x04\n\x0f\x41rtifactService\x12_\n\x0e\x43reateArtifact\x12,.modelyard.metadata.v1.CreateArtifactRequest\x1a\x1f.modelyard.metadata.v1.Artifact\x12Y\n\x0bGetArtifact\x12).modelyard.metadata.v1.GetArtifactRequest\x1a\x1f.modelyard.metadata.v1.Artifact\x12j\n\rListArtifacts\x12+.modelyard.metadata.v1.ListArtifactsRequest\x1a,.modelyard.metadata.v1.ListArtifactsResponse\x12\x63\n\x10\x41\x63tivateArtifact\x12..modelyard.metadata.v1.ActivateArtifactRequest\x1a\x1f.modelyard.metadata.v1.Artifact\x12k\n\x14MarkArtifactDeleting\x12\x32.modelyard.metadata.v1.MarkArtifactDeletingRequest\x1a\x1f.modelyard.metadata.v1.Artifact\x12m\n\x0e\x44\x65leteArtifact\x12,.modelyard.metadata.v1.DeleteArtifactRequest\x1a-.modelyard.metadata.v1.DeleteArtifactResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelyard/metadata/v1/artifact.proto\x12\x15modelyard.metadata.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x04\n\x08\x41rtifact\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x33\n\x05state\x18\x05 \x01(\x0e\x32$.modelyard.metadata.v1.ArtifactState\x12\x11\n\tplacement\x18\x06 \x01(\t\x12\x0b\n\x03key\x18\x07 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x08 \x01(\t\x12\x0e\n\x06\x62ucket\x18\t \x01(\t\x12\x0b\n\x03uri\x18\n \x01(\t\x12\x0c\n\x04size\x18\x0b \x01(\x03\x12\x0e\n\x06sha256\x18\x0c \x01(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x0f \x01(\t\x12\x33\n\x06\x63opies\x18\x10 \x03(\x0b\x32#.modelyard.metadata.v1.ArtifactCopy\x12\x10\n\x08\x66\x61llback\x18\x11 \x01(\x08\x12\x18\n\x10storage_failures\x18\x12 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x64ownload_count\x18\x14 \x01(\x03\x12\x12\n\nproject_id\x18\x15 \x01(\t\x12.\n\nwrite_time\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"<\n\x0c\x41rtifactCopy\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x0e\n\x06\x62ucket\x18\x02 \x01(\t\x12\x0b\n\x03uri\x18\x03 \x01(\t\"\x83\x02\n\x17\x41\x63tivateArtifactRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\x0e\n\x06\x62ucket\x18\x03 \x01(\t\x12\x0b\n\x03uri\x18\x04 \x01(\t\x12\x0c\n\x04size\x18\x05 \x01(\x03\x12\x0e\n\x06sha256\x18\x06 \x01(\t\x12\x33\n\x06\x63opies\x18\x07 \x03(\x0b\x32#.modelyard.metadata.v1.ArtifactCopy\x12\x10\n\x08\x66\x61llback\x18\x08 \x01(\x08\x12\x18\n\x10storage_failures\x18\t \x03(\t\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaa\x01\n\x17RelocateArtifactRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\x0e\n\x06\x62ucket\x18\x03 \x01(\t\x12\x0b\n\x03uri\x18\x04 \x01(\t\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12\x33\n\x06\x63opies\x18\x06 \x03(\x0b\x32#.modelyard.metadata.v1.ArtifactCopy\x12\x10\n\x08\x66\x61llback\x18\x07 \x01(\x08\"6\n\x14\x43ountDownloadRequest\x12\x11\n\tplacement\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"#\n\x15RetireArtifactRequest\x12\n\n\x02id\x18\x01 \x01(\t\")\n\x1bMarkArtifactDeletingRequest\x12\n\n\x02id\x18\x01 \x01(\t\"^\n\x15\x43reateArtifactRequest\x12\x31\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1f.modelyard.metadata.v1.Artifact\x12\x12\n\nrequest_id\x18\x02 \x01(\t\" \n\x12GetArtifactRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xa0\x02\n\x14ListArtifactsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x33\n\x05state\x18\x04 \x01(\x0e\x32$.modelyard.metadata.v1.ArtifactState\x12\x32\n\x0eupdated_before\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tplacement\x18\x06 \x01(\t\x12\x0b\n\x03key\x18\x07 \x01(\t\x12\x33\n\x0f\x65xpiring_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nproject_id\x18\t \x01(\t\"d\n\x15ListArtifactsResponse\x12\x32\n\tartifacts\x18\x01 \x03(\x0b\x32\x1f.modelyard.metadata.v1.Artifact\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\":\n\x15\x44\x65leteArtifactRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"\'\n\x16\x44\x65leteArtifactResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03*\xbd\x01\n\rArtifactState\x12\x1e\n\x1a\x41RTIFACT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41RTIFACT_STATE_PENDING\x10\x01\x12\x19\n\x15\x41RTIFACT_STATE_ACTIVE\x10\x02\x12\x1b\n\x17\x41RTIFACT_STATE_DELETING\x10\x03\x12\x1a\n\x16\x41RTIFACT_STATE_DELETED\x10\x04\x12\x1c\n\x18\x41RTIFACT_STATE_ABANDONED\x10\x05\x32\x9f\x07\n\x0f\x41rtifactService\x12_\n\x0e\x43reateArtifact\x12,.modelyard.metadata.v1.CreateArtifactRequest\x1a\x1f.modelyard.metadata.v1.Artifact\x12Y\n\x0bGetArtifact\x12).modelyard.metadata.v1.GetArtifactRequest\x1a\x1f.modelyard.metadata.v1.Artifact\x12j\n\rListArtifacts\x12+.modelyard.metadata.v1.ListArtifactsRequest\x1a,.modelyard.metadata.v1.ListArtifactsResponse\x12\x63\n\x10\x41\x63tivateArtifact\x12..modelyard.metadata.v1.ActivateArtifactRequest\x1a\x1f.modelyard.metadata.v1.Artifact\x12\x63\n\x10RelocateArtifact\x12..modelyard.metadata.v1.RelocateArtifactRequest\x1a\x1f.modelyard.metadata.v1.Artifact\x12]\n\rCountDownload\x12+.modelyard.metadata.v1.CountDownloadRequest\x1a\x1f.modelyard.metadata.v1.Artifact\x12_\n\x0eRetireArtifact\x12,.modelyard.metadata.v1.RetireArtifactRequest\x1a\x1f.modelyard.metadata.v1.Artifact\x12k\n\x14MarkArtifactDeleting\x12\x32.modelyard.metadata.v1.MarkArtifactDeletingRequest\x1a\x1f.modelyard.metadata.v1.Artifact\x12m\n\x0e\x44\x65leteArtifact\x12,.modelyard.metadata.v1.DeleteArtifactRequest\x1a-.modelyard.metadata.v1.DeleteArtifactResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.metadata.v1.artifact_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ARTIFACTSTATE']._serialized_start=1119
-  _globals['_ARTIFACTSTATE']._serialized_end=1250
+  _globals['_ARTIFACTSTATE']._serialized_start=1937
+  _globals['_ARTIFACTSTATE']._serialized_end=2126
   _globals['_ARTIFACT']._serialized_start=97
-  _globals['_ARTIFACT']._serialized_end=439
-  _globals['_ACTIVATEARTIFACTREQUEST']._serialized_start=441
-  _globals['_ACTIVATEARTIFACTREQUEST']._serialized_end=554
-  _globals['_MARKARTIFACTDELETINGREQUEST']._serialized_start=556
-  _globals['_MARKARTIFACTDELETINGREQUEST']._serialized_end=597
-  _globals['_CREATEARTIFACTREQUEST']._serialized_start=599
-  _globals['_CREATEARTIFACTREQUEST']._serialized_end=693
-  _globals['_GETARTIFACTREQUEST']._serialized_start=695
-  _globals['_GETARTIFACTREQUEST']._serialized_end=727
-  _globals['_LISTARTIFACTSREQUEST']._serialized_start=730
-  _globals['_LISTARTIFACTSREQUEST']._serialized_end=913
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=915
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=1015
-  _globals['_DELETEARTIFACTREQUEST']._serialized_start=1017
-  _globals['_DELETEARTIFACTREQUEST']._serialized_end=1075
-  _globals['_DELETEARTIFACTRESPONSE']._serialized_start=1077
-  _globals['_DELETEARTIFACTRESPONSE']._serialized_end=1116
-  _globals['_ARTIFACTSERVICE']._serialized_start=1253
-  _globals['_ARTIFACTSERVICE']._serialized_end=1887
+  _globals['_ARTIFACT']._serialized_end=677
+  _globals['_ARTIFACTCOPY']._serialized_start=679
+  _globals['_ARTIFACTCOPY']._serialized_end=739
+  _globals['_ACTIVATEARTIFACTREQUEST']._serialized_start=742
+  _globals['_ACTIVATEARTIFACTREQUEST']._serialized_end=1001
+  _globals['_RELOCATEARTIFACTREQUEST']._serialized_start=1004
+  _globals['_RELOCATEARTIFACTREQUEST']._serialized_end=1174
+  _globals['_COUNTDOWNLOADREQUEST']._serialized_start=1176
+  _globals['_COUNTDOWNLOADREQUEST']._serialized_end=1230
+  _globals['_RETIREARTIFACTREQUEST']._serialized_start=1232
+  _globals['_RETIREARTIFACTREQUEST']._serialized_end=1267
+  _globals['_MARKARTIFACTDELETINGREQUEST']._serialized_start=1269
+  _globals['_MARKARTIFACTDELETINGREQUEST']._serialized_end=1310
+  _globals['_CREATEARTIFACTREQUEST']._serialized_start=1312
+  _globals['_CREATEARTIFACTREQUEST']._serialized_end=1406
+  _globals['_GETARTIFACTREQUEST']._serialized_start=1408
+  _globals['_GETARTIFACTREQUEST']._serialized_end=1440
+  _globals['_LISTARTIFACTSREQUEST']._serialized_start=1443
+  _globals['_LISTARTIFACTSREQUEST']._serialized_end=1731
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=1733
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=1833
+  _globals['_DELETEARTIFACTREQUEST']._serialized_start=1835
+  _globals['_DELETEARTIFACTREQUEST']._serialized_end=1893
+  _globals['_DELETEARTIFACTRESPONSE']._serialized_start=1895
+  _globals['_DELETEARTIFACTRESPONSE']._serialized_end=1934
+  _globals['_ARTIFACTSERVICE']._serialized_start=2129
+  _globals['_ARTIFACTSERVICE']._serialized_end=3056
 # @@protoc_insertion_point(module_scope)

@@ -34,6 +34,10 @@ class _ArtifactStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Artifac
     """The object exists, whole."""
     ARTIFACT_STATE_DELETING: _ArtifactState.ValueType  # 3
     """The object is being deleted."""
+    ARTIFACT_STATE_DELETED: _ArtifactState.ValueType  # 4
+    """The object is gone; what refers to the record stays."""
+    ARTIFACT_STATE_ABANDONED: _ArtifactState.ValueType  # 5
+    """The object never came."""
 
 class ArtifactState(_ArtifactState, metaclass=_ArtifactStateEnumTypeWrapper):
     """Life of an artifact."""
@@ -46,6 +50,10 @@ ARTIFACT_STATE_ACTIVE: ArtifactState.ValueType  # 2
 """The object exists, whole."""
 ARTIFACT_STATE_DELETING: ArtifactState.ValueType  # 3
 """The object is being deleted."""
+ARTIFACT_STATE_DELETED: ArtifactState.ValueType  # 4
+"""The object is gone; what refers to the record stays."""
+ARTIFACT_STATE_ABANDONED: ArtifactState.ValueType  # 5
+"""The object never came."""
 Global___ArtifactState: _TypeAlias = ArtifactState  # noqa: Y015
 
 @_typing.final
@@ -69,6 +77,13 @@ class Artifact(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    COPIES_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
+    STORAGE_FAILURES_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    DOWNLOAD_COUNT_FIELD_NUMBER: _builtins.int
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    WRITE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Opaque id."""
     user_id: _builtins.str
@@ -76,7 +91,7 @@ class Artifact(_message.Message):
     job_id: _builtins.str
     """Job that writes it; empty for an upload."""
     kind: _builtins.str
-    """What it is: "dataset" or "model"."""
+    """What it is: "dataset", "model", "project", "poster", "upload" or "story"."""
     state: Global___ArtifactState.ValueType
     """Where it is in its life."""
     placement: _builtins.str
@@ -95,6 +110,12 @@ class Artifact(_message.Message):
     """SHA-256 of the bytes, hexadecimal; empty while pending."""
     etag: _builtins.str
     """Changes with every change. Set by the service."""
+    fallback: _builtins.bool
+    """Whether another backend than its home took it, because the home failed."""
+    download_count: _builtins.int
+    """Finished downloads through the gateway. Set by the service."""
+    project_id: _builtins.str
+    """Project it was made for; may be empty."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created, UTC. Set by the service."""
@@ -102,6 +123,22 @@ class Artifact(_message.Message):
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it last changed, UTC. Set by the service."""
+
+    @_builtins.property
+    def copies(self) -> _containers.RepeatedCompositeFieldContainer[Global___ArtifactCopy]:
+        """Every place that holds the object, the one above first; empty while pending and once it is gone."""
+
+    @_builtins.property
+    def storage_failures(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What failed while it was stored although the whole succeeded, as sentences."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the object may be swept, UTC; absent when never."""
+
+    @_builtins.property
+    def write_time(self) -> _timestamp_pb2.Timestamp:
+        """When it first became active, UTC; absent before. Set by the service."""
 
     def __init__(
         self,
@@ -121,14 +158,51 @@ class Artifact(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        copies: _abc.Iterable[Global___ArtifactCopy] | None = ...,
+        fallback: _builtins.bool = ...,
+        storage_failures: _abc.Iterable[_builtins.str] | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        download_count: _builtins.int = ...,
+        project_id: _builtins.str = ...,
+        write_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "update_time", b"update_time", "write_time", b"write_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "bucket", b"bucket", "create_time", b"create_time", "etag", b"etag", "id", b"id", "job_id", b"job_id", "key", b"key", "kind", b"kind", "placement", b"placement", "sha256", b"sha256", "size", b"size", "state", b"state", "update_time", b"update_time", "uri", b"uri", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "bucket", b"bucket", "copies", b"copies", "create_time", b"create_time", "download_count", b"download_count", "etag", b"etag", "expire_time", b"expire_time", "fallback", b"fallback", "id", b"id", "job_id", b"job_id", "key", b"key", "kind", b"kind", "placement", b"placement", "project_id", b"project_id", "sha256", b"sha256", "size", b"size", "state", b"state", "storage_failures", b"storage_failures", "update_time", b"update_time", "uri", b"uri", "user_id", b"user_id", "write_time", b"write_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Artifact: _TypeAlias = Artifact  # noqa: Y015
+
+@_typing.final
+class ArtifactCopy(_message.Message):
+    """One place that holds an artifact's object."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKEND_FIELD_NUMBER: _builtins.int
+    BUCKET_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    backend: _builtins.str
+    """The backend."""
+    bucket: _builtins.str
+    """Container or bucket there."""
+    uri: _builtins.str
+    """Address there."""
+    def __init__(
+        self,
+        *,
+        backend: _builtins.str = ...,
+        bucket: _builtins.str = ...,
+        uri: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "bucket", b"bucket", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArtifactCopy: _TypeAlias = ArtifactCopy  # noqa: Y015
 
 @_typing.final
 class ActivateArtifactRequest(_message.Message):
@@ -142,6 +216,10 @@ class ActivateArtifactRequest(_message.Message):
     URI_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    COPIES_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
+    STORAGE_FAILURES_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The artifact's id."""
     backend: _builtins.str
@@ -154,6 +232,20 @@ class ActivateArtifactRequest(_message.Message):
     """Bytes."""
     sha256: _builtins.str
     """SHA-256 of the bytes, hexadecimal."""
+    fallback: _builtins.bool
+    """Whether another backend than its home took it."""
+    @_builtins.property
+    def copies(self) -> _containers.RepeatedCompositeFieldContainer[Global___ArtifactCopy]:
+        """Every place that holds it."""
+
+    @_builtins.property
+    def storage_failures(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What failed meanwhile, as sentences."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it may be swept, UTC; absent when never."""
+
     def __init__(
         self,
         *,
@@ -163,14 +255,114 @@ class ActivateArtifactRequest(_message.Message):
         uri: _builtins.str = ...,
         size: _builtins.int = ...,
         sha256: _builtins.str = ...,
+        copies: _abc.Iterable[Global___ArtifactCopy] | None = ...,
+        fallback: _builtins.bool = ...,
+        storage_failures: _abc.Iterable[_builtins.str] | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "bucket", b"bucket", "id", b"id", "sha256", b"sha256", "size", b"size", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "bucket", b"bucket", "copies", b"copies", "expire_time", b"expire_time", "fallback", b"fallback", "id", b"id", "sha256", b"sha256", "size", b"size", "storage_failures", b"storage_failures", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ActivateArtifactRequest: _TypeAlias = ActivateArtifactRequest  # noqa: Y015
+
+@_typing.final
+class RelocateArtifactRequest(_message.Message):
+    """Where an artifact's object is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    BACKEND_FIELD_NUMBER: _builtins.int
+    BUCKET_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    COPIES_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The artifact's id."""
+    backend: _builtins.str
+    """Backend that is read from first."""
+    bucket: _builtins.str
+    """Container or bucket."""
+    uri: _builtins.str
+    """Address at the backend."""
+    sha256: _builtins.str
+    """SHA-256 of the bytes, hexadecimal; must be the recorded one."""
+    fallback: _builtins.bool
+    """Whether its home still lacks it."""
+    @_builtins.property
+    def copies(self) -> _containers.RepeatedCompositeFieldContainer[Global___ArtifactCopy]:
+        """Every place that holds it."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        backend: _builtins.str = ...,
+        bucket: _builtins.str = ...,
+        uri: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        copies: _abc.Iterable[Global___ArtifactCopy] | None = ...,
+        fallback: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "bucket", b"bucket", "copies", b"copies", "fallback", b"fallback", "id", b"id", "sha256", b"sha256", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelocateArtifactRequest: _TypeAlias = RelocateArtifactRequest  # noqa: Y015
+
+@_typing.final
+class CountDownloadRequest(_message.Message):
+    """Which download to count."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACEMENT_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    placement: _builtins.str
+    """Placement of the object."""
+    key: _builtins.str
+    """Key of the object."""
+    def __init__(
+        self,
+        *,
+        placement: _builtins.str = ...,
+        key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "placement", b"placement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountDownloadRequest: _TypeAlias = CountDownloadRequest  # noqa: Y015
+
+@_typing.final
+class RetireArtifactRequest(_message.Message):
+    """Which artifact's object is gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The artifact's id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetireArtifactRequest: _TypeAlias = RetireArtifactRequest  # noqa: Y015
 
 @_typing.final
 class MarkArtifactDeletingRequest(_message.Message):
@@ -255,6 +447,10 @@ class ListArtifactsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     UPDATED_BEFORE_FIELD_NUMBER: _builtins.int
+    PLACEMENT_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    EXPIRING_BEFORE_FIELD_NUMBER: _builtins.int
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Only this user's; everyone's when empty."""
     page_size: _builtins.int
@@ -263,9 +459,19 @@ class ListArtifactsRequest(_message.Message):
     """next_page_token of the page before; the first page when empty."""
     state: Global___ArtifactState.ValueType
     """Only those in this state; any when unspecified."""
+    placement: _builtins.str
+    """Only those of this placement; all when empty."""
+    key: _builtins.str
+    """Only the one with this key; needs a placement."""
+    project_id: _builtins.str
+    """Only those made for this project; all when empty."""
     @_builtins.property
     def updated_before(self) -> _timestamp_pb2.Timestamp:
         """Only those that last changed before this; any time when absent."""
+
+    @_builtins.property
+    def expiring_before(self) -> _timestamp_pb2.Timestamp:
+        """Only those that expire before this; all when absent."""
 
     def __init__(
         self,
@@ -275,10 +481,14 @@ class ListArtifactsRequest(_message.Message):
         page_token: _builtins.str = ...,
         state: Global___ArtifactState.ValueType = ...,
         updated_before: _timestamp_pb2.Timestamp | None = ...,
+        placement: _builtins.str = ...,
+        key: _builtins.str = ...,
+        expiring_before: _timestamp_pb2.Timestamp | None = ...,
+        project_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["updated_before", b"updated_before"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expiring_before", b"expiring_before", "updated_before", b"updated_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "state", b"state", "updated_before", b"updated_before", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expiring_before", b"expiring_before", "key", b"key", "page_size", b"page_size", "page_token", b"page_token", "placement", b"placement", "project_id", b"project_id", "state", b"state", "updated_before", b"updated_before", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,6 +55,21 @@ class ArtifactServiceStub:
                 request_serializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.ActivateArtifactRequest.SerializeToString,
                 response_deserializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.Artifact.FromString,
                 _registered_method=True)
+        self.RelocateArtifact = channel.unary_unary(
+                '/modelyard.metadata.v1.ArtifactService/RelocateArtifact',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.RelocateArtifactRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.Artifact.FromString,
+                _registered_method=True)
+        self.CountDownload = channel.unary_unary(
+                '/modelyard.metadata.v1.ArtifactService/CountDownload',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.CountDownloadRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.Artifact.FromString,
+                _registered_method=True)
+        self.RetireArtifact = channel.unary_unary(
+                '/modelyard.metadata.v1.ArtifactService/RetireArtifact',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.RetireArtifactRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.Artifact.FromString,
+                _registered_method=True)
         self.MarkArtifactDeleting = channel.unary_unary(
                 '/modelyard.metadata.v1.ArtifactService/MarkArtifactDeleting',
                 request_serializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.MarkArtifactDeletingRequest.SerializeToString,
@@ -72,7 +87,8 @@ class ArtifactServiceServicer:
     """
 
     def CreateArtifact(self, request, context):
-        """Announces an object that is about to be written: a record in state PENDING.
+        """Announces an object that is about to be written: a record in state PENDING. Fails with FAILED_PRECONDITION when its
+        project does not exist, and ALREADY_EXISTS when another artifact has its placement and key.
         A repeat with the same request_id returns the first one: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -95,7 +111,32 @@ class ArtifactServiceServicer:
 
     def ActivateArtifact(self, request, context):
         """Records that the object is written and where (PENDING to ACTIVE). Fails with NOT_FOUND, and FAILED_PRECONDITION
-        when it is being deleted. Safe to repeat.
+        when it is being deleted or is gone. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RelocateArtifact(self, request, context):
+        """Records where an active artifact's object is now, after it was copied, moved or brought home. Fails with NOT_FOUND,
+        and FAILED_PRECONDITION when it is not active or when the bytes told of are others. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountDownload(self, request, context):
+        """Counts one finished download of an artifact's object; nothing else changes, the etag neither. Fails with
+        NOT_FOUND. Not safe to repeat: each call counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetireArtifact(self, request, context):
+        """Records that the object is gone for good while the records that refer to it stay (DELETING to DELETED), as when it
+        has expired; or that an announced object never came (PENDING to ABANDONED). Fails with NOT_FOUND, and
+        FAILED_PRECONDITION in the state ACTIVE. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,6 +178,21 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
             'ActivateArtifact': grpc.unary_unary_rpc_method_handler(
                     servicer.ActivateArtifact,
                     request_deserializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.ActivateArtifactRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.Artifact.SerializeToString,
+            ),
+            'RelocateArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.RelocateArtifact,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.RelocateArtifactRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.Artifact.SerializeToString,
+            ),
+            'CountDownload': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountDownload,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.CountDownloadRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.Artifact.SerializeToString,
+            ),
+            'RetireArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetireArtifact,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.RetireArtifactRequest.FromString,
                     response_serializer=modelyard_dot_metadata_dot_v1_dot_artifact__pb2.Artifact.SerializeToString,
             ),
             'MarkArtifactDeleting': grpc.unary_unary_rpc_method_handler(
@@ -258,6 +314,87 @@ class ArtifactService:
             target,
             '/modelyard.metadata.v1.ArtifactService/ActivateArtifact',
             modelyard_dot_metadata_dot_v1_dot_artifact__pb2.ActivateArtifactRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_artifact__pb2.Artifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RelocateArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ArtifactService/RelocateArtifact',
+            modelyard_dot_metadata_dot_v1_dot_artifact__pb2.RelocateArtifactRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_artifact__pb2.Artifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountDownload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ArtifactService/CountDownload',
+            modelyard_dot_metadata_dot_v1_dot_artifact__pb2.CountDownloadRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_artifact__pb2.Artifact.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetireArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ArtifactService/RetireArtifact',
+            modelyard_dot_metadata_dot_v1_dot_artifact__pb2.RetireArtifactRequest.SerializeToString,
             modelyard_dot_metadata_dot_v1_dot_artifact__pb2.Artifact.FromString,
             options,
             channel_credentials,

@@ -34,7 +34,8 @@ class ArtifactServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ArtifactServiceAsyncStub: ...
     CreateArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.CreateArtifactRequest, _artifact_pb2.Artifact]
-    """Announces an object that is about to be written: a record in state PENDING.
+    """Announces an object that is about to be written: a record in state PENDING. Fails with FAILED_PRECONDITION when its
+    project does not exist, and ALREADY_EXISTS when another artifact has its placement and key.
     A repeat with the same request_id returns the first one: safe.
     """
     GetArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.GetArtifactRequest, _artifact_pb2.Artifact]
@@ -43,7 +44,20 @@ class ArtifactServiceStub:
     """Lists, newest first, a page at a time. Safe to repeat."""
     ActivateArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.ActivateArtifactRequest, _artifact_pb2.Artifact]
     """Records that the object is written and where (PENDING to ACTIVE). Fails with NOT_FOUND, and FAILED_PRECONDITION
-    when it is being deleted. Safe to repeat.
+    when it is being deleted or is gone. Safe to repeat.
+    """
+    RelocateArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.RelocateArtifactRequest, _artifact_pb2.Artifact]
+    """Records where an active artifact's object is now, after it was copied, moved or brought home. Fails with NOT_FOUND,
+    and FAILED_PRECONDITION when it is not active or when the bytes told of are others. Safe to repeat.
+    """
+    CountDownload: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.CountDownloadRequest, _artifact_pb2.Artifact]
+    """Counts one finished download of an artifact's object; nothing else changes, the etag neither. Fails with
+    NOT_FOUND. Not safe to repeat: each call counts.
+    """
+    RetireArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.RetireArtifactRequest, _artifact_pb2.Artifact]
+    """Records that the object is gone for good while the records that refer to it stay (DELETING to DELETED), as when it
+    has expired; or that an announced object never came (PENDING to ABANDONED). Fails with NOT_FOUND, and
+    FAILED_PRECONDITION in the state ACTIVE. Safe to repeat.
     """
     MarkArtifactDeleting: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.MarkArtifactDeletingRequest, _artifact_pb2.Artifact]
     """Records that the object is about to be deleted (any state to DELETING). Fails with NOT_FOUND. Safe to repeat."""
@@ -58,7 +72,8 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.CreateArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
-    """Announces an object that is about to be written: a record in state PENDING.
+    """Announces an object that is about to be written: a record in state PENDING. Fails with FAILED_PRECONDITION when its
+    project does not exist, and ALREADY_EXISTS when another artifact has its placement and key.
     A repeat with the same request_id returns the first one: safe.
     """
     GetArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.GetArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
@@ -67,7 +82,20 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     """Lists, newest first, a page at a time. Safe to repeat."""
     ActivateArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.ActivateArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
     """Records that the object is written and where (PENDING to ACTIVE). Fails with NOT_FOUND, and FAILED_PRECONDITION
-    when it is being deleted. Safe to repeat.
+    when it is being deleted or is gone. Safe to repeat.
+    """
+    RelocateArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.RelocateArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
+    """Records where an active artifact's object is now, after it was copied, moved or brought home. Fails with NOT_FOUND,
+    and FAILED_PRECONDITION when it is not active or when the bytes told of are others. Safe to repeat.
+    """
+    CountDownload: _aio.UnaryUnaryMultiCallable[_artifact_pb2.CountDownloadRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
+    """Counts one finished download of an artifact's object; nothing else changes, the etag neither. Fails with
+    NOT_FOUND. Not safe to repeat: each call counts.
+    """
+    RetireArtifact: _aio.UnaryUnaryMultiCallable[_artifact_pb2.RetireArtifactRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
+    """Records that the object is gone for good while the records that refer to it stay (DELETING to DELETED), as when it
+    has expired; or that an announced object never came (PENDING to ABANDONED). Fails with NOT_FOUND, and
+    FAILED_PRECONDITION in the state ACTIVE. Safe to repeat.
     """
     MarkArtifactDeleting: _aio.UnaryUnaryMultiCallable[_artifact_pb2.MarkArtifactDeletingRequest, _artifact_pb2.Artifact]  # type: ignore[assignment]
     """Records that the object is about to be deleted (any state to DELETING). Fails with NOT_FOUND. Safe to repeat."""
@@ -85,7 +113,8 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _artifact_pb2.CreateArtifactRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
-        """Announces an object that is about to be written: a record in state PENDING.
+        """Announces an object that is about to be written: a record in state PENDING. Fails with FAILED_PRECONDITION when its
+        project does not exist, and ALREADY_EXISTS when another artifact has its placement and key.
         A repeat with the same request_id returns the first one: safe.
         """
 
@@ -112,7 +141,38 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
         """Records that the object is written and where (PENDING to ACTIVE). Fails with NOT_FOUND, and FAILED_PRECONDITION
-        when it is being deleted. Safe to repeat.
+        when it is being deleted or is gone. Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def RelocateArtifact(
+        self,
+        request: _artifact_pb2.RelocateArtifactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
+        """Records where an active artifact's object is now, after it was copied, moved or brought home. Fails with NOT_FOUND,
+        and FAILED_PRECONDITION when it is not active or when the bytes told of are others. Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def CountDownload(
+        self,
+        request: _artifact_pb2.CountDownloadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
+        """Counts one finished download of an artifact's object; nothing else changes, the etag neither. Fails with
+        NOT_FOUND. Not safe to repeat: each call counts.
+        """
+
+    @_abc_1.abstractmethod
+    def RetireArtifact(
+        self,
+        request: _artifact_pb2.RetireArtifactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_pb2.Artifact, _abc.Awaitable[_artifact_pb2.Artifact]]:
+        """Records that the object is gone for good while the records that refer to it stay (DELETING to DELETED), as when it
+        has expired; or that an announced object never came (PENDING to ABANDONED). Fails with NOT_FOUND, and
+        FAILED_PRECONDITION in the state ACTIVE. Safe to repeat.
         """
 
     @_abc_1.abstractmethod

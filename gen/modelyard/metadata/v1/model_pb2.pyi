@@ -186,12 +186,15 @@ class PublishModelVersionRequest(_message.Message):
     ARTIFACT_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
+    MODEL_ID_FIELD_NUMBER: _builtins.int
     model_name: _builtins.str
     """Name of its model, unique for the user."""
     user_id: _builtins.str
     """User it belongs to."""
     project_id: _builtins.str
     """Project it belongs to; may be empty."""
+    model_id: _builtins.str
+    """Id of the model if it is to be created; one is made when this is empty or taken by a model of another name."""
     @_builtins.property
     def version(self) -> Global___ModelVersion:
         """The version, with an id derived from the job; model_id and version are set by the service."""
@@ -218,10 +221,11 @@ class PublishModelVersionRequest(_message.Message):
         artifact: _artifact_pb2.ActivateArtifactRequest | None = ...,
         run: _run_pb2.Run | None = ...,
         metrics: _abc.Iterable[_metric_pb2.Metric] | None = ...,
+        model_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "run", b"run", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "metrics", b"metrics", "model_name", b"model_name", "project_id", b"project_id", "run", b"run", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "metrics", b"metrics", "model_id", b"model_id", "model_name", b"model_name", "project_id", b"project_id", "run", b"run", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -376,22 +380,26 @@ class ListModelsRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Only this user's; everyone's when empty."""
     page_size: _builtins.int
     """Most to return, 1 to 1000; 50 when 0."""
     page_token: _builtins.str
     """next_page_token of the page before; the first page when empty."""
+    name: _builtins.str
+    """Only those of this name; all when empty."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "page_size", b"page_size", "page_token", b"page_token", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
