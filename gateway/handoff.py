@@ -7,7 +7,7 @@ publishes it. Only the bytes are spared the way through a second process.
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -104,7 +104,7 @@ def _write_all(descriptor: int, batch: list[bytes]) -> int:
     return total
 
 
-def opened(header: DownloadHeader) -> AsyncIterator[bytes] | None:
+def opened(header: DownloadHeader) -> AsyncGenerator[bytes, None] | None:
     """The bytes that a header announces, out of the file it names; None where that file is not here to read."""
     try:
         file = FileIO(header.path, opener=_without_links)
@@ -120,7 +120,7 @@ def _without_links(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW)
 
 
-async def _pieces(file: FileIO, offset: int, length: int) -> AsyncIterator[bytes]:
+async def _pieces(file: FileIO, offset: int, length: int) -> AsyncGenerator[bytes, None]:
     """A span of a file, each piece read in a thread while the one before is sent."""
     end = offset + length
 

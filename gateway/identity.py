@@ -15,6 +15,10 @@ class KeyUnknown(errors.Unauthenticated):
     """The request carries no valid API key. Send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`."""
 
 
+class AdminsOnly(errors.Denied):
+    """Only those who look after this Modelyard may do that. Ask one of them to add {user} to GATEWAY_ADMINS."""
+
+
 class HostUnknown(errors.Denied):
     """This gateway is not known as {host}. Add the name to GATEWAY_ALLOWED_HOSTS."""
 
@@ -55,3 +59,11 @@ async def current_user(request: Request) -> str:
 
 
 User = Annotated[str, Depends(current_user)]
+
+
+async def current_admin(request: Request, user: User) -> str:
+    """The id of the user who makes a request, if they may look after the storage. Fails with AdminsOnly."""
+    settings: GatewaySettings = request.app.state.settings
+    if settings.api_keys and user not in settings.admins:
+        raise AdminsOnly(user=user)
+    return user

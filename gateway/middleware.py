@@ -73,16 +73,11 @@ class _Answer:
         await self._send(message)
 
 
-def shown_path(request: Request) -> str:
-    """The path as it may be logged: a signed address is a secret while it works."""
-    return "/files/***" if request.url.path.startswith("/files/") else request.url.path
-
-
 def _note(request: Request, status: int, seconds: float) -> None:
     route = getattr(request.scope.get("route"), "path", "unknown")
     ANSWERED.labels(request.method, route, status).inc()
     SECONDS.labels(request.method, route).observe(seconds)
     level = "info" if status >= 400 or request.method not in {"GET", "HEAD"} else "debug"
     getattr(log, level)(
-        "answered", method=request.method, path=shown_path(request), status=status, ms=round(seconds * 1000, 1)
+        "answered", method=request.method, path=problems.shown_path(request), status=status, ms=round(seconds * 1000, 1)
     )

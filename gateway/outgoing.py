@@ -2,22 +2,45 @@
 
 import base64
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
-from grpc.aio import UnaryStreamCall
+from grpc.aio import AioRpcError, UnaryStreamCall
+from starlette.background import BackgroundTask
 
-from gateway import handoff
+from gateway import handoff, problems
 from gateway.peers import BYTES_SECONDS, Peers
+from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_DELETED, Artifact, CountDownloadRequest
 from modelyard.storage.v1.storage_pb2 import DownloadHeader, DownloadRequest, DownloadResponse, Object, ObjectName
+from servicekit.logging import get_logger
+
+log = get_logger()
 
 Call = UnaryStreamCall[DownloadRequest, DownloadResponse]
-
+COUNT_SECONDS = 5.0
+"""How long the count of a download that has ended may take."""
 
 FARTHEST = 2**62
 """Beyond the end of any object, and within 64 bits."""
+
+
+async def send_recorded(request: Request, peers: Peers, artifact: Artifact, file_name: str = "") -> Response:
+    """Answer with the object of an artifact; 410 once that is gone for good."""
+    if artifact.state == ARTIFACT_STATE_DELETED:
+        return gone(artifact)
+    return await send(request, peers, ObjectName(placement=artifact.placement, key=artifact.key), file_name)
+
+
+def gone(artifact: Artifact) -> Response:
+    """What is answered where an artifact's object is asked for that is gone for good."""
+    day = artifact.expire_time.ToJsonString()[:10] if artifact.HasField("expire_time") else ""
+    what = f"expired on {day} and was deleted" if day else "was deleted"
+    message = f"This file {what}. Make it again, by uploading or training, to have it back."
+    return problems.problem(410, "FILE_GONE", message)
 
 
 async def send(request: Request, peers: Peers, name: ObjectName, file_name: str = "") -> Response:
@@ -43,10 +66,40 @@ async def _answer(request: Request, peers: Peers, wanted: DownloadRequest, file_
     if ranged:
         last = header.offset + header.length - 1
         headers["content-range"] = f"bytes {header.offset}-{last}/{header.object.size}"
-    return StreamingResponse(chunks, 206 if ranged else 200, headers)
+        return StreamingResponse(chunks, 206, headers)
+    whole = _Whole(request, header.object)
+    return StreamingResponse(whole.watching(chunks), 200, headers, background=BackgroundTask(whole.count, peers))
 
 
-async def _open(peers: Peers, wanted: DownloadRequest) -> tuple[DownloadHeader, AsyncIterator[bytes]]:
+@dataclass
+class _Whole:
+    """A download of a whole object, which counts once it has arrived."""
+
+    request: Request
+    stored: Object
+    sent: bool = False
+
+    async def watching(self, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """The same chunks; notes when all of them were sent to a caller who was still there."""
+        size = 0
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                size += len(chunk)
+                yield chunk
+        self.sent = size == self.stored.size and not await self.request.is_disconnected()
+
+    async def count(self, peers: Peers) -> None:
+        """Count the download, after its answer has ended; what cannot be counted has arrived all the same."""
+        if not self.sent:
+            return
+        request = CountDownloadRequest(placement=self.stored.placement, key=self.stored.key)
+        try:
+            await peers.artifacts.CountDownload(request, **peers.within(COUNT_SECONDS))
+        except AioRpcError as error:
+            log.info("download not counted", code=error.code().name, placement=request.placement)
+
+
+async def _open(peers: Peers, wanted: DownloadRequest) -> tuple[DownloadHeader, AsyncGenerator[bytes, None]]:
     """An object's header and its bytes: out of its file where we can read that, relayed otherwise."""
     wanted.by_path = True
     call = peers.storage.Download(wanted, **peers.within(BYTES_SECONDS))
@@ -60,7 +113,7 @@ async def _open(peers: Peers, wanted: DownloadRequest) -> tuple[DownloadHeader, 
     return header, _relay(call)
 
 
-async def _relay(call: Call) -> AsyncIterator[bytes]:
+async def _relay(call: Call) -> AsyncGenerator[bytes, None]:
     try:
         async for message in call:
             yield message.chunk

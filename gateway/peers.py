@@ -10,6 +10,7 @@ from modelyard.metadata.v1.artifact_pb2_grpc import ArtifactServiceStub
 from modelyard.metadata.v1.dataset_pb2_grpc import DatasetServiceStub
 from modelyard.metadata.v1.job_pb2_grpc import JobServiceStub
 from modelyard.metadata.v1.model_pb2_grpc import ModelServiceStub
+from modelyard.metadata.v1.project_pb2_grpc import ProjectServiceStub
 from modelyard.metadata.v1.run_pb2_grpc import RunServiceStub
 from modelyard.storage.v1.storage_pb2_grpc import StorageServiceStub
 from modelyard.training.v1.analysis_pb2_grpc import AnalysisServiceStub
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # these exist for the type checker only
     from modelyard.metadata.v1.dataset_pb2_grpc import DatasetServiceAsyncStub
     from modelyard.metadata.v1.job_pb2_grpc import JobServiceAsyncStub
     from modelyard.metadata.v1.model_pb2_grpc import ModelServiceAsyncStub
+    from modelyard.metadata.v1.project_pb2_grpc import ProjectServiceAsyncStub
     from modelyard.metadata.v1.run_pb2_grpc import RunServiceAsyncStub
     from modelyard.storage.v1.storage_pb2_grpc import StorageServiceAsyncStub
     from modelyard.training.v1.analysis_pb2_grpc import AnalysisServiceAsyncStub
@@ -46,6 +48,7 @@ class Peers:
     datasets: DatasetServiceAsyncStub
     jobs: JobServiceAsyncStub
     models: ModelServiceAsyncStub
+    projects: ProjectServiceAsyncStub
     runs: RunServiceAsyncStub
     training: TrainingServiceAsyncStub
     analysis: AnalysisServiceAsyncStub
@@ -70,7 +73,9 @@ def connect(settings: GatewaySettings) -> Peers:
     token = settings.service_token.get_secret_value()
     channels = {
         "storage": Channel(settings.storage_address, token, once=["modelyard.storage.v1.StorageService/Upload"]),
-        "metadata": Channel(settings.metadata_address, token),
+        "metadata": Channel(
+            settings.metadata_address, token, once=["modelyard.metadata.v1.ArtifactService/CountDownload"]
+        ),
         "training": Channel(settings.training_address, token),
     }
     storage, metadata, training = (channel.grpc for channel in channels.values())
@@ -81,6 +86,7 @@ def connect(settings: GatewaySettings) -> Peers:
         datasets=DatasetServiceStub(metadata),
         jobs=JobServiceStub(metadata),
         models=ModelServiceStub(metadata),
+        projects=ProjectServiceStub(metadata),
         runs=RunServiceStub(metadata),
         training=TrainingServiceStub(training),
         analysis=AnalysisServiceStub(training),

@@ -30,6 +30,10 @@ HTTP_OF = {
     StatusCode.UNAVAILABLE: 503,
     StatusCode.DEADLINE_EXCEEDED: 504,
 }  # anything else is 500
+HTTP_OF_REASON = {"QUOTA_EXCEEDED": 507}
+"""Where the reason says more than the status."""
+
+SIGNED_PATHS = ("files", "uploads")
 
 UNFORESEEN = "Something went wrong that we did not foresee; the gateway's log tells more."
 
@@ -38,8 +42,16 @@ class PeerDown(errors.Unavailable):
     """A service that this needs cannot be reached. Try again in a moment; /readyz tells which one it is."""
 
 
-def problem(status: int, code: str, message: str, retryable: bool = False, field: str = "") -> Response:
+def problem(
+    status: int,
+    code: str,
+    message: str,
+    retryable: bool = False,
+    field: str = "",
+    after_seconds: int = statuses.RETRY_AFTER_SECONDS,
+) -> Response:
     """A problem document, as RFC 9457 has it, that also carries `error{code, message, retryable}`."""
+    status = HTTP_OF_REASON.get(code, status)
     body = {
         "type": "about:blank",
         "title": http.HTTPStatus(status).phrase,
@@ -49,14 +61,16 @@ def problem(status: int, code: str, message: str, retryable: bool = False, field
     }
     if field:
         body["errors"] = [{"field": field, "detail": message}]
-    headers = {"Retry-After": str(statuses.RETRY_AFTER_SECONDS)} if retryable else {}
+    headers = {"Retry-After": str(after_seconds)} if retryable else {}
     return Response(orjson.dumps(body), status, headers, "application/problem+json")
 
 
 def of_problem(raised: errors.Problem) -> Response:
     """The document of an error that the gateway raised itself."""
     code = statuses.code_of(raised)
-    return problem(HTTP_OF.get(code, 500), raised.reason, raised.message, code in statuses.TRANSIENT, raised.field)
+    status, retryable = HTTP_OF.get(code, 500), statuses.may_pass(raised)
+    after_seconds = raised.facts.get("after_seconds", statuses.RETRY_AFTER_SECONDS)
+    return problem(status, raised.reason, raised.message, retryable, raised.field, int(str(after_seconds)))
 
 
 def of_status(raised: AioRpcError) -> Response:
@@ -69,6 +83,12 @@ def of_status(raised: AioRpcError) -> Response:
     return problem(status, reason, message, statuses.is_transient(raised), statuses.field_of(raised))
 
 
+def shown_path(request: Request) -> str:
+    """The path as it may be logged: a signed address is a secret while it works."""
+    first = request.url.path.lstrip("/").partition("/")[0]
+    return f"/{first}/***" if first in SIGNED_PATHS else request.url.path
+
+
 def register(app: FastAPI) -> None:
     """Make every error of an application a problem document."""
 
@@ -78,7 +98,7 @@ def register(app: FastAPI) -> None:
 
     @app.exception_handler(AioRpcError)
     async def _(request: Request, raised: AioRpcError) -> Response:
-        log.info("a service failed", path=request.url.path, code=raised.code().name, detail=raised.details())
+        log.info("a service failed", path=shown_path(request), code=raised.code().name, detail=raised.details())
         return of_status(raised)
 
     @app.exception_handler(RequestValidationError)
@@ -95,5 +115,5 @@ def register(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _(request: Request, raised: Exception) -> Response:
-        log.error("request failed unexpectedly", path=request.url.path, exc_info=raised)
+        log.error("request failed unexpectedly", path=shown_path(request), exc_info=raised)
         return problem(500, "INTERNAL", UNFORESEEN)

@@ -10,7 +10,8 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from modelyard.metadata.v1.artifact_pb2 import Artifact
+from gateway.flows import packages
+from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_ACTIVE, Artifact, ArtifactState
 from modelyard.metadata.v1.dataset_pb2 import Dataset
 from modelyard.metadata.v1.job_pb2 import (
     JOB_STATUS_CANCELLED,
@@ -21,6 +22,7 @@ from modelyard.metadata.v1.job_pb2 import (
     Job,
 )
 from modelyard.metadata.v1.model_pb2 import Model, ModelVersion
+from modelyard.metadata.v1.project_pb2 import Project
 from modelyard.training.v1.analysis_pb2 import InspectDatasetResponse
 
 Json = dict[str, Any]
@@ -66,8 +68,24 @@ def moment(stamp: Timestamp) -> str:
 
 
 def storage_of(artifact: Artifact) -> Json:
-    """Where an artifact's bytes are."""
-    return {"backend": artifact.backend, "bucket": artifact.bucket, "key": artifact.key, "uri": artifact.uri}
+    """Where an artifact's bytes are, how they came there, and how long they stay."""
+    return {
+        "backend": artifact.backend,
+        "bucket": artifact.bucket,
+        "key": artifact.key,
+        "uri": artifact.uri,
+        "state": ArtifactState.Name(artifact.state).removeprefix("ARTIFACT_STATE_").lower(),
+        "copies": [{"backend": copy.backend, "bucket": copy.bucket, "uri": copy.uri} for copy in artifact.copies],
+        "fallback": artifact.fallback,
+        "failures": list(artifact.storage_failures),
+        "expiresAt": moment(artifact.expire_time) if artifact.HasField("expire_time") else None,
+        "downloadCount": artifact.download_count,
+    }
+
+
+def address_at(artifact: Artifact, backend: str) -> str | None:
+    """The address of an artifact's copy at a backend; None where there is none."""
+    return next((copy.uri for copy in artifact.copies if copy.backend == backend), None)
 
 
 def dataset(record: Dataset) -> Json:
@@ -127,6 +145,34 @@ def job(record: Job) -> Json:
     }
 
 
+def project(record: Project, package: Artifact | None) -> Json:
+    """A project, with its newest package."""
+    return {
+        "id": record.id,
+        "userId": record.user_id,
+        "name": record.name,
+        "taskType": record.task_type,
+        "status": record.status,
+        "createdAt": moment(record.create_time),
+        "updatedAt": moment(record.update_time),
+        "generatedFiles": {"zipFile": zip_file(package)} if package and package.state == ARTIFACT_STATE_ACTIVE else {},
+    }
+
+
+def zip_file(package: Artifact) -> Json:
+    """A project's package. Cloudinary's address and name are null where Cloudinary does not hold it."""
+    at_cloudinary = [copy for copy in package.copies if copy.backend == packages.CLOUDINARY]
+    return {
+        "cloudinaryUrl": address_at(package, packages.CLOUDINARY),
+        "cloudinaryPublicId": packages.public_id(at_cloudinary[0], package.key) if at_cloudinary else None,
+        "fileName": package.key.rpartition("/")[2],
+        "fileSize": package.size,
+        "generatedAt": moment(package.write_time),
+        "downloadCount": package.download_count,
+        "expiresAt": moment(package.expire_time) if package.HasField("expire_time") else None,
+    }
+
+
 def job_error(record: Job) -> Json | None:
     """Why a job failed, or why its last attempt did."""
     if not record.HasField("error") or record.status == JOB_STATUS_COMPLETED:
@@ -172,6 +218,7 @@ def model_page(record: Model, versions: Sequence[ModelVersion], artifact: Artifa
         "rowCounts": details.get("row_counts", {}),
         "runId": newest.run_id,
         "storage": storage_of(artifact),
+        "azureModelUrl": address_at(artifact, "azure"),
         "versions": [version_line(version) for version in versions],
     }
 

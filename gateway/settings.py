@@ -35,6 +35,18 @@ class GatewaySettings(Settings):
     """Largest file that may be uploaded."""
     pending_upload_seconds: float = Field(6 * 3600, ge=60)
     """Age at which an upload that never finished is cleaned up."""
+    admins: tuple[str, ...] = ()
+    """Ids of the users who may look after the storage, as a JSON array; the built-in user of loopback always may."""
+    upkeep_seconds: float = Field(3600, ge=0)
+    """How often this gateway sweeps what has expired and makes missing copies; 0 never."""
+    uploads_per_minute: int = Field(600, ge=0)
+    """Uploads that each user with a key may begin in a minute; 0 sets no limit.
+
+    Ten a second, in bursts of up to 600: far above what a person or a script of theirs needs, low enough that one of
+    them who loops by mistake leaves room for the others. The built-in user of loopback has nobody to leave room for.
+    """
+    downloads_per_minute: int = Field(3000, ge=0)
+    """The same for downloads; each range of a file counts, of which readers of a large file ask for many."""
 
     @field_validator("api_keys")
     @classmethod

@@ -17,10 +17,11 @@ from modelyard import demo as demonstration
 from modelyard import doctor as examination
 from modelyard import yard
 from modelyard.client import Client
+from modelyard.connection import Url, client_for, settings_for
 from modelyard.display import fact, follow, line, moving, size, table
 from modelyard.errors import ModelyardError
 from modelyard.lock import FolderTaken
-from modelyard.settings import ClientSettings
+from modelyard.storage_cli import storage
 
 app = typer.Typer(
     name="modelyard",
@@ -30,7 +31,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Url = Annotated[str, typer.Option("--url", help="Address of Modelyard; MODELYARD_URL or this machine when absent.")]
+app.add_typer(storage)
+
 Engine = Annotated[str, typer.Option(help="quick or autogluon.")]
 TimeLimit = Annotated[int | None, typer.Option(min=1, help="Seconds that training may take.")]
 JobId = Annotated[str, typer.Argument(help="Id of the job.")]
@@ -58,17 +60,6 @@ def _fail(message: str) -> None:
     sys.exit(1)
 
 
-def _settings(url: str = "") -> ClientSettings:
-    settings = ClientSettings()
-    return settings.model_copy(update={"url": url}) if url else settings
-
-
-def _client(url: str) -> Client:
-    settings = _settings(url)
-    address = settings.url or yard.running_url(settings) or settings.server_url
-    return Client(address, settings.api_key.get_secret_value())
-
-
 def _say(text: str) -> None:
     line(console, escape(text))
 
@@ -76,7 +67,7 @@ def _say(text: str) -> None:
 @app.command()
 def run() -> None:
     """Serve Modelyard on this machine until Ctrl-C."""
-    settings, signals = _settings(), SimpleQueue[int]()
+    settings, signals = settings_for(), SimpleQueue[int]()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: signals.put(received))
 
@@ -101,7 +92,7 @@ def run() -> None:
 @app.command()
 def demo(engine: Engine = "quick", time_limit: TimeLimit = None, url: Url = "") -> None:
     """Train a real model on the data that ships with Modelyard, and show how to use it."""
-    demonstration.run(console, _settings(url), engine, time_limit)
+    demonstration.run(console, settings_for(url), engine, time_limit)
 
 
 @app.command()
@@ -116,7 +107,7 @@ def train(
     url: Url = "",
 ) -> None:
     """Train a model on a file."""
-    with _client(url) as client:
+    with client_for(url) as client:
         with moving(console, "uploading") as told:
             job = client.train(
                 file, target=target, engine=engine, time_limit=time_limit, presets=presets, model_name=name, told=told
@@ -140,14 +131,14 @@ def _follow(client: Client, job_id: str) -> None:
 @app.command()
 def job(job_id: JobId, url: Url = "") -> None:
     """Follow a job until it has ended."""
-    with _client(url) as client:
+    with client_for(url) as client:
         _follow(client, client.job(job_id).id)
 
 
 @app.command()
 def jobs(url: Url = "", most: Annotated[int, typer.Option(min=1, help="How many to list.")] = 20) -> None:
     """List the newest jobs."""
-    with _client(url) as client:
+    with client_for(url) as client:
         rows = [
             (one.id, one.status, f"{one.progress:.0f} %", "" if one.ended and not one.error else one.message)
             for one in itertools.islice(client.jobs(), most)
@@ -161,7 +152,7 @@ def jobs(url: Url = "", most: Annotated[int, typer.Option(min=1, help="How many 
 @app.command()
 def cancel(job_id: JobId, url: Url = "") -> None:
     """Stop a job."""
-    with _client(url) as client:
+    with client_for(url) as client:
         stopped = client.cancel(job_id)
     line(console, f"Job {stopped.id} is {stopped.status}." if stopped.ended else f"Job {stopped.id} is being stopped.")
 
@@ -169,7 +160,7 @@ def cancel(job_id: JobId, url: Url = "") -> None:
 @app.command()
 def models(url: Url = "") -> None:
     """List the models."""
-    with _client(url) as client:
+    with client_for(url) as client:
         rows = [
             (model.id, model.name, model.version, model.target, model.engine, _score(model.score_name, model.score))
             for model in client.models()
@@ -187,7 +178,7 @@ def _score(name: str, score: float | None) -> str:
 @app.command()
 def datasets(url: Url = "") -> None:
     """List the datasets."""
-    with _client(url) as client:
+    with client_for(url) as client:
         rows = [
             (one.id, one.name, one.row_count, one.column_count, size(one.file_size)) for one in client.list_datasets()
         ]
@@ -204,7 +195,7 @@ def download(
     url: Url = "",
 ) -> None:
     """Fetch a model as a zip that runs anywhere, checked against its checksum."""
-    with _client(url) as client, moving(console, "downloading") as told:
+    with client_for(url) as client, moving(console, "downloading") as told:
         saved = client.download(model, to, told)
     fact(console, "Saved", f"{saved} ({size(saved.stat().st_size)})")
 
@@ -213,7 +204,7 @@ def download(
 def doctor(url: Url = "") -> None:
     """Check this installation, and say what to do about what is wrong."""
     problems = 0
-    for finding in examination.findings(_settings(url)):
+    for finding in examination.findings(settings_for(url)):
         mark = "[green]ok     [/]" if finding.ok else "[red]problem[/]"
         line(console, f"{mark}  {escape(finding.what)}{escape(f': {finding.todo}' if finding.todo else '')}")
         problems += not finding.ok

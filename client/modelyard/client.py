@@ -21,6 +21,7 @@ import httpx
 from modelyard.errors import ModelyardError, raise_for_problem, transport_errors
 from modelyard.events import Watch
 from modelyard.records import Dataset, Event, Health, Job, Model, Record
+from modelyard.storekeeping import Storekeeping
 from modelyard.transfer import CHUNK_BYTES, CountedFile, Told, nobody, save_verified
 
 Kind = TypeVar("Kind", bound=Record)
@@ -157,6 +158,11 @@ class Client:
             total = int(response.headers.get("content-length", 0))
             save_verified(response.iter_raw(CHUNK_BYTES), target, sha256, total, told)
         return target
+
+    @property
+    def storage(self) -> Storekeeping:
+        """The storage, for those who look after it."""
+        return Storekeeping(self._http)
 
     def health(self) -> Health:
         """What works and what does not; it is an answer, not an error, that something does not."""

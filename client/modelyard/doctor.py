@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -47,6 +48,8 @@ def findings(settings: ClientSettings) -> Iterator[Finding]:
     yield from _services(health)
     yield from _backends(health)
     yield from _workloads(health)
+    if health.ready:
+        yield from _trials(settings)
 
 
 def _python() -> Finding:
@@ -119,6 +122,26 @@ def _backends(health: Health) -> Iterator[Finding]:
             yield Finding(True, f"backend {backend.name} can be reached")
         else:
             yield Finding(False, f"backend {backend.name} cannot be reached", backend.reason)
+
+
+def _trials(settings: ClientSettings) -> Iterator[Finding]:
+    """What came of storing, reading and deleting something at every backend that can be reached."""
+    try:
+        with Client(_address(settings), settings.api_key.get_secret_value()) as client:
+            trials = client.storage.check()
+    except ModelyardError as error:
+        may_not = error.status == HTTPStatus.FORBIDDEN  # no fault of the installation
+        yield Finding(may_not, "the backends were not tried", error.message)
+        return
+    for trial in trials:
+        yield Finding(trial.ok, f"{trial.backend}: {_TRIED[trial.part][not trial.ok]}", trial.message)
+
+
+_TRIED = {
+    "store": ("a test object was stored", "a test object cannot be stored"),
+    "read": ("it was read back, and is the same", "it cannot be read back as it was"),
+    "delete": ("it was deleted", "it cannot be deleted"),
+}
 
 
 def _workloads(health: Health) -> Iterator[Finding]:

@@ -19,8 +19,16 @@ class Record(BaseModel):
     )
 
 
+class Copy(Record):
+    """One place that holds an object."""
+
+    backend: str
+    bucket: str = ""
+    uri: str = ""
+
+
 class StoredObject(Record):
-    """Where bytes are kept."""
+    """Where bytes are kept, how they came there, and how long they stay."""
 
     backend: str = ""
     bucket: str = ""
@@ -29,6 +37,37 @@ class StoredObject(Record):
     size: int = 0
     """Bytes; 0 when not told."""
     sha256: str = ""
+    copies: tuple[Copy, ...] = ()
+    """Every place that holds it, the one above first."""
+    fallback: bool = False
+    """Whether another backend than its home took it, because the home failed."""
+    failures: tuple[str, ...] = ()
+    """What failed while it was stored although the whole succeeded, as sentences."""
+    expires_at: datetime | None = None
+    """When it may be deleted; None when never."""
+    download_count: int = 0
+    """Finished downloads through the gateway."""
+
+
+class DatabaseUpdate(Record):
+    """Whether a project's record tells of its package."""
+
+    success: bool
+    project_id: str = ""
+    message: str = ""
+
+
+class AtCloudinary(Record):
+    """Whether Cloudinary holds a project's package."""
+
+    success: bool
+    url: str | None = None
+    public_id: str | None = None
+    size: int = 0
+    """Bytes."""
+    error: str = ""
+    """Why it does not, as a sentence."""
+    database_update: DatabaseUpdate | None = None
 
 
 class Column(Record):
@@ -97,6 +136,8 @@ class TrainingResult(Record):
     row_counts: RowCounts = RowCounts()
     download_url: str = ""
     storage: StoredObject = StoredObject()
+    cloudinary: AtCloudinary | None = None
+    """Only of a training in a project."""
     dataset_id: str = ""
     unavailable: tuple[str, ...] = ()
     """What was asked for but is not installed where it was trained."""

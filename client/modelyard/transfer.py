@@ -45,7 +45,7 @@ def save_verified(chunks: Iterable[bytes], to: Path, sha256: str, total: int, to
 
     Raises ModelyardError with the code CHECKSUM_MISMATCH when the bytes are not those that were announced.
     """
-    with _published(to) as file:
+    with published(to) as file:
         found = _copy(chunks, file, total, told)
         if found != sha256:
             message = f"What arrived for {to.name} is not what was sent ({found[:12]}…, not {sha256[:12]}…). Try again."
@@ -64,7 +64,8 @@ def _copy(chunks: Iterable[bytes], file: BinaryIO, total: int, told: Told) -> st
 
 
 @contextmanager
-def _published(to: Path) -> Iterator[BinaryIO]:
+def published(to: Path) -> Iterator[BinaryIO]:
+    """A file that appears whole and durable at the end of the block, or, when that fails, not at all."""
     to.parent.mkdir(parents=True, exist_ok=True)
     number, name = tempfile.mkstemp(prefix=f".{to.name[:100]}.", suffix=".part", dir=to.parent)
     partial = Path(name)

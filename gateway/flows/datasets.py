@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from gateway.flows.storing import store, store_large, take_away, whereabouts
+from gateway.flows.projects import check_project
+from gateway.flows.storing import named, store, store_large, take_away, whereabouts
 from gateway.incoming import Incoming, aiter_of, chained, head_of
 from gateway.peers import Peers
 from gateway.rows import RowCounter
@@ -20,19 +21,21 @@ from modelyard.metadata.v1.artifact_pb2 import (
     CreateArtifactRequest,
     DeleteArtifactRequest,
     GetArtifactRequest,
+    RetireArtifactRequest,
 )
 from modelyard.metadata.v1.dataset_pb2 import CreateDatasetRequest, Dataset, DeleteDatasetRequest, GetDatasetRequest
 from modelyard.storage.v1.storage_pb2 import Object, ObjectName, UploadHeader, UploadTrailer
 from modelyard.training.v1.analysis_pb2 import SniffTableRequest, SniffTableResponse
 from modelyard.training.v1.training_pb2 import DatasetSource
-from servicekit import errors
+from servicekit import errors, statuses
 
 PLACEMENT = "datasets"
 HEAD_BYTES = 960 * 1024
 """How much of a file's beginning is looked at before anything is stored."""
-MOST_NAME_CHARACTERS = 120
+MOST_NAME_BYTES = 120
 MOST_SNIFFED_BYTES = 1024 * 1024
 FEWEST_ROWS = 4
+IN_USE = "RECORD_IN_USE"
 
 
 class TargetNotFound(errors.InvalidInput):
@@ -64,18 +67,10 @@ class Arrival:
     head: bytes
     complete: bool
     table: SniffTableResponse
-
-    @property
-    def file_name(self) -> str:
-        """The name to keep: the sender's, without what a file system could stumble over."""
-        return safe_file_name(self.incoming.file_name)
-
-    @property
-    def name(self) -> ObjectName:
-        """Where its bytes go: a new key for every attempt."""
-        return ObjectName(
-            placement=PLACEMENT, key=f"{self.user}/{self.dataset_id}/{self.artifact_id[:8]}-{self.file_name}"
-        )
+    file_name: str
+    """The name to keep: the sender's, without what a file system could stumble over."""
+    name: ObjectName
+    """Where its bytes go: another place with every attempt."""
 
 
 async def take_in(peers: Peers, user: str, incoming: Incoming, repeat_key: str = "") -> tuple[Dataset, bool]:
@@ -89,7 +84,7 @@ async def take_in(peers: Peers, user: str, incoming: Incoming, repeat_key: str =
         async for _ in incoming.chunks:  # a form's fields may follow its file
             pass
         return known, False
-    arrival = await _look_at(peers, user, dataset_id, incoming)
+    arrival = await _look_at(peers, user, dataset_id, incoming, may_repeat=bool(repeat_key))
     async with AsyncExitStack() as undo:
         artifact = await _announce(peers, arrival)
         undo.push_async_callback(forget, peers, artifact)
@@ -112,12 +107,15 @@ async def _find(peers: Peers, dataset_id: str) -> Dataset | None:
         raise
 
 
-async def _look_at(peers: Peers, user: str, dataset_id: str, incoming: Incoming) -> Arrival:
+async def _look_at(peers: Peers, user: str, dataset_id: str, incoming: Incoming, may_repeat: bool) -> Arrival:
     """See from a file's beginning whether it is a table at all, before anything is stored."""
     head, complete = await head_of(incoming.chunks, HEAD_BYTES)
     request = SniffTableRequest(head=head[:MOST_SNIFFED_BYTES], complete=complete and len(head) <= MOST_SNIFFED_BYTES)
     table = await peers.analysis.SniffTable(request, **peers.quick)
-    return Arrival(user, dataset_id, uuid.uuid4().hex, incoming, head, complete, table)
+    artifact_id, file_name = uuid.uuid4().hex, safe_file_name(incoming.file_name)
+    kept_as = f"{artifact_id[:8]}-{file_name}" if may_repeat else file_name  # else the dataset's id is new anyway
+    name = await named(peers, PLACEMENT, user=user, dataset=dataset_id, file_name=kept_as)
+    return Arrival(user, dataset_id, artifact_id, incoming, head, complete, table, file_name, name)
 
 
 async def _announce(peers: Peers, arrival: Arrival) -> Artifact:
@@ -125,7 +123,7 @@ async def _announce(peers: Peers, arrival: Arrival) -> Artifact:
         id=arrival.artifact_id,
         user_id=arrival.user,
         kind="dataset",
-        placement=PLACEMENT,
+        placement=arrival.name.placement,
         key=arrival.name.key,
     )
     request = CreateArtifactRequest(artifact=artifact, request_id=artifact.id)
@@ -134,7 +132,7 @@ async def _announce(peers: Peers, arrival: Arrival) -> Artifact:
 
 async def _store(peers: Peers, arrival: Arrival, counter: RowCounter) -> Object:
     header = UploadHeader(
-        placement=PLACEMENT,
+        placement=arrival.name.placement,
         key=arrival.name.key,
         owner=arrival.user,
         content_type="text/csv",
@@ -160,6 +158,7 @@ async def _record(peers: Peers, arrival: Arrival, stored: Object, rows: int) -> 
     target = fields.get("target_column") or fields.get("target", "")
     if target and target not in columns:
         raise TargetNotFound(target=target, columns=", ".join(columns[:20]))
+    await check_project(peers, arrival.user, fields.get("project_id", ""))
     dataset = Dataset(
         id=arrival.dataset_id,
         user_id=arrival.user,
@@ -184,9 +183,10 @@ async def _record(peers: Peers, arrival: Arrival, stored: Object, rows: int) -> 
 
 
 async def forget(peers: Peers, artifact: Artifact) -> None:
-    """Delete an artifact that nothing refers to: its object first, then its record.
+    """Delete what nobody finished or finished to delete: its object first, then its record.
 
-    One that was recorded after all, as when only the answer was lost, keeps its bytes.
+    One that was recorded after all, as when only the answer was lost, keeps its bytes. One that something refers to
+    keeps its record, which then says that the object is gone.
     """
     try:
         now = await peers.artifacts.GetArtifact(GetArtifactRequest(id=artifact.id), **peers.quick)
@@ -197,8 +197,12 @@ async def forget(peers: Peers, artifact: Artifact) -> None:
     if now.state == ARTIFACT_STATE_ACTIVE:
         return
     await take_away(peers, artifact.id)
-    request = DeleteArtifactRequest(id=artifact.id, allow_missing=True)
-    await peers.artifacts.DeleteArtifact(request, **peers.quick)
+    try:
+        await peers.artifacts.DeleteArtifact(DeleteArtifactRequest(id=artifact.id, allow_missing=True), **peers.quick)
+    except AioRpcError as error:
+        if statuses.reason_of(error) != IN_USE:
+            raise
+        await peers.artifacts.RetireArtifact(RetireArtifactRequest(id=artifact.id), **peers.quick)
 
 
 async def let_go(peers: Peers, dataset: Dataset, artifact: Artifact) -> None:
@@ -232,6 +236,11 @@ def safe_file_name(given: str) -> str:
     stem, dot, suffix = (name or "data.csv").rpartition(".")
     if not dot:
         stem, suffix = suffix, "csv"
-    while len(stem.encode()) > MOST_NAME_CHARACTERS:
+    while _stored_bytes(stem) > MOST_NAME_BYTES:
         stem = stem[:-1]
     return f"{stem}.{suffix[:10]}"
+
+
+def _stored_bytes(name: str) -> int:
+    """Bytes of a name at the most, where it is stored under plain letters: what is none of them takes three."""
+    return len(name.encode()) + 2 * len(re.findall(r"[ ()+@]", name))

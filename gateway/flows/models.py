@@ -1,15 +1,31 @@
 """Lets a model go."""
 
+from collections.abc import AsyncIterator
+
 from gateway.flows.storing import take_away
 from gateway.peers import Peers
-from modelyard.metadata.v1.model_pb2 import DeleteModelRequest, ListModelVersionsRequest, Model
+from modelyard.metadata.v1.model_pb2 import DeleteModelRequest, ListModelVersionsRequest, Model, ModelVersion
+
+PAGE_SIZE = 1000
 
 
 async def let_go(peers: Peers, model: Model) -> int:
     """Delete a model: the objects of its versions first, then its records; how many versions there were."""
-    wanted = ListModelVersionsRequest(model_id=model.id, page_size=1000)
-    page = await peers.models.ListModelVersions(wanted, **peers.quick)
-    for version in page.model_versions:
+    count = 0
+    async for version in versions_of(peers, model):
         await take_away(peers, version.artifact_id)
+        count += 1
     await peers.models.DeleteModel(DeleteModelRequest(id=model.id, allow_missing=True), **peers.quick)
-    return len(page.model_versions)
+    return count
+
+
+async def versions_of(peers: Peers, model: Model) -> AsyncIterator[ModelVersion]:
+    """All versions of a model, newest first."""
+    request = ListModelVersionsRequest(model_id=model.id, page_size=PAGE_SIZE)
+    while True:
+        page = await peers.models.ListModelVersions(request, **peers.quick)
+        for version in page.model_versions:
+            yield version
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            return

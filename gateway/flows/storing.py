@@ -7,9 +7,10 @@ from grpc.aio import AioRpcError
 from gateway.handoff import StagedFile, stage
 from gateway.incoming import regrouped
 from gateway.peers import BYTES_SECONDS, Peers
-from modelyard.metadata.v1.artifact_pb2 import ActivateArtifactRequest, MarkArtifactDeletingRequest
+from modelyard.metadata.v1.artifact_pb2 import ActivateArtifactRequest, ArtifactCopy, MarkArtifactDeletingRequest
 from modelyard.storage.v1.storage_pb2 import (
     DeleteObjectRequest,
+    NameObjectRequest,
     Object,
     ObjectName,
     UploadHeader,
@@ -21,6 +22,12 @@ from servicekit import errors
 Closing = Callable[[int], UploadTrailer]
 SOURCE_FAILURES = (errors.Problem, AioRpcError, OSError)
 """What a source of bytes may fail with: a sender who left, a service that ends, a disk that is full."""
+
+
+async def named(peers: Peers, placement: str, **attributes: str) -> ObjectName:
+    """Where a placement keeps an object of which so much is known."""
+    request = NameObjectRequest(placement=placement, attributes=attributes)
+    return await peers.storage.NameObject(request, **peers.quick)
 
 
 async def store(peers: Peers, header: UploadHeader, chunks: AsyncIterator[bytes], closing: Closing) -> Object:
@@ -41,7 +48,7 @@ async def store_large(peers: Peers, header: UploadHeader, chunks: AsyncIterator[
 
 
 def whereabouts(artifact_id: str, stored: Object) -> ActivateArtifactRequest:
-    """Where an artifact's object was written, as its record is told."""
+    """Where an artifact's object was written and what happened meanwhile, as its record is told."""
     return ActivateArtifactRequest(
         id=artifact_id,
         backend=stored.backend,
@@ -49,11 +56,15 @@ def whereabouts(artifact_id: str, stored: Object) -> ActivateArtifactRequest:
         uri=stored.uri,
         size=stored.size,
         sha256=stored.sha256,
+        copies=[ArtifactCopy(backend=copy.backend, bucket=copy.bucket, uri=copy.uri) for copy in stored.copies],
+        fallback=stored.fallback,
+        storage_failures=[failure.message for failure in stored.failures],
+        expire_time=stored.expire_time if stored.HasField("expire_time") else None,
     )
 
 
 async def take_away(peers: Peers, artifact_id: str) -> None:
-    """Delete an artifact's object, after its record says that it goes; the record is left to the caller."""
+    """Delete an artifact's object, all copies, after its record says that it goes; the record is left to the caller."""
     request = MarkArtifactDeletingRequest(id=artifact_id)
     artifact = await peers.artifacts.MarkArtifactDeleting(request, **peers.quick)
     await delete(peers, ObjectName(placement=artifact.placement, key=artifact.key))

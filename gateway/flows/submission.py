@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gateway.flows import training
 from gateway.flows.datasets import id_for, let_go, source_of, take_in
 from gateway.flows.engine import as_struct
+from gateway.flows.projects import check_project
 from gateway.incoming import Incoming
 from gateway.peers import SCAN_SECONDS, Peers
 from modelyard.metadata.v1.artifact_pb2 import Artifact, GetArtifactRequest
@@ -75,6 +76,7 @@ def _wish_of(fields: dict[str, str]) -> Wish:
 
 async def submit(peers: Peers, dataset: Dataset, wish: Wish, repeat_key: str) -> Job:
     """Queue a training on a dataset, once the training service has found nothing against it."""
+    await check_project(peers, dataset.user_id, wish.project_id or dataset.project_id)
     artifact = await artifact_of(peers, dataset)
     job_id = id_for(dataset.user_id, "job", repeat_key)
     request = TrainRequest(

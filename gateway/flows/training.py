@@ -8,16 +8,15 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
+from gateway.flows import packages
 from gateway.flows.claim import Claim
 from gateway.flows.engine import Flow, State, Step, as_struct
+from gateway.flows.packages import artifact_id
+from gateway.flows.projects import project_of
 from gateway.flows.storing import delete, store, whereabouts
 from gateway.peers import BYTES_SECONDS, TRAINING_SECONDS
 from modelyard.common.v1.metric_pb2 import Metric
-from modelyard.metadata.v1.artifact_pb2 import (
-    Artifact,
-    CreateArtifactRequest,
-    DeleteArtifactRequest,
-)
+from modelyard.metadata.v1.artifact_pb2 import DeleteArtifactRequest
 from modelyard.metadata.v1.model_pb2 import ModelVersion, PublishModelVersionRequest
 from modelyard.metadata.v1.run_pb2 import (
     RUN_STATUS_FAILED,
@@ -27,12 +26,7 @@ from modelyard.metadata.v1.run_pb2 import (
     Run,
     UpdateRunRequest,
 )
-from modelyard.storage.v1.storage_pb2 import (
-    Object,
-    ObjectName,
-    UploadHeader,
-    UploadTrailer,
-)
+from modelyard.storage.v1.storage_pb2 import UploadTrailer
 from modelyard.training.v1.training_pb2 import (
     CancelTrainingRequest,
     ProblemType,
@@ -44,7 +38,6 @@ from modelyard.training.v1.training_pb2 import (
 from servicekit import errors
 
 KIND = "train"
-PLACEMENT = "models"
 
 TRAIN_FROM, TRAIN_TO = 0.05, 0.85
 """Share of a job's progress that its training takes."""
@@ -57,13 +50,14 @@ class TrainingEndedEarly(errors.Unavailable):
 
 
 async def reserve(claim: Claim, state: State) -> None:
-    """Announce the run and the artifact, under ids that follow from the job's.
+    """Announce the run and the package, under ids that follow from the job's.
 
     The training's id is another one each time: a training that was undone may not start again under its name.
     """
     state["training_id"] = f"{claim.job.id}-{claim.job.fencing_token}"
     claim.report(0.01, "reserving", "Announcing the run and its model")
     job, wanted = claim.job, claim.wanted
+    project = await project_of(claim.peers, job.user_id, wanted["project_id"]) if wanted["project_id"] else None
     run = Run(
         id=run_id(job.id),
         user_id=job.user_id,
@@ -75,16 +69,7 @@ async def reserve(claim: Claim, state: State) -> None:
         hyperparameters=as_struct(wanted["parameters"]),
     )
     await claim.peers.runs.CreateRun(CreateRunRequest(run=run, request_id=run.id), **claim.quick)
-    artifact = Artifact(
-        id=artifact_id(job.id),
-        user_id=job.user_id,
-        job_id=job.id,
-        kind="model",
-        placement=PLACEMENT,
-        key=model_key(claim),
-    )
-    request = CreateArtifactRequest(artifact=artifact, request_id=artifact.id)
-    await claim.peers.artifacts.CreateArtifact(request, **claim.quick)
+    state["package"] = await packages.announce(claim, state["training_id"], project)
 
 
 async def unreserve(claim: Claim, _: State) -> None:
@@ -153,17 +138,10 @@ async def upload(claim: Claim, state: State) -> None:
     """Move the packaged model from the training service to object storage."""
     claim.report(0.88, "uploading", "Storing the packaged model")
     result = result_of(state)
-    header = UploadHeader(
-        placement=PLACEMENT,
-        key=model_key(claim),
-        owner=claim.job.user_id,
-        content_type="application/zip",
-        file_name=claim.wanted["file_name"],
-        request_id=artifact_id(claim.job.id),
-    )
+    header = packages.header_of(claim, state["package"])
     trailer = UploadTrailer(size=result.artifact_size, sha256=result.artifact_sha256)
     stored = await store(claim.peers, header, _packaged(claim, state), lambda _: trailer)
-    state["object"] = MessageToDict(stored, preserving_proto_field_name=True)
+    state["object"] = packages.saved(stored)
 
 
 async def _packaged(claim: Claim, state: State) -> AsyncIterator[bytes]:
@@ -172,9 +150,9 @@ async def _packaged(claim: Claim, state: State) -> AsyncIterator[bytes]:
         yield part.chunk
 
 
-async def unupload(claim: Claim, _: State) -> None:
+async def unupload(claim: Claim, state: State) -> None:
     """Delete the stored model."""
-    await delete(claim.peers, ObjectName(placement=PLACEMENT, key=model_key(claim)))
+    await delete(claim.peers, packages.name_of(state["package"]))
 
 
 async def record(claim: Claim, state: State) -> None:
@@ -199,7 +177,7 @@ async def release(claim: Claim, state: State) -> None:
 
 def outcome(state: State) -> State:
     """What a finished job answers with."""
-    result, stored, model = result_of(state), ParseDict(state["object"], Object()), state["model"]
+    result, model = result_of(state), state["model"]
     task_type = problem_type_of(result)
     metrics = {metric.name: metric.value for metric in result.metrics}
     return {
@@ -217,29 +195,22 @@ def outcome(state: State) -> State:
         "model_info": {"model_name": result.best_model, "score": result.score, "task_type": task_type},
         "row_counts": {"train": result.train_row_count, "test": result.test_row_count},
         "dataset_id": state["dataset_id"],
-        "download_url": f"/api/models/{model['id']}/download",
         "unavailable": list(result.unavailable),
-        "storage": {
-            "backend": stored.backend,
-            "bucket": stored.bucket,
-            "key": stored.key,
-            "uri": stored.uri,
-            "size": stored.size,
-            "sha256": stored.sha256,
-        },
+        **packages.told(state["package"], packages.restored(state), model["id"]),
     }
 
 
 def publication(claim: Claim, result: TrainingResult, state: State) -> PublishModelVersionRequest:
     """All that a finished training leaves to record."""
-    job, stored = claim.job, ParseDict(state["object"], Object())
+    job = claim.job
     state["dataset_id"] = claim.wanted["dataset_id"]
     return PublishModelVersionRequest(
         version=_version(claim, result),
+        model_id=state["package"]["model_id"],
         model_name=claim.wanted["model_name"],
         user_id=job.user_id,
         project_id=claim.wanted["project_id"],
-        artifact=whereabouts(artifact_id(job.id), stored),
+        artifact=whereabouts(artifact_id(job.id), packages.restored(state)),
         run=Run(
             id=run_id(job.id),
             engine=result.engine,
@@ -295,19 +266,9 @@ def result_of(state: State) -> TrainingResult:
     return ParseDict(state["training"], TrainingResult())
 
 
-def model_key(claim: Claim) -> str:
-    """Where the packaged model is stored: one key a job, so that a repeat meets itself."""
-    return f"{claim.job.user_id}/{claim.job.id}/{claim.wanted['file_name']}"
-
-
 def run_id(job_id: str) -> str:
     """The run's id, which follows from the job's, so that every step can be repeated."""
     return f"{job_id}-run"
-
-
-def artifact_id(job_id: str) -> str:
-    """The artifact's id, which follows from the job's."""
-    return f"{job_id}-model"
 
 
 def version_id(job_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Workers that claim jobs and carry them through, and the sweep of uploads that never finished."""
+"""Workers that claim jobs and carry them through, and the sweep of what was left in the middle."""
 
 import asyncio
 import os
@@ -6,19 +6,17 @@ import socket
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from grpc.aio import AioRpcError
 
 from gateway.flows import training
 from gateway.flows.claim import Claim, LeaseLost
-from gateway.flows.datasets import forget
-from gateway.flows.engine import LONGEST_RETRY_SECONDS, Flow, as_timestamp, carry, later
+from gateway.flows.engine import LONGEST_RETRY_SECONDS, Flow, carry, later
+from gateway.flows.leftovers import Leftovers
 from gateway.peers import Peers
 from gateway.problems import UNFORESEEN
 from gateway.settings import GatewaySettings
-from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_PENDING, Artifact, ListArtifactsRequest
 from modelyard.metadata.v1.job_pb2 import ClaimJobRequest, Job, JobError
 from servicekit import statuses
 from servicekit.logging import get_logger
@@ -27,7 +25,6 @@ log = get_logger()
 
 FLOWS: Mapping[str, Flow] = {flow.kind: flow for flow in (training.FLOW,)}
 POLL_SECONDS = 1.0
-SWEEP_SECONDS = 300.0
 
 
 class Workers:
@@ -48,7 +45,7 @@ class Workers:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(self._settings.job_slots):
                 tasks.create_task(self._work())
-            tasks.create_task(self._sweep())
+            tasks.create_task(Leftovers(self._peers, self._settings.pending_upload_seconds).keep_settling())
 
     async def _work(self) -> None:
         while True:
@@ -93,28 +90,3 @@ class Workers:
         """Queue a job again that failed in a way nobody foresaw; to be called while that is being handled."""
         log.exception("job put off", job=claim.job.id)
         await later(claim, JobError(code="INTERNAL", message=UNFORESEEN, retryable=True), LONGEST_RETRY_SECONDS)
-
-    async def _sweep(self) -> None:
-        while True:
-            try:
-                for artifact in await self._stale_uploads():
-                    await self._forget(artifact)
-            except AioRpcError as error:
-                log.warning("sweep put off", code=error.code().name, detail=error.details())
-            await asyncio.sleep(SWEEP_SECONDS)
-
-    async def _forget(self, artifact: Artifact) -> None:
-        log.info("[CLEANUP] forgetting an upload that never finished", artifact=artifact.id)
-        try:
-            await forget(self._peers, artifact)
-        except AioRpcError as error:  # the others are swept all the same
-            log.warning("sweep put off", artifact=artifact.id, code=error.code().name, detail=error.details())
-
-    async def _stale_uploads(self) -> list[Artifact]:
-        """Pending artifacts, too old to be on their way. Those of jobs are left to their jobs."""
-        before = datetime.now(UTC) - timedelta(seconds=self._settings.pending_upload_seconds)
-        request = ListArtifactsRequest(
-            state=ARTIFACT_STATE_PENDING, updated_before=as_timestamp(before), page_size=1000
-        )
-        page = await self._peers.artifacts.ListArtifacts(request, **self._peers.quick)
-        return [artifact for artifact in page.artifacts if not artifact.job_id]

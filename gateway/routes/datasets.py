@@ -11,9 +11,8 @@ from gateway.flows.submission import artifact_of
 from gateway.identity import User
 from gateway.peers import SCAN_SECONDS, Peers
 from gateway.routes.state import owned_dataset, peers_of, settings_of
-from modelyard.metadata.v1.artifact_pb2 import GetArtifactRequest
+from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_DELETED, Artifact, GetArtifactRequest
 from modelyard.metadata.v1.dataset_pb2 import Dataset, ListDatasetsRequest
-from modelyard.storage.v1.storage_pb2 import ObjectName
 from modelyard.training.v1.analysis_pb2 import InspectDatasetRequest
 
 router = APIRouter(prefix="/api/datasets", tags=["datasets"])
@@ -45,7 +44,14 @@ async def _taken_in(request: Request, user: str, arriving: incoming.Incoming, re
 
 async def _storage(peers: Peers, dataset: Dataset) -> rendering.Json:
     artifact = await peers.artifacts.GetArtifact(GetArtifactRequest(id=dataset.artifact_id), **peers.quick)
-    return {"storage": rendering.storage_of(artifact)}
+    return _stored(artifact)
+
+
+def _stored(artifact: Artifact) -> rendering.Json:
+    return {
+        "storage": rendering.storage_of(artifact),
+        "azureDatasetUrl": rendering.address_at(artifact, "azure"),
+    }
 
 
 @router.get("")
@@ -62,14 +68,16 @@ async def list_datasets(
 
 @router.get("/{dataset_id}")
 async def get_dataset(request: Request, user: User, dataset_id: str) -> Response:
-    """A dataset with its schema and first rows, read from the stored file now."""
+    """A dataset with its schema and first rows, read from the stored file now, while that is kept."""
     peers = peers_of(request)
     dataset = await owned_dataset(peers, user, dataset_id)
     artifact = await artifact_of(peers, dataset)
+    body = rendering.dataset(dataset) | _stored(artifact)
+    if artifact.state == ARTIFACT_STATE_DELETED:
+        return rendering.answer(body)
     wanted = InspectDatasetRequest(dataset=source_of(dataset, artifact), sample_size=SAMPLE_ROWS)
     found = await peers.analysis.InspectDataset(wanted, **peers.within(SCAN_SECONDS))
-    body = rendering.dataset(dataset) | rendering.inspection(found) | {"storage": rendering.storage_of(artifact)}
-    return rendering.answer(body)
+    return rendering.answer(body | rendering.inspection(found))
 
 
 @router.api_route("/{dataset_id}/download", methods=["GET", "HEAD"])
@@ -77,7 +85,7 @@ async def download_dataset(request: Request, user: User, dataset_id: str) -> Res
     """The file as it was uploaded; ranges and entity tags work."""
     peers = peers_of(request)
     artifact = await artifact_of(peers, await owned_dataset(peers, user, dataset_id))
-    return await outgoing.send(request, peers, ObjectName(placement=artifact.placement, key=artifact.key))
+    return await outgoing.send_recorded(request, peers, artifact)
 
 
 @router.delete("/{dataset_id}")

@@ -10,7 +10,7 @@ from gateway.flows.models import let_go
 from gateway.identity import User
 from gateway.peers import Peers
 from gateway.routes.state import owned_model, peers_of
-from modelyard.metadata.v1.artifact_pb2 import Artifact, GetArtifactRequest
+from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_DELETED, Artifact, GetArtifactRequest
 from modelyard.metadata.v1.model_pb2 import (
     GetModelVersionRequest,
     ListModelsRequest,
@@ -56,8 +56,7 @@ async def download_model(
     model = await owned_model(peers, user, model_id)
     wanted = await _version(peers, model, version)
     artifact = await _artifact(peers, wanted)
-    name = ObjectName(placement=artifact.placement, key=artifact.key)
-    return await outgoing.send(request, peers, name, f"{model.name}-{wanted.version}.zip")
+    return await outgoing.send_recorded(request, peers, artifact, f"{model.name}-{wanted.version}.zip")
 
 
 @router.post("/{model_id}/link")
@@ -65,6 +64,8 @@ async def link_model(request: Request, user: User, model_id: str, version: Annot
     """An address from which anyone who holds it may download the packaged model for an hour."""
     peers = peers_of(request)
     artifact = await _artifact(peers, await _version(peers, await owned_model(peers, user, model_id), version))
+    if artifact.state == ARTIFACT_STATE_DELETED:
+        return outgoing.gone(artifact)
     wanted = SignDownloadRequest(name=ObjectName(placement=artifact.placement, key=artifact.key))
     signed = await peers.storage.SignDownload(wanted, **peers.quick)
     return rendering.answer({"url": signed.uri, "expiresAt": rendering.moment(signed.expire_time)})

@@ -10,6 +10,7 @@ from gateway.settings import GatewaySettings
 from modelyard.metadata.v1.dataset_pb2 import Dataset, GetDatasetRequest
 from modelyard.metadata.v1.job_pb2 import GetJobRequest, Job
 from modelyard.metadata.v1.model_pb2 import GetModelRequest, Model
+from modelyard.metadata.v1.project_pb2 import GetProjectRequest, Project
 from servicekit import errors
 
 
@@ -51,7 +52,12 @@ async def owned_model(peers: Peers, user: str, model_id: str) -> Model:
     return _owned(await peers.models.GetModel(GetModelRequest(id=model_id), **peers.quick), user, "model")
 
 
-Record = TypeVar("Record", Dataset, Job, Model)
+async def owned_project(peers: Peers, user: str, project_id: str) -> Project:
+    """A project of this user; another's does not exist for them."""
+    return _owned(await peers.projects.GetProject(GetProjectRequest(id=project_id), **peers.quick), user, "project")
+
+
+Record = TypeVar("Record", Dataset, Job, Model, Project)
 
 
 def _owned(record: Record, user: str, kind: str) -> Record:

@@ -19,6 +19,7 @@ MODULES = {
     "training": "services.training",
     "gateway": "gateway",
 }
+OURS = ("STORAGE_", "METADATA_", "TRAINING_", "GATEWAY_", "MODELYARD_", "AZURE_", "CLOUDINARY_")
 START_SECONDS = 60
 LEASE_SECONDS = 2
 
@@ -56,11 +57,7 @@ class House:
 
     def environment(self, name: str) -> dict[str, str]:
         """What a process is told."""
-        kept = {
-            key: value
-            for key, value in os.environ.items()
-            if not key.startswith(("STORAGE_", "METADATA_", "TRAINING_", "GATEWAY_", "MODELYARD_"))
-        }
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
         seen = self.addresses | (self.through if name == "gateway" else {})
         peers = {f"{peer.upper()}_ADDRESS": address for peer, address in seen.items() if peer != "gateway"}
         return (

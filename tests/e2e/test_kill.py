@@ -33,6 +33,7 @@ MOMENTS = [
 ]
 PATIENCE_SECONDS = 60
 CASES = [(victim, *moment) for victim in ("gateway", "training") for moment in MOMENTS] + [
+    ("gateway", "metadata", "CreateArtifact", AFTER),
     ("storage", "storage", "Upload", BEFORE),
     ("storage", "metadata", "PublishModelVersion", AFTER),
     ("metadata", "training", "Train", BEFORE),
@@ -132,7 +133,9 @@ def test_what_cannot_succeed_is_undone(gated: tuple[House, dict[str, Gate]], pen
         job = http.post(f"/api/automl/train/{dataset['id']}", json={"target": "species", "model_name": "undone"}).json()
         assert gates["training"].reached.wait(PATIENCE_SECONDS)
 
-        asyncio.run(occupy(house, f"local/{job['id']}/model.zip"))
+        with sqlite3.connect(house.data / "metadata.db") as database:
+            [key] = database.execute("select key from artifacts where job_id = ?", [job["id"]]).fetchone()
+        asyncio.run(occupy(house, key))
         gates["training"].release()
         ended = finished(http, job["id"])
         models = [model["name"] for model in http.get("/api/models").json()["models"]]

@@ -20,7 +20,8 @@ from tests.unit.documents import env_names
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "tests/data/compose-spec.json").read_text())
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+SERVICES: dict[str, dict[str, Any]] = {name: each for name, each in COMPOSE["services"].items() if "build" in each}
+EMULATORS = {name: each for name, each in COMPOSE["services"].items() if name not in SERVICES}
 SETTINGS = {
     "storage": StorageSettings,
     "metadata": MetadataSettings,
@@ -47,8 +48,15 @@ def test_the_services_are_those_of_the_house_and_each_is_built_by_the_one_recipe
     assert arguments == {name: name for name in SETTINGS}
 
 
+def test_emulators_start_only_when_they_are_asked_for_and_are_those_that_the_tests_use():
+    versions = json.loads((ROOT / "tests/servers/package.json").read_text())["dependencies"]
+
+    assert {name: each["profiles"] for name, each in EMULATORS.items()} == {"azurite": ["azurite"]}
+    assert f"azurite@{versions['azurite']}" in EMULATORS["azurite"]["command"]
+
+
 def test_only_the_gateway_can_be_reached_and_only_from_this_machine():
-    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    published = {name: service["ports"] for name, service in COMPOSE["services"].items() if "ports" in service}
 
     assert list(published) == ["gateway"]
     assert all(port.startswith("127.0.0.1:") for port in published["gateway"])
@@ -93,7 +101,8 @@ def test_without_its_secrets_nothing_starts(variable):
 
 
 def test_data_outlives_the_containers():
-    mounted = [volume for service in SERVICES.values() for volume in service.get("volumes", [])]
+    services = COMPOSE["services"].values()
+    mounted = [volume for service in services for volume in service.get("volumes", [])]
 
     assert sorted(mounted) == sorted(f"{volume}:/data" for volume in COMPOSE["volumes"])
 

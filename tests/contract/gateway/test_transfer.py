@@ -1,5 +1,6 @@
 """Bytes come through the gateway the same, whether it shares a disk with the storage service or not."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import timedelta
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from fastapi import Request
 from starlette.responses import StreamingResponse
+from starlette.types import Message
 
 from gateway import handoff, outgoing
 from gateway.flows.storing import store, store_large
@@ -60,10 +62,16 @@ async def left(peers: Peers) -> list[str]:
     return [found.key for found in page.objects]
 
 
+async def still_there() -> Message:
+    """What a caller sends while it waits for its answer: nothing."""
+    await asyncio.Event().wait()
+    raise AssertionError("it waits for ever")
+
+
 async def answer(peers: Peers, **headers: str) -> tuple[int, dict[str, str], bytes]:
     """What a download answers: status, headers, body."""
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    request = Request({"type": "http", "method": "GET", "path": "/", "headers": raw})
+    request = Request({"type": "http", "method": "GET", "path": "/", "headers": raw}, still_there)
     response = await outgoing.send(request, peers, ObjectName(placement="datasets", key="a"))
     assert isinstance(response, StreamingResponse)
     async with aclosing(response.body_iterator) as body:

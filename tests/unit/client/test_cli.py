@@ -32,6 +32,7 @@ def here(tmp_path, monkeypatch, gateway):
     monkeypatch.setenv("MODELYARD_URL", gateway.url)
     monkeypatch.setenv("MODELYARD_DATA_DIR", str(tmp_path / "data"))
     gateway.on("GET /readyz", lambda request: request.send_json({"status": "ready"}))
+    gateway.on("POST /api/storage/check", lambda request: request.send_json({"ok": True, "trials": []}))
     return tmp_path
 
 

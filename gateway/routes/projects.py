@@ -1,0 +1,76 @@
+"""Projects over HTTP: what they are, and their packages."""
+
+import asyncio
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from pydantic import AliasChoices, BaseModel, Field
+
+from gateway import outgoing, rendering
+from gateway.flows.datasets import id_for
+from gateway.flows.projects import package_of
+from gateway.identity import User
+from gateway.routes.datasets import RepeatKey
+from gateway.routes.state import owned_project, peers_of
+from modelyard.metadata.v1.project_pb2 import CreateProjectRequest, ListProjectsRequest, Project
+from servicekit import errors
+
+router = APIRouter(tags=["projects"])
+
+
+class PackageMissing(errors.NotFound):
+    """The project {id} has no package yet. Train in it, and its newest model is there."""
+
+
+@router.get("/api/projects")
+async def list_projects(
+    request: Request, user: User, page_size: Annotated[int, Query(ge=1, le=1000)] = 50, page_token: str = ""
+) -> Response:
+    """The user's projects, newest first."""
+    peers = peers_of(request)
+    wanted = ListProjectsRequest(user_id=user, page_size=page_size, page_token=page_token)
+    page = await peers.projects.ListProjects(wanted, **peers.quick)
+    packages = await asyncio.gather(*(package_of(peers, record) for record in page.projects))
+    projects = [rendering.project(*pair) for pair in zip(page.projects, packages, strict=True)]
+    return rendering.answer({"projects": projects, "nextPageToken": page.next_page_token})
+
+
+class ProjectWish(BaseModel):
+    """What to call a project, and what is to be trained in it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    task_type: Annotated[
+        Literal["general_ml", "image_classification", "object_detection"],
+        Field(validation_alias=AliasChoices("taskType", "task_type")),
+    ] = "general_ml"
+
+
+@router.post("/api/projects", status_code=201)
+async def create_project(request: Request, user: User, wish: ProjectWish, repeat_key: RepeatKey = "") -> Response:
+    """Create a project. A repeat under the same Idempotency-Key answers with the first one."""
+    peers = peers_of(request)
+    project_id = id_for(user, "project", repeat_key)
+    project = Project(id=project_id, user_id=user, name=wish.name, task_type=wish.task_type)
+    created = await peers.projects.CreateProject(
+        CreateProjectRequest(project=project, request_id=project_id), **peers.quick
+    )
+    return rendering.answer(rendering.project(created, None), status=201)
+
+
+@router.get("/api/projects/{project_id}")
+async def get_project(request: Request, user: User, project_id: str) -> Response:
+    """A project, with its newest package."""
+    peers = peers_of(request)
+    project = await owned_project(peers, user, project_id)
+    return rendering.answer(rendering.project(project, await package_of(peers, project)))
+
+
+@router.api_route("/api/download/project_{project_id}.zip", methods=["GET", "HEAD"])
+async def download_project(request: Request, user: User, project_id: str) -> Response:
+    """A project's newest package, from whichever place holds it. Ranges and entity tags work."""
+    peers = peers_of(request)
+    package = await package_of(peers, await owned_project(peers, user, project_id))
+    if package is None:
+        raise PackageMissing(id=project_id)
+    return await outgoing.send_recorded(request, peers, package)
