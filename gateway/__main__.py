@@ -8,6 +8,7 @@ import uvicorn
 import uvloop
 
 from gateway.bootstrap import create_app
+from gateway.sendfile import FileProtocol
 from gateway.settings import GatewaySettings
 from servicekit.logging import configure, get_logger
 from servicekit.server import prepare_process, stop_signal
@@ -27,6 +28,7 @@ async def serve(settings: GatewaySettings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        http=FileProtocol,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     server = _Server(config)

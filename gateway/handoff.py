@@ -16,8 +16,12 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError
 
 from gateway.peers import Peers
+from gateway.sendfile import SLICE_BYTES, FileSlice
 from modelyard.storage.v1.storage_pb2 import DownloadHeader, StageUploadRequest
 from servicekit import errors
+
+Piece = bytes | FileSlice
+"""A part of a body."""
 
 BATCH_BYTES = 4 * 1024 * 1024
 READ_BYTES = 256 * 1024
@@ -104,8 +108,11 @@ def _write_all(descriptor: int, batch: list[bytes]) -> int:
     return total
 
 
-def opened(header: DownloadHeader) -> AsyncGenerator[bytes, None] | None:
-    """The bytes that a header announces, out of the file it names; None where that file is not here to read."""
+def opened(header: DownloadHeader, by_slices: bool = False) -> AsyncGenerator[Piece, None] | None:
+    """The bytes that a header announces, out of the file it names; None where that file is not here to read.
+
+    They come as bytes, or as slices of the file for a server that takes those.
+    """
     try:
         file = FileIO(header.path, opener=_without_links)
     except OSError:  # another machine's path, or another user's file
@@ -113,14 +120,28 @@ def opened(header: DownloadHeader) -> AsyncGenerator[bytes, None] | None:
     if os.fstat(file.fileno()).st_size != header.object.size:
         file.close()
         return None
-    return _pieces(file, header.offset, header.length)
+    pieces = _slices if by_slices else _pieces
+    return pieces(file, header.offset, header.length)
 
 
 def _without_links(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW)
 
 
-async def _pieces(file: FileIO, offset: int, length: int) -> AsyncGenerator[bytes, None]:
+async def _slices(file: FileIO, offset: int, length: int) -> AsyncGenerator[Piece, None]:
+    """A span of a file in slices, each sent before the next; ends early when nobody is there to receive it."""
+    with file:
+        for start in range(offset, offset + length, SLICE_BYTES):
+            piece = FileSlice(file.fileno(), start, min(SLICE_BYTES, offset + length - start))
+            try:
+                yield piece
+            finally:
+                sent = await piece.finished()
+            if not sent:
+                return
+
+
+async def _pieces(file: FileIO, offset: int, length: int) -> AsyncGenerator[Piece, None]:
     """A span of a file, each piece read in a thread while the one before is sent."""
     end = offset + length
 

@@ -5,15 +5,20 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 from grpc.aio import AioRpcError, UnaryStreamCall
 from starlette.background import BackgroundTask
+from starlette.types import Send
+from typing_extensions import override
 
 from gateway import handoff, problems
+from gateway.handoff import Piece
 from gateway.peers import BYTES_SECONDS, Peers
+from gateway.sendfile import takes_slices
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_DELETED, Artifact, CountDownloadRequest
 from modelyard.storage.v1.storage_pb2 import DownloadHeader, DownloadRequest, DownloadResponse, Object, ObjectName
 from servicekit.logging import get_logger
@@ -57,7 +62,7 @@ async def _answer(request: Request, peers: Peers, wanted: DownloadRequest, file_
     # Whether an If-Range still holds would be known only after the range is asked for: the whole is always right.
     conditional = "if-range" in request.headers
     ranged = request.method == "GET" and not conditional and _apply_range(request.headers.get("range", ""), wanted)
-    header, chunks = await _open(peers, wanted)
+    header, chunks = await _open(peers, wanted, takes_slices(request.scope))
     headers = _headers(header, file_name)
     if request.headers.get("if-none-match") == headers["etag"]:
         return Response(status_code=304, headers={"etag": headers["etag"]})
@@ -66,9 +71,26 @@ async def _answer(request: Request, peers: Peers, wanted: DownloadRequest, file_
     if ranged:
         last = header.offset + header.length - 1
         headers["content-range"] = f"bytes {header.offset}-{last}/{header.object.size}"
-        return StreamingResponse(chunks, 206, headers)
+        return _streamed(chunks, 206, headers)
     whole = _Whole(request, header.object)
-    return StreamingResponse(whole.watching(chunks), 200, headers, background=BackgroundTask(whole.count, peers))
+    return _streamed(whole.watching(chunks), 200, headers, BackgroundTask(whole.count, peers))
+
+
+class _Streamed(StreamingResponse):
+    """A streamed answer that hands its parts to the server as they are, slices of files among them."""
+
+    @override
+    async def stream_response(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async for piece in self.body_iterator:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _streamed(
+    pieces: AsyncGenerator[Piece, None], status: int, headers: dict[str, str], after: BackgroundTask | None = None
+) -> _Streamed:
+    return _Streamed(cast(AsyncGenerator[bytes, None], pieces), status, headers, background=after)
 
 
 @dataclass
@@ -79,7 +101,7 @@ class _Whole:
     stored: Object
     sent: bool = False
 
-    async def watching(self, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async def watching(self, chunks: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
         """The same chunks; notes when all of them were sent to a caller who was still there."""
         size = 0
         async with aclosing(chunks):
@@ -99,12 +121,14 @@ class _Whole:
             log.info("download not counted", code=error.code().name, placement=request.placement)
 
 
-async def _open(peers: Peers, wanted: DownloadRequest) -> tuple[DownloadHeader, AsyncGenerator[bytes, None]]:
+async def _open(
+    peers: Peers, wanted: DownloadRequest, by_slices: bool
+) -> tuple[DownloadHeader, AsyncGenerator[Piece, None]]:
     """An object's header and its bytes: out of its file where we can read that, relayed otherwise."""
     wanted.by_path = True
     call = peers.storage.Download(wanted, **peers.within(BYTES_SECONDS))
     header = (await anext(aiter(call))).header
-    if header.path and (chunks := handoff.opened(header)):
+    if header.path and (chunks := handoff.opened(header, by_slices)):
         return header, chunks
     if header.path:
         wanted.by_path = False
@@ -113,7 +137,7 @@ async def _open(peers: Peers, wanted: DownloadRequest) -> tuple[DownloadHeader, 
     return header, _relay(call)
 
 
-async def _relay(call: Call) -> AsyncGenerator[bytes, None]:
+async def _relay(call: Call) -> AsyncGenerator[Piece, None]:
     try:
         async for message in call:
             yield message.chunk

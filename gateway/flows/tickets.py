@@ -36,7 +36,7 @@ MOST_NAME_BYTES = 70
 _TYPES = mimetypes.MimeTypes()
 
 
-class QuotaExceeded(errors.Exhausted):
+class QuotaExceeded(errors.LimitReached):
     """You keep {used} of {quota} bytes, and {size} more do not fit. Delete something, or have your quota raised."""
 
 

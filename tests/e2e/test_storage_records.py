@@ -143,7 +143,7 @@ def test_keys_of_datasets_and_models(http: httpx.Client, house: House, penguins:
 
     assert dataset["storage"]["key"] == f"local/{dataset['id']}/{penguins.name}"
     assert [found.key for found in objects(house, "datasets", f"local/{dataset['id']}/")] == [dataset["storage"]["key"]]
-    assert re.fullmatch(rf"local/{result['model_id']}/model-[0-9a-f]+-1\.zip", result["storage"]["key"])
+    assert re.fullmatch(rf"local/{result['model_id']}/model-v[0-9a-f]+-1\.zip", result["storage"]["key"])
 
 
 def test_repeat_under_one_key_has_a_key_for_each_attempt(http: httpx.Client, penguins: Path):
