@@ -13,6 +13,7 @@ from gateway.limits import limited, limits_of
 from gateway.middleware import Around
 from gateway.peers import connect
 from gateway.routes import datasets, files, health, jobs, models, projects, storage, training, uploads, usage
+from gateway.routes.described import RESPONSES
 from gateway.settings import GatewaySettings
 from gateway.upkeep.timer import keep_up
 
@@ -31,6 +32,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=_lifespan,
         dependencies=[Depends(limited)],
+        responses=RESPONSES,
     )
     app.state.settings = settings
     app.state.limits = limits_of(settings)

@@ -3,7 +3,8 @@
 import hmac
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
 
 from gateway.settings import GatewaySettings
 from servicekit import errors
@@ -41,8 +42,17 @@ def _name(host: str) -> str:
     return host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]
 
 
-async def current_user(request: Request) -> str:
+BEARER = HTTPBearer(auto_error=False, description="An API key; none where the gateway has no keys.")
+KEY_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same in a header of its own.")
+
+
+async def current_user(
+    request: Request,
+    _bearer: Annotated[object, Security(BEARER)] = None,
+    _key: Annotated[object, Security(KEY_HEADER)] = None,
+) -> str:
     """The id of the user who makes a request: the built-in one where no keys are set, which only loopback allows."""
+    # The two others only tell the OpenAPI document how to show a key.
     # A coroutine although it waits for nothing: a plain function would be sent to a thread for every request.
     settings: GatewaySettings = request.app.state.settings
     if not settings.api_keys:

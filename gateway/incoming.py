@@ -155,6 +155,9 @@ class _Form:
 
 
 async def _received(request: Request, limit: int) -> AsyncIterator[bytes]:
+    declared = request.headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared) > limit:  # said before the first byte is waited for
+        raise FileTooLarge(limit=limit)
     total = 0
     try:
         async for received in request.stream():

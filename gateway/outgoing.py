@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
+from grpc import StatusCode
 from grpc.aio import AioRpcError, UnaryStreamCall
 from starlette.background import BackgroundTask
 from starlette.types import Send
@@ -18,7 +19,7 @@ from typing_extensions import override
 from gateway import handoff, problems
 from gateway.handoff import Piece
 from gateway.peers import BYTES_SECONDS, Peers
-from gateway.sendfile import takes_slices
+from gateway.sendfile import FileSlice, takes_slices
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_DELETED, Artifact, CountDownloadRequest
 from modelyard.storage.v1.storage_pb2 import DownloadHeader, DownloadRequest, DownloadResponse, Object, ObjectName
 from servicekit.logging import get_logger
@@ -54,17 +55,26 @@ async def send(request: Request, peers: Peers, name: ObjectName, file_name: str 
 
 
 async def send_signed(request: Request, peers: Peers, token: str) -> Response:
-    """Answer with the object that a signed address stands for."""
-    return await _answer(request, peers, DownloadRequest(token=token), "")
+    """Answer with the object that a signed address stands for; 410 once that is gone."""
+    try:
+        return await _answer(request, peers, DownloadRequest(token=token), "")
+    except AioRpcError as error:
+        if error.code() is not StatusCode.NOT_FOUND:
+            raise
+        message = "This file has expired or was deleted. Ask whoever gave you its address for another."
+        return problems.problem(410, "FILE_GONE", message)
 
 
 async def _answer(request: Request, peers: Peers, wanted: DownloadRequest, file_name: str) -> Response:
-    # Whether an If-Range still holds would be known only after the range is asked for: the whole is always right.
-    conditional = "if-range" in request.headers
-    ranged = request.method == "GET" and not conditional and _apply_range(request.headers.get("range", ""), wanted)
+    asked = request.headers.get("range", "") if request.method == "GET" else ""
+    condition = request.headers.get("if-range")
+    ranged = condition is None and _apply_range(asked, wanted)
     header, chunks = await _open(peers, wanted, takes_slices(request.scope))
+    if condition == _tag(header) and _apply_range(asked, wanted):  # what they have the beginning of has not changed
+        ranged = True
+        header, chunks = await _open(peers, wanted, takes_slices(request.scope))
     headers = _headers(header, file_name)
-    if request.headers.get("if-none-match") == headers["etag"]:
+    if _names(request.headers.get("if-none-match", ""), headers["etag"]):
         return Response(status_code=304, headers={"etag": headers["etag"]})
     if request.method == "HEAD":
         return Response(headers=headers)
@@ -99,20 +109,23 @@ class _Whole:
 
     request: Request
     stored: Object
-    sent: bool = False
+    reached_end: bool = False
+    last: Piece = b""
 
     async def watching(self, chunks: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
-        """The same chunks; notes when all of them were sent to a caller who was still there."""
-        size = 0
+        """The same chunks; notes whether the last of them was sent to a caller who was still there."""
+        left = self.stored.size
+        self.reached_end = not left
         async with aclosing(chunks):
             async for chunk in chunks:
-                size += len(chunk)
+                left, self.last = left - len(chunk), chunk
+                if not left:  # asked now, since a caller who has all of it may leave at once
+                    self.reached_end = not await self.request.is_disconnected()
                 yield chunk
-        self.sent = size == self.stored.size and not await self.request.is_disconnected()
 
     async def count(self, peers: Peers) -> None:
         """Count the download, after its answer has ended; what cannot be counted has arrived all the same."""
-        if not self.sent:
+        if not self.reached_end or (isinstance(self.last, FileSlice) and not await self.last.finished()):
             return
         request = CountDownloadRequest(placement=self.stored.placement, key=self.stored.key)
         try:
@@ -161,17 +174,27 @@ def _apply_range(given: str, wanted: DownloadRequest) -> bool:
     return True
 
 
+def _tag(header: DownloadHeader) -> str:
+    return f'"{header.object.sha256}"'
+
+
+def _names(given: str, tag: str) -> bool:
+    """Whether an If-None-Match names a tag, among others or with all."""
+    return given.strip() == "*" or tag in (each.strip().removeprefix("W/") for each in given.split(","))
+
+
 def _headers(header: DownloadHeader, file_name: str) -> dict[str, str]:
     stored: Object = header.object
     name = file_name or stored.file_name
     return {
-        "content-type": stored.content_type,
+        # Not everyone who stores says what a header can hold.
+        "content-type": stored.content_type if stored.content_type.isascii() else "application/octet-stream",
         "content-length": str(header.length),
         "accept-ranges": "bytes",
-        "etag": f'"{stored.sha256}"',
+        "etag": _tag(header),
         # Of the whole object, for the reader to verify what came (RFC 9530).
         "repr-digest": f"sha-256=:{base64.b64encode(bytes.fromhex(stored.sha256)).decode()}:",
-        "content-disposition": f"attachment; filename*=UTF-8''{quote(name)}",
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
         # What a user stored is never run as a page of this site.
         "x-content-type-options": "nosniff",
     }

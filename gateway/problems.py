@@ -30,7 +30,15 @@ HTTP_OF = {
     StatusCode.UNAVAILABLE: 503,
     StatusCode.DEADLINE_EXCEEDED: 504,
 }  # anything else is 500
-HTTP_OF_REASON = {"QUOTA_EXCEEDED": 507}
+HTTP_OF_REASON = {
+    "QUOTA_EXCEEDED": 507,
+    "BACKEND_FULL": 507,
+    "DISK_FULL": 507,
+    "FILE_TOO_LARGE": 413,
+    "OBJECT_TOO_LARGE": 413,
+    "FILE_GONE": 410,
+    "TICKET_SPENT": 410,
+}
 """Where the reason says more than the status."""
 
 SIGNED_PATHS = ("files", "uploads")
@@ -40,6 +48,11 @@ UNFORESEEN = "Something went wrong that we did not foresee; the gateway's log te
 
 class PeerDown(errors.Unavailable):
     """A service that this needs cannot be reached. Try again in a moment; /readyz tells which one it is."""
+
+
+class PeerRefuses(errors.Unavailable):
+    """A service behind this gateway does not know it. Whoever runs this Modelyard must give all of its processes the
+    same MODELYARD_SERVICE_TOKEN."""
 
 
 def problem(
@@ -62,6 +75,8 @@ def problem(
     if field:
         body["errors"] = [{"field": field, "detail": message}]
     headers = {"Retry-After": str(after_seconds)} if retryable else {}
+    if status == http.HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     return Response(orjson.dumps(body), status, headers, "application/problem+json")
 
 
@@ -78,6 +93,8 @@ def of_status(raised: AioRpcError) -> Response:
     reason = statuses.reason_of(raised)
     if raised.code() is StatusCode.UNAVAILABLE and reason == StatusCode.UNAVAILABLE.name:
         return of_problem(PeerDown())  # from the transport, whose own words help nobody
+    if raised.code() is StatusCode.UNAUTHENTICATED:  # it is the gateway that has no place there, not its caller here
+        return of_problem(PeerRefuses())
     status = HTTP_OF.get(raised.code(), 500)
     message = (raised.details() or "") if status != 500 or raised.code() is StatusCode.DATA_LOSS else UNFORESEEN
     return problem(status, reason, message, statuses.is_transient(raised), statuses.field_of(raised))
@@ -111,7 +128,9 @@ def register(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _(request: Request, raised: HTTPException) -> Response:
         message = f"{request.method} {request.url.path}: {raised.detail}. /docs lists what there is."
-        return problem(raised.status_code, http.HTTPStatus(raised.status_code).name, message)
+        answer = problem(raised.status_code, http.HTTPStatus(raised.status_code).name, message)
+        answer.headers.update(raised.headers or {})  # such as Allow
+        return answer
 
     @app.exception_handler(Exception)
     async def _(request: Request, raised: Exception) -> Response:

@@ -57,6 +57,7 @@ class FileSlice:
         except asyncio.CancelledError:
             self._stopped.set()
             await asyncio.wait([self._sending])  # the file is closed only when nobody reads it
+            self._sending.exception()  # asked for, so that nobody misses it
             raise
         return True
 
@@ -88,6 +89,8 @@ class FileSlice:
             if not sent:  # the file became shorter under our hands
                 raise ConnectionAbortedError
             start += sent
+        if start < end:
+            raise ConnectionAbortedError
 
 
 class _Transport:

@@ -51,6 +51,8 @@ class GatewaySettings(Settings):
     @field_validator("api_keys")
     @classmethod
     def _keys_are_long(cls, keys: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        if len({key.get_secret_value() for key in keys.values()}) < len(keys):
+            raise ValueError("two users have the same API key; give each one of their own")
         if any(len(key.get_secret_value()) < SHORTEST_KEY for key in keys.values()):
             raise ValueError(f"an API key has at least {SHORTEST_KEY} characters; `openssl rand -hex 24` makes one")
         return keys

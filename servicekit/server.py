@@ -32,6 +32,9 @@ OPTIONS = (
     # Without it two servers on one port share its connections, and nobody notices.
     ("grpc.so_reuseport", 0),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A peer that the network has cut off does not hold its calls open for ever.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
 

@@ -15,7 +15,13 @@ class Settings(BaseSettings):
     service's own.
     """
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+        hide_input_in_errors=True,  # what is refused may be a secret, and standard error is a log
+    )
 
     data_dir: Path = Field(Path(".data"), validation_alias="MODELYARD_DATA_DIR")
     """Folder for everything that is kept on this machine."""

@@ -60,6 +60,9 @@ def transport_errors(base_url: str) -> Iterator[None]:
             f"Nothing answers at {base_url}. Start Modelyard with `modelyard run`, or give its address with --url."
         )
         raise ModelyardError(0, "UNREACHABLE", message, retryable=True) from error
+    except httpx.UnsupportedProtocol as error:
+        message = f"{base_url} is no address of Modelyard. Give one that begins with http:// or https://."
+        raise ModelyardError(0, "INVALID_URL", message) from error
     except httpx.TransportError as error:
         message = f"The connection to {base_url} broke off ({type(error).__name__}). Try again."
         raise ModelyardError(0, "CONNECTION_LOST", message, retryable=True) from error

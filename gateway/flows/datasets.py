@@ -1,8 +1,10 @@
 """Takes a dataset in, and lets it go."""
 
+import hashlib
 import re
 import unicodedata
 import uuid
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -50,6 +52,11 @@ class TooFewRows(errors.InvalidInput):
     field = "file"
 
 
+class KeyUsed(errors.AlreadyExists):
+    """This Idempotency-Key came with another file before. Give every file a key of its own; a repeat sends the same
+    file."""
+
+
 class BytesChanged(errors.InvalidInput):
     """The file that arrived is not the one its digest was made of. Send it again, with the SHA-256 of its bytes."""
 
@@ -77,12 +84,11 @@ async def take_in(peers: Peers, user: str, incoming: Incoming, repeat_key: str =
     """Store and record a dataset; also tells whether it is new.
 
     Whatever fails on the way, neither object nor record is left. A repeat under the same key answers with the first
-    dataset.
+    dataset; fails with KeyUsed when that was of another file.
     """
     dataset_id = id_for(user, "dataset", repeat_key)
     if repeat_key and (known := await _find(peers, dataset_id)):
-        async for _ in incoming.chunks:  # a form's fields may follow its file
-            pass
+        _check_same(known, await _digest_of(incoming.chunks))
         return known, False
     arrival = await _look_at(peers, user, dataset_id, incoming, may_repeat=bool(repeat_key))
     async with AsyncExitStack() as undo:
@@ -95,7 +101,22 @@ async def take_in(peers: Peers, user: str, incoming: Incoming, repeat_key: str =
         is_new = dataset.artifact_id == artifact.id  # else another attempt under the same key was first
         if is_new:
             undo.pop_all()
+        else:
+            _check_same(dataset, stored.sha256)
     return dataset, is_new
+
+
+async def _digest_of(chunks: AsyncIterator[bytes]) -> str:
+    """The SHA-256 of a whole stream, which is read to its end: a form's fields may follow its file."""
+    digest = hashlib.sha256()
+    async for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _check_same(known: Dataset, sha256: str) -> None:
+    if known.sha256 != sha256:
+        raise KeyUsed
 
 
 async def _find(peers: Peers, dataset_id: str) -> Dataset | None:

@@ -12,7 +12,7 @@ from gateway.flows.engine import as_struct
 from gateway.flows.projects import check_project
 from gateway.incoming import Incoming
 from gateway.peers import SCAN_SECONDS, Peers
-from modelyard.metadata.v1.artifact_pb2 import Artifact, GetArtifactRequest
+from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_DELETED, Artifact, GetArtifactRequest
 from modelyard.metadata.v1.dataset_pb2 import Dataset
 from modelyard.metadata.v1.job_pb2 import CreateJobRequest, Job
 from modelyard.training.v1.training_pb2 import CheckTrainingResponse, ProblemType, TrainRequest
@@ -25,6 +25,15 @@ class FieldUnclear(errors.InvalidInput):
     """The field {name} cannot be read: {reason}. Correct it, or leave it out."""
 
     field = "parameters"
+
+
+class FileGone(errors.NotFound):
+    """The file of the dataset {id} has expired or was deleted, so nothing can be trained on it. Upload it again."""
+
+
+class KeyUsed(errors.AlreadyExists):
+    """This Idempotency-Key came with another wish before, of which the job {id} came. Give every job a key of its
+    own."""
 
 
 class Wish(BaseModel):
@@ -78,6 +87,8 @@ async def submit(peers: Peers, dataset: Dataset, wish: Wish, repeat_key: str) ->
     """Queue a training on a dataset, once the training service has found nothing against it."""
     await check_project(peers, dataset.user_id, wish.project_id or dataset.project_id)
     artifact = await artifact_of(peers, dataset)
+    if artifact.state == ARTIFACT_STATE_DELETED:
+        raise FileGone(id=dataset.id)
     job_id = id_for(dataset.user_id, "job", repeat_key)
     request = TrainRequest(
         training_id=job_id,
@@ -91,7 +102,10 @@ async def submit(peers: Peers, dataset: Dataset, wish: Wish, repeat_key: str) ->
     plan = await peers.training.CheckTraining(request, **peers.within(SCAN_SECONDS))
     settle(request, plan, dataset)
     job = Job(id=job_id, user_id=dataset.user_id, kind=training.KIND, input=as_struct(_input(request, dataset, wish)))
-    return await peers.jobs.CreateJob(CreateJobRequest(job=job, request_id=job_id), **peers.quick)
+    created = await peers.jobs.CreateJob(CreateJobRequest(job=job, request_id=job_id), **peers.quick)
+    if created.input != job.input:
+        raise KeyUsed(id=created.id)
+    return created
 
 
 def settle(request: TrainRequest, plan: CheckTrainingResponse, dataset: Dataset) -> None:

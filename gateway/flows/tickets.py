@@ -14,10 +14,17 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError
 
 from gateway.flows.datasets import BytesChanged, forget
-from gateway.flows.storing import named, store, take_away, whereabouts
+from gateway.flows.storing import delete, named, store, take_away, whereabouts
 from gateway.incoming import Incoming
 from gateway.peers import BYTES_SECONDS, Peers
-from modelyard.metadata.v1.artifact_pb2 import Artifact, CreateArtifactRequest, DeleteArtifactRequest
+from gateway.upkeep.reading import name_of, record_of
+from modelyard.metadata.v1.artifact_pb2 import (
+    ARTIFACT_STATE_ACTIVE,
+    ARTIFACT_STATE_PENDING,
+    Artifact,
+    CreateArtifactRequest,
+    DeleteArtifactRequest,
+)
 from modelyard.storage.v1.storage_pb2 import (
     CompleteUploadRequest,
     GetUsageRequest,
@@ -34,6 +41,7 @@ KIND = "upload"
 MOST_NAME_BYTES = 70
 """What of a file's name is in its key, where a character may take three bytes."""
 _TYPES = mimetypes.MimeTypes()
+_TAKES_BYTES = (ARTIFACT_STATE_PENDING, ARTIFACT_STATE_ACTIVE)
 
 
 class QuotaExceeded(errors.LimitReached):
@@ -45,6 +53,10 @@ class BytesDiffer(errors.InvalidInput):
     again."""
 
     field = "sha256"
+
+
+class TicketSpent(errors.NotFound):
+    """The upload of this ticket was deleted, or was cleaned up because it came too late. Ask for a new ticket."""
 
 
 class TicketOfAnother(errors.InvalidInput):
@@ -104,17 +116,25 @@ async def _key(peers: Peers, wish: Wish) -> str:
 
 
 async def take(peers: Peers, token: str, arriving: Incoming) -> Object:
-    """Store the bytes of a ticket. Fails with BytesChanged when they are not those of the sender's digest."""
+    """Store the bytes of a ticket. Fails with BytesChanged when they are not those of the sender's digest.
+
+    A ticket outlives its upload: where that was deleted, nothing is stored, and TicketSpent tells so.
+    """
 
     def closing(size: int) -> UploadTrailer:
         return UploadTrailer(size=size, sha256=arriving.sha256)
 
     try:
-        return await store(peers, UploadHeader(token=token), arriving.chunks, closing)
+        stored = await store(peers, UploadHeader(token=token), arriving.chunks, closing)
     except AioRpcError as error:
         if error.code() is StatusCode.DATA_LOSS and arriving.sha256:
             raise BytesChanged from error
         raise
+    artifact = await record_of(peers, name_of(stored))
+    if artifact is None or artifact.state not in _TAKES_BYTES:
+        await delete(peers, name_of(stored))
+        raise TicketSpent
+    return stored
 
 
 async def complete(peers: Peers, artifact: Artifact, token: str, trailer: UploadTrailer) -> Artifact:

@@ -10,6 +10,7 @@ from gateway.flows.datasets import let_go, source_of, take_in
 from gateway.flows.submission import artifact_of
 from gateway.identity import User
 from gateway.peers import SCAN_SECONDS, Peers
+from gateway.routes import described
 from gateway.routes.state import owned_dataset, peers_of, settings_of
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_DELETED, Artifact, GetArtifactRequest
 from modelyard.metadata.v1.dataset_pb2 import Dataset, ListDatasetsRequest
@@ -21,14 +22,14 @@ SAMPLE_ROWS = 20
 RepeatKey = Annotated[str, Header(alias="Idempotency-Key", max_length=200)]
 
 
-@router.post("/upload", status_code=201)
+@router.post("/upload", status_code=201, openapi_extra=described.form(described.ABOUT_A_DATASET))
 async def upload_form(request: Request, user: User, repeat_key: RepeatKey = "") -> Response:
     """Upload a table as the field `file` of a form; `name`, `target_column` and `project_id` may come with it."""
     arriving = await incoming.form(request, settings_of(request).max_upload_bytes)
     return await _taken_in(request, user, arriving, repeat_key)
 
 
-@router.put("/upload", status_code=201)
+@router.put("/upload", status_code=201, openapi_extra=described.raw(("file_name", *described.ABOUT_A_DATASET)))
 async def upload_raw(request: Request, user: User, repeat_key: RepeatKey = "") -> Response:
     """Upload a table as the body of the request, the fastest way; `file_name` and the other fields in the query."""
     arriving = await incoming.raw(request, settings_of(request).max_upload_bytes)
@@ -80,7 +81,8 @@ async def get_dataset(request: Request, user: User, dataset_id: str) -> Response
     return rendering.answer(body | rendering.inspection(found))
 
 
-@router.api_route("/{dataset_id}/download", methods=["GET", "HEAD"])
+@router.head("/{dataset_id}/download", include_in_schema=False)
+@router.get("/{dataset_id}/download")
 async def download_dataset(request: Request, user: User, dataset_id: str) -> Response:
     """The file as it was uploaded; ranges and entity tags work."""
     peers = peers_of(request)

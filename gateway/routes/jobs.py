@@ -1,7 +1,8 @@
 """Jobs over HTTP: one durable job, three views."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Annotated
 
 import orjson
@@ -55,7 +56,7 @@ async def follow_job(request: Request, user: User, job_id: str) -> Response:
     return _event_stream(peers_of(request), await owned_job(peers_of(request), user, job_id))
 
 
-@router.post("/{job_id}/cancel")
+@router.post("/{job_id}/cancel", status_code=202)
 async def cancel_job(request: Request, user: User, job_id: str) -> Response:
     """Stop a job and undo what it did."""
     peers = peers_of(request)
@@ -81,11 +82,37 @@ async def answer_for(request: Request, job: Job, wait: bool) -> Response:
         return _event_stream(peers, job)
     if not wait:
         return rendering.answer(rendering.job(job), 202, {"location": f"/api/jobs/{job.id}"})
-    async for now in _watch(peers, job):
-        job = now
+    job = await _ended(request, peers, job)
     if job.status == JOB_STATUS_COMPLETED:
         return rendering.answer(rendering.job(job))
+    if job.status not in rendering.ENDED:  # said to nobody
+        return rendering.answer(rendering.job(job), 202)
     return problems.problem(409, job.error.code or "CANCELLED", job.error.message or "The job was cancelled.")
+
+
+async def _ended(request: Request, peers: Peers, job: Job) -> Job:
+    """The job once it has ended, or as it was if its caller leaves before."""
+    waiting, leaving = asyncio.create_task(_last(peers, job)), asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return waiting.result() if waiting.done() else job
+    finally:
+        waiting.cancel()
+        leaving.cancel()
+        await asyncio.wait({waiting, leaving})
+
+
+async def _last(peers: Peers, job: Job) -> Job:
+    async with aclosing(_watch(peers, job)) as changes:
+        async for now in changes:
+            job = now
+    return job
+
+
+async def _left(request: Request) -> None:
+    """Returns when the caller of a request, whose body has been read, is there no longer."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _event_stream(peers: Peers, job: Job) -> Response:
@@ -114,7 +141,7 @@ def _event(kind: str, body: rendering.Json) -> ServerSentEvent:
     return ServerSentEvent(orjson.dumps({"type": kind} | body).decode(), event=kind)
 
 
-async def _watch(peers: Peers, job: Job) -> AsyncIterator[Job]:
+async def _watch(peers: Peers, job: Job) -> AsyncGenerator[Job, None]:
     """The job at every change until it has ended, across restarts of the service that keeps it."""
     ended = False
     while not ended:

@@ -47,7 +47,8 @@ async def get_model(request: Request, user: User, model_id: str) -> Response:
     return rendering.answer(rendering.model_page(model, page.model_versions, artifact))
 
 
-@router.api_route("/{model_id}/download", methods=["GET", "HEAD"])
+@router.head("/{model_id}/download", include_in_schema=False)
+@router.get("/{model_id}/download")
 async def download_model(
     request: Request, user: User, model_id: str, version: Annotated[int, Query(ge=0)] = 0
 ) -> Response:

@@ -66,7 +66,8 @@ async def get_project(request: Request, user: User, project_id: str) -> Response
     return rendering.answer(rendering.project(project, await package_of(peers, project)))
 
 
-@router.api_route("/api/download/project_{project_id}.zip", methods=["GET", "HEAD"])
+@router.head("/api/download/project_{project_id}.zip", include_in_schema=False)
+@router.get("/api/download/project_{project_id}.zip")
 async def download_project(request: Request, user: User, project_id: str) -> Response:
     """A project's newest package, from whichever place holds it. Ranges and entity tags work."""
     peers = peers_of(request)

@@ -28,7 +28,23 @@ from modelyard.storage.v1.storage_pb2 import Access, Backend, ListBackendsReques
 from servicekit import errors
 
 router = APIRouter(prefix="/api/storage", tags=["storage"], dependencies=[Depends(current_user)])
-upkeep = APIRouter(prefix="/api/storage", tags=["storage"], dependencies=[Depends(current_admin)])
+
+
+class QueryUnused(errors.InvalidInput):
+    """This takes its wishes from the body, as JSON, and nothing from the address. Move {names} there."""
+
+    field = "query"
+
+
+async def nothing_in_query(request: Request) -> None:
+    """Refuse what would be ignored: who writes ?dry_run=true must not see things deleted."""
+    if request.query_params:
+        raise QueryUnused(names=", ".join(sorted(request.query_params.keys())))
+
+
+upkeep = APIRouter(
+    prefix="/api/storage", tags=["storage"], dependencies=[Depends(current_admin), Depends(nothing_in_query)]
+)
 """What only those may do who look after this Modelyard."""
 
 PING_SECONDS = 15
@@ -38,6 +54,8 @@ KEY_BYTES = 900
 class Wish(BaseModel):
     """What to sweep or replicate."""
 
+    model_config = ConfigDict(extra="forbid")
+
     placement: str = ""
     dry_run: bool = False
 
@@ -45,7 +63,7 @@ class Wish(BaseModel):
 class MoveWish(BaseModel):
     """What to move, and where to."""
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     placement: str
     source: Annotated[str, Field(alias="from")]
@@ -57,12 +75,15 @@ class MoveWish(BaseModel):
 class ScanWish(BaseModel):
     """What to compare, and whether to mend it."""
 
+    model_config = ConfigDict(extra="forbid")
+
     placement: str = ""
     repair: bool = False
     grace_seconds: Annotated[float, Field(ge=0, le=365 * 24 * 3600)] = GRACE.total_seconds()
 
 
 EVERYTHING = Wish()
+COMPARE_ALL = ScanWish()
 
 
 @router.get("/backends")
@@ -131,7 +152,7 @@ async def move_objects(request: Request, wish: MoveWish) -> Response:
 
 
 @upkeep.post("/scan")
-async def scan_all(request: Request, wish: ScanWish) -> Response:
+async def scan_all(request: Request, wish: ScanWish = COMPARE_ALL) -> Response:
     """Compare records with objects in both directions, and tell each difference; with `repair` mend what can be."""
     peers = peers_of(request)
     await placements(peers, wish.placement)

@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from gateway import incoming
 from gateway.flows.submission import Wish, submit, submit_file
 from gateway.identity import User
+from gateway.routes import described
 from gateway.routes.datasets import RepeatKey
 from gateway.routes.jobs import answer_for
 from gateway.routes.state import owned_dataset, peers_of, settings_of, workers_of
@@ -18,7 +19,7 @@ router = APIRouter(tags=["training"])
 Wait = Annotated[bool, Query(description="Answer when the job has ended, with its result.")]
 
 
-@router.post("/api/train", status_code=202)
+@router.post("/api/train", status_code=202, openapi_extra=described.form())
 async def train_file(request: Request, user: User, repeat_key: RepeatKey = "", wait: Wait = False) -> Response:
     """Upload a table as the field `file` of a form and train on it; the other fields are those of a wish."""
     arriving = await incoming.form(request, settings_of(request).max_upload_bytes)

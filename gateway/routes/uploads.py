@@ -1,16 +1,18 @@
 """Uploads by ticket over HTTP: ask where to send a file, send it there, say that it is there."""
 
+import re
 from pathlib import PurePosixPath
 from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway import incoming, rendering
 from gateway.flows import tickets
 from gateway.identity import User
 from gateway.peers import Peers
+from gateway.routes import described
 from gateway.routes.state import RecordUnknown, peers_of, settings_of
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_ACTIVE, Artifact, ArtifactState, GetArtifactRequest
 from modelyard.storage.v1.storage_pb2 import ObjectName, SignDownloadRequest, UploadTrailer
@@ -18,19 +20,27 @@ from modelyard.storage.v1.storage_pb2 import ObjectName, SignDownloadRequest, Up
 router = APIRouter(tags=["uploads"])
 
 LONGEST_TTL_SECONDS = 7 * 24 * 3600
+MEDIA_TYPE = r"^([A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+( *;[\x20-\x7e]*)?)?$"
+"""A media type as a header may hold it (RFC 9110), or nothing."""
+_TURNS_TEXT = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""What makes a name look like another: it turns the direction of the text."""
 
 
 class TicketWish(BaseModel):
     """What is to be uploaded."""
 
+    model_config = ConfigDict(extra="forbid")
+
     file_name: Annotated[str, Field(min_length=1, max_length=255)]
-    content_type: str = ""
+    content_type: Annotated[str, Field(max_length=255, pattern=MEDIA_TYPE)] = ""
     size: Annotated[int, Field(ge=0, description="Bytes, where they are known; 0 otherwise.")] = 0
     ttl_seconds: Annotated[int, Field(ge=1, le=LONGEST_TTL_SECONDS)] = 3600
 
 
 class Completion(BaseModel):
     """What was sent by a ticket."""
+
+    model_config = ConfigDict(extra="forbid")
 
     id: str
     token: str
@@ -46,7 +56,7 @@ async def issue_ticket(request: Request, user: User, wanted: TicketWish) -> Resp
         raise incoming.FileTooLarge(limit=settings.max_upload_bytes)
     wish = tickets.Wish(
         user=user,
-        file_name=PurePosixPath(wanted.file_name.replace("\\", "/")).name or "file",
+        file_name=_file_name(wanted.file_name),
         content_type=wanted.content_type,
         size=wanted.size,
         # An upload that is not recorded in time is cleaned up: what is sent at the last moment needs the other half.
@@ -67,7 +77,13 @@ async def issue_ticket(request: Request, user: User, wanted: TicketWish) -> Resp
     return rendering.answer(body, 201)
 
 
-@router.put("/uploads/{token}", status_code=201)
+def _file_name(given: str) -> str:
+    """The last part of a name from outside; `file` where that names a folder."""
+    name = PurePosixPath(_TURNS_TEXT.sub("_", given).replace("\\", "/")).name
+    return "file" if name in ("", "..") else name
+
+
+@router.put("/uploads/{token}", status_code=201, openapi_extra=described.raw())
 async def upload_by_ticket(request: Request, token: str) -> Response:
     """Take the bytes of a ticket. Who holds it needs no account; a Content-Digest header is verified."""
     arriving = await incoming.raw(request, settings_of(request).max_upload_bytes)

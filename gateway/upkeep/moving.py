@@ -8,12 +8,23 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from grpc import StatusCode
 from grpc.aio import AioRpcError
 
 from gateway.peers import BYTES_SECONDS, Peers
 from gateway.upkeep.findings import Finding, Looked, Outcome, Step, acted, failed
 from gateway.upkeep.pacing import paced
-from gateway.upkeep.reading import LOCAL, copies_of, name_of, object_now, objects, placements, record_of, relocation
+from gateway.upkeep.reading import (
+    LOCAL,
+    copies_of,
+    name_of,
+    object_now,
+    objects,
+    placements,
+    record_now,
+    record_of,
+    relocation,
+)
 from modelyard.metadata.v1.artifact_pb2 import (
     ARTIFACT_STATE_ACTIVE,
     ARTIFACT_STATE_DELETING,
@@ -106,8 +117,12 @@ class _Moving:
             if not wish.dry_run:
                 await self._carry(stored, artifact)
         except AioRpcError as error:
+            if error.code() is StatusCode.NOT_FOUND:  # its user deleted it meanwhile
+                return None
             return failed(name, error, stored.size)
         except CopyNotSeen as problem:
+            if artifact and await record_now(self.peers, artifact.id) is None:  # the same, a moment later
+                return None
             return Finding("failed", Outcome.FAILED, problem.message, name.placement, name.key, stored.size)
         message = f"From {wish.source} to {wish.target}."
         return Finding("moved", acted(wish.dry_run), message, name.placement, name.key, stored.size, wish.target)

@@ -9,8 +9,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from modelyard.storage.v1 import storage_pb2 as pb
 from servicekit.errors import InvalidInput
 from services.storage.domain.downloads import Download
-from services.storage.domain.errors import InvalidExpiry, InvalidTtl, NameMissing, PartsOutOfOrder
+from services.storage.domain.errors import ContextReserved, InvalidExpiry, InvalidTtl, NameMissing, PartsOutOfOrder
 from services.storage.domain.model import (
+    HOME,
     Access,
     BackendStatus,
     ByTicket,
@@ -31,7 +32,7 @@ from services.storage.domain.model import (
     Usage,
 )
 from services.storage.domain.placements import OnError
-from services.storage.domain.shelves import HOME, Shelf, Shelves
+from services.storage.domain.shelves import Shelf, Shelves
 from services.storage.domain.tickets import Issued
 
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
@@ -71,7 +72,9 @@ def _part(request: pb.UploadRequest) -> Part:
 
 
 def header_of(header: pb.UploadHeader) -> Header:
-    """What is told of an object before its first byte."""
+    """What is told of an object before its first byte. Fails with ContextReserved."""
+    if HOME in header.context:
+        raise ContextReserved(name=HOME)
     draft = Draft(
         name=ObjectName(header.placement, header.key),
         owner=header.owner,
@@ -221,7 +224,7 @@ def replicated_message(done: Upkeep) -> pb.ReplicateObjectsResponse:
 
 
 def _unsettled_message(unsettled: Unsettled) -> pb.ObjectFailure:
-    name = pb.ObjectName(placement=unsettled.name.placement, key=unsettled.name.key)
+    name = pb.ObjectName(placement=unsettled.placement, key=unsettled.key)
     return pb.ObjectFailure(name=name, failure=_failure_message(unsettled.failure))
 
 

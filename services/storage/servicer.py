@@ -99,7 +99,7 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
 
     @override
     async def GetUsage(self, request: pb.GetUsageRequest, context: object) -> pb.GetUsageResponse:
-        usages = await self.catalog.accounts.usages(request.owner, request.placement)
+        usages = await self.catalog.usages(request.owner, request.placement)
         return converters.usage_message(usages, self.catalog.accounts.quota)
 
     @override

@@ -3,16 +3,31 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.settings import ServerSettings
 from services.storage.domain.model import Access
-from services.storage.domain.placements import OnError
+from services.storage.domain.placements import PLACEMENT_NAME, OnError, wrong_with_template
 
 SHORTEST_KEY = 32
+LONGEST_KEPT = timedelta(days=100 * 366)
+
+BackendName = Literal["local", "azure", "cloudinary"]
+
+
+def _each_once(backends: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(backends)) < len(backends):
+        raise ValueError("a backend is named twice; name each once, in the order in which they are preferred")
+    return backends
+
+
+def _makes_keys(template: str) -> str:
+    if why := wrong_with_template(template):
+        raise ValueError(why)
+    return template
 
 
 class PlacementChange(BaseModel):
@@ -20,17 +35,18 @@ class PlacementChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    backends: tuple[Literal["local", "azure", "cloudinary"], ...] | None = Field(None, min_length=1)
-    key_template: str | None = Field(None, min_length=1)
-    on_error: OnError | None = None
-    required: bool | None = None
-    keep_local_copy: bool | None = None
-    access: Access | None = None
-    expires_after: timedelta | None = Field(None, gt=timedelta())
+    # A null would be no value of most: they are left out of a change, not set to nothing.
+    backends: Annotated[tuple[BackendName, ...], Field(min_length=1), AfterValidator(_each_once)] = ("local",)
+    key_template: Annotated[str, AfterValidator(_makes_keys)] = "{user}/{file_name}"
+    on_error: OnError = OnError.FAIL
+    required: bool = False
+    keep_local_copy: bool = False
+    access: Access = Access.SIGNED
+    expires_after: timedelta | None = Field(None, gt=timedelta(), le=LONGEST_KEPT)
 
     @property
     def wanted(self) -> dict[str, Any]:
-        """What is given; a null is given as well, and takes an expiry away."""
+        """What is given, and nothing else; a null takes an expiry away."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
@@ -59,7 +75,7 @@ class StorageSettings(ServerSettings):
     """Seconds that a signed address works when the caller does not say."""
     quota_bytes: int = Field(0, ge=0)
     """Most bytes that one owner may keep; 0 sets no limit."""
-    placements: dict[str, PlacementChange] = Field(default_factory=dict)
+    placements: dict[Annotated[str, Field(pattern=PLACEMENT_NAME)], PlacementChange] = Field(default_factory=dict)
     """Changes to the placements, as a JSON object of name to attributes."""
 
     azure_storage_enabled: bool | None = Field(None, validation_alias="AZURE_STORAGE_ENABLED")

@@ -110,6 +110,19 @@ def test_a_ticket_that_was_changed_opens_nothing(kept: House, http: httpx.Client
     assert swapped.status_code in (404, 422)
 
 
+def test_a_ticket_does_not_bring_back_what_was_deleted(kept: House, http: httpx.Client):
+    """003.10: neither an object nor a byte of the quota is left of what comes after."""
+    ticket = ticket_for(http)
+    http.put(ticket["uri"], content=DATA)
+    http.delete(f"/api/storage/uploads/{ticket['id']}")
+    files, size = len(kept.stored_files()), http.get("/api/usage").json()["size"]
+    late = http.put(ticket["uri"], content=DATA)
+
+    assert (late.status_code, late.json()["error"]["code"]) == (410, "TICKET_SPENT")
+    assert len(kept.stored_files()) == files
+    assert http.get("/api/usage").json()["size"] == size
+
+
 def test_bytes_that_differ_are_not_recorded_and_are_gone(kept: House, http: httpx.Client):
     ticket = ticket_for(http)
     http.put(ticket["uri"], content=DATA)

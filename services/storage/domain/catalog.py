@@ -5,14 +5,16 @@ import base64
 import binascii
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 
 from servicekit.errors import Problem
 from services.storage.domain import errors, keys
 from services.storage.domain.accounts import Accounts
-from services.storage.domain.model import BackendStatus, Deleted, Kept, ObjectName, Page, StoredObject
+from services.storage.domain.model import BackendStatus, Deleted, Kept, ObjectName, Page, StoredObject, Unsettled, Usage
 from services.storage.domain.ports import Backend
 from services.storage.domain.shelves import Shelf, Shelves
+from services.storage.domain.targets import failure_of
 
 PAGE_SIZE = 100
 LARGEST_PAGE = 1000
@@ -24,7 +26,7 @@ class Catalog:
 
     def __init__(self, shelves: Shelves, quota: int = 0) -> None:
         self._shelves = shelves
-        self.accounts = Accounts(self._everything, quota)
+        self.accounts = Accounts([shelf.policy.name for shelf in shelves], self._everything, self.describe, quota)
 
     async def describe(self, name: ObjectName) -> Kept:
         """One object. Fails with ObjectNotFound."""
@@ -41,35 +43,67 @@ class Catalog:
         return Page(found[:limit], _token_of(found[limit - 1].name.key) if more else "")
 
     async def walk(self, placement: str, page_size: int, page_token: str) -> Page:
-        """One page of all objects of a placement, or, where that is empty, of all placements, one after the other."""
+        """One page of all objects of a placement, or, where that is empty, of all placements, one after the other.
+
+        Of all placements, one that cannot be listed is told of and passed over.
+        """
         placements = [placement] if placement else [shelf.policy.name for shelf in self._shelves]
         now, token = _place_of(page_token) if page_token else (placements[0], "")
         if now not in placements:
             raise errors.InvalidPageToken
-        page = await self.page(now, "", page_size, token)
+        try:
+            page = await self.page(now, "", page_size, token)
+        except errors.BackendFailure as failure:
+            if placement:
+                raise
+            page = Page([], "", (Unsettled(now, "", failure_of(failure)),))
         following = placements[placements.index(now) + 1 :]
         if page.next_token:
-            return Page(page.objects, _token_of(json.dumps([now, page.next_token])))
-        return Page(page.objects, _token_of(json.dumps([following[0], ""])) if following else "")
+            return replace(page, next_token=_token_of(json.dumps([now, page.next_token])))
+        return replace(page, next_token=_token_of(json.dumps([following[0], ""])) if following else "")
 
-    async def delete(self, name: ObjectName, allow_missing: bool = False, backend: str = "") -> int:
-        """Delete an object, or its copy at one backend; its bytes. Fails with ObjectNotFound unless that is allowed.
+    async def usages(self, owner: str, placement: str) -> list[Usage]:
+        """What is kept, by owner, then placement; only one owner's or one placement's where given."""
+        if placement:
+            self._shelves.of(placement)
+        return await self.accounts.usages(owner, placement)
 
-        Of many callers one succeeds: who takes away the copy at the most preferred backend, which goes last.
+    async def delete(
+        self,
+        name: ObjectName,
+        allow_missing: bool = False,
+        backend: str = "",
+        provided: Callable[[Kept], bool] = lambda _: True,
+    ) -> int:
+        """Delete an object, or its copy at one backend; its bytes.
+
+        Fails with ObjectNotFound unless that is allowed, also when the object is not such as is provided. Of many
+        callers one succeeds: who takes away the copy at the most preferred backend, which goes last.
         """
         shelf = self._shelves.of(name.placement)
+        at = [shelf.backend(backend)] if backend else shelf.readers
         try:
-            kept = await shelf.find(name, everywhere=True)
-            if backend:
-                return await self._delete_at(shelf.backend(backend), kept)
-            async with self.accounts.release(kept.stored):
-                return await _delete(shelf, kept)
-        except errors.ObjectDamaged:
-            return await _delete_damaged(shelf.readers if not backend else [shelf.backend(backend)], name)
+            async with self._shelves.turns.of(name):
+                return await self._delete_now(shelf, at, name, provided)
         except errors.ObjectNotFound:
             if allow_missing:
                 return 0
             raise
+
+    async def _delete_now(
+        self, shelf: Shelf, at: Sequence[Backend], name: ObjectName, provided: Callable[[Kept], bool]
+    ) -> int:
+        try:
+            kept = await shelf.find(name, everywhere=True)
+        except errors.ObjectDamaged:
+            self.accounts.recount(name.placement)
+            return await _delete_damaged(at, name)
+        if not provided(kept):
+            raise errors.ObjectNotFound(key=name.key, placement=name.placement)
+        if at != shelf.readers:
+            return await self._delete_at(at[0], kept)
+        async with self.accounts.release(kept.stored):
+            return await _delete(shelf, kept)
 
     async def _delete_at(self, backend: Backend, kept: Kept) -> int:
         if kept.backends != {backend.name}:
@@ -97,10 +131,9 @@ class Catalog:
         known = {**self._shelves.backends, **self._shelves.off}
         return list(await asyncio.gather(*(_status(backend) for backend in known.values())))
 
-    async def _everything(self) -> AsyncIterator[StoredObject]:
-        for shelf in self._shelves:
-            async for kept in self._all(shelf, ""):
-                yield kept.stored
+    async def _everything(self, placement: str) -> AsyncIterator[StoredObject]:
+        async for kept in self._all(self._shelves.of(placement), ""):
+            yield kept.stored
 
     async def _all(self, shelf: Shelf, prefix: str) -> AsyncIterator[Kept]:
         after = ""
@@ -131,7 +164,7 @@ async def _delete(shelf: Shelf, kept: Kept) -> int:
 async def _delete_damaged(backends: Sequence[Backend], name: ObjectName) -> int:
     """Delete what cannot even be described."""
     size = 0
-    for backend in backends:
+    for backend in reversed(backends):
         try:
             size = await backend.delete(name)
         except errors.ObjectNotFound:
@@ -178,7 +211,7 @@ def _key_of(token: str, prefix: str) -> str:
 def _place_of(token: str) -> tuple[str, str]:
     try:
         placement, inner = json.loads(_text_of(token))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise errors.InvalidPageToken from error
     if not (isinstance(placement, str) and isinstance(inner, str)):
         raise errors.InvalidPageToken

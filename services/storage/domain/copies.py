@@ -9,9 +9,9 @@ from servicekit.errors import Problem
 from services.storage.domain import errors
 from services.storage.domain.catalog import Catalog
 from services.storage.domain.downloads import Downloads
-from services.storage.domain.model import Batch, Header, Kept, ObjectName, Unsettled, Upkeep
+from services.storage.domain.model import HOME, Batch, Header, Kept, ObjectName, StoredObject, Unsettled, Upkeep
 from services.storage.domain.ports import Backend
-from services.storage.domain.shelves import HOME, Shelf, Shelves
+from services.storage.domain.shelves import Shelf, Shelves
 from services.storage.domain.targets import away, begun, failure_of
 from services.storage.domain.uploads import Uploads, first_of
 
@@ -38,13 +38,18 @@ class Copies:
     async def copy_to(self, shelf: Shelf, name: ObjectName, backend: Backend) -> Kept:
         """Make a backend hold an object as well; nothing happens where it does."""
         kept = await shelf.find(name)
-        if backend.name not in kept.backends:
-            draft = away(kept.stored.draft, shelf, backend)
-            with suppress(errors.ObjectExists):  # somebody else copied it meanwhile
-                async with backend.create(draft) as pending:
-                    await self._bring(name, pending.write)
+        if backend.name in kept.backends:
+            return kept
+        async with backend.create(away(kept.stored.draft, shelf, backend)) as pending:
+            await self._bring(kept.stored, pending.write)
+            async with self._shelves.turns.of(name):  # what was deleted meanwhile does not come back
+                _same(kept.stored, (await shelf.find(name)).stored)
+                with suppress(errors.ObjectExists):  # somebody else copied it meanwhile, or what is there is damaged
                     await pending.commit(kept.stored.size, kept.stored.sha256)
-        return await shelf.find(name)
+        copied = await shelf.find(name)
+        if backend.name not in copied.backends:
+            raise errors.ObjectDamaged(key=name.key, placement=name.placement)
+        return copied
 
     async def _rename(self, source: ObjectName, to: ObjectName, request_id: str) -> Kept:
         stored = (await self._shelves.of(source.placement).find(source)).stored
@@ -55,13 +60,20 @@ class Copies:
         if first := await first_of(shelf, draft):
             return first
         async with begun(shelf, draft) as targets:
-            await self._bring(source, targets.write)
+            await self._bring(stored, targets.write)
             return await self._uploads.publish(shelf, draft, targets, stored.size, stored.sha256)
 
-    async def _bring(self, source: ObjectName, write: Callable[[Batch], Awaitable[None]]) -> None:
-        async with self._downloads.open(source) as download, aclosing(download.batches()) as batches:
+    async def _bring(self, source: StoredObject, write: Callable[[Batch], Awaitable[None]]) -> None:
+        async with self._downloads.open(source.name) as download, aclosing(download.batches()) as batches:
+            _same(source, download.stored)
             async for batch in batches:
                 await write(batch)
+
+
+def _same(wanted: StoredObject, found: StoredObject) -> None:
+    """Fail with ObjectChanged where an object is no longer the one that was seen before."""
+    if (found.sha256, found.draft.request_id) != (wanted.sha256, wanted.draft.request_id):
+        raise errors.ObjectChanged(key=wanted.name.key, placement=wanted.name.placement)
 
 
 class Keeper:
@@ -77,7 +89,7 @@ class Keeper:
         """Delete what has expired of one page of objects, or only tell."""
 
         async def delete(kept: Kept) -> Kept:
-            await self._catalog.delete(kept.name, allow_missing=True)
+            await self._catalog.delete(kept.name, provided=self._expired)
             return kept
 
         return await self._upkeep(placement, page_size, page_token, self._expired, None if dry_run else delete)
@@ -96,12 +108,14 @@ class Keeper:
         settle: Callable[[Kept], Awaitable[Kept]] | None,
     ) -> Upkeep:
         page = await self._catalog.walk(placement, page_size, page_token)
-        done = Upkeep([], [], page.next_token)
+        done = Upkeep([], list(page.failures), page.next_token)
         for kept in filter(concerns, page.objects):
             try:
                 done.objects.append(await settle(kept) if settle else kept)
+            except errors.ObjectNotFound:  # somebody else has deleted it
+                continue
             except Problem as problem:
-                done.failures.append(Unsettled(kept.name, failure_of(problem)))
+                done.failures.append(Unsettled(kept.name.placement, kept.name.key, failure_of(problem)))
         return done
 
     def _expired(self, kept: Kept) -> bool:
@@ -125,5 +139,6 @@ class Keeper:
         wanted = {backend.name for backend in shelf.wanted}
         for copy in kept.copies if kept.fallback else ():
             if copy.backend not in wanted:
-                await self._catalog.delete(kept.name, allow_missing=True, backend=copy.backend)
+                # Not where it is all there is: another object may have come by the name, and have fallen back as well.
+                await self._catalog.delete(kept.name, True, copy.backend, lambda now: shelf.home.name in now.backends)
         return await shelf.find(kept.name)

@@ -2,6 +2,7 @@
 
 from servicekit.errors import (
     AlreadyExists,
+    Conflict,
     DataLoss,
     Denied,
     Exhausted,
@@ -83,6 +84,12 @@ class InvalidContext(InvalidInput):
     field = "context"
 
 
+class ContextReserved(InvalidInput):
+    """The service itself keeps "{name}" in the context of an object. Choose another name for this entry."""
+
+    field = "context"
+
+
 class RequestIdMissing(InvalidInput):
     """An upload needs a request_id, so that repeating it is safe. Make a new one for every object."""
 
@@ -147,6 +154,10 @@ class ObjectNotFound(NotFound):
 
 class ObjectExists(AlreadyExists):
     """Another object has the key {key} in {placement}. Choose another key, or delete that object first."""
+
+
+class ObjectChanged(Conflict):
+    """The object {key} in {placement} was replaced while it was copied. Look at it again, then repeat."""
 
 
 class SizeMismatch(DataLoss):

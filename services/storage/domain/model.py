@@ -16,6 +16,9 @@ CHUNK_BYTES = 256 * 1024
 BATCH_BYTES = 8 * CHUNK_BYTES
 """What one hop into a thread reads, writes or hashes: large enough not to feel the hop, small enough to stay flat."""
 
+HOME = "home"
+"""In the context of a copy away from home: the backend that was home when it was made. No writer can set it."""
+
 MOST_LABELS = 10
 TAG_BYTES = 100
 CONTEXT_BYTES = 200
@@ -69,7 +72,9 @@ class Draft:
                 raise errors.InvalidAttribute(attribute, limit)
         if len(self.tags) > MOST_LABELS or any(not tag or "," in tag or _unfit(tag, TAG_BYTES) for tag in self.tags):
             raise errors.InvalidTags
-        if len(self.context) > MOST_LABELS or not all(_fits_context(*entry) for entry in self.context.items()):
+        if len(self.context.keys() - {HOME}) > MOST_LABELS or not all(
+            _fits_context(*entry) for entry in self.context.items()
+        ):
             raise errors.InvalidContext
 
 
@@ -230,11 +235,21 @@ class BackendStatus:
 
 
 @dataclass(frozen=True)
+class Unsettled:
+    """An object that something could not be done to, and why; without a key, a placement that cannot be listed."""
+
+    placement: str
+    key: str
+    failure: Failure
+
+
+@dataclass(frozen=True)
 class Page:
     """One page of a list, and the token of the next; empty on the last."""
 
     objects: list[Kept]
     next_token: str
+    failures: tuple[Unsettled, ...] = ()
 
 
 @dataclass(frozen=True, order=True)
@@ -246,14 +261,6 @@ class Usage:
     count: int
     size: int
     """Bytes; an object with several copies counts once."""
-
-
-@dataclass(frozen=True)
-class Unsettled:
-    """An object that something could not be done to, and why."""
-
-    name: ObjectName
-    failure: Failure
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from services.storage.domain.model import Access
 LOCAL = "local"
 """The backend that every service has."""
 
+PLACEMENT_NAME = r"^[a-z0-9][a-z0-9-]{2,62}$"
+"""What is a folder, a container and part of an address alike; nothing else in the root folder is called so."""
+
 _ATTRIBUTE = re.compile(r"\{([a-z_]+)\}")
 _NOT_IN_A_SEGMENT = re.compile(r"[\x00-\x1f\x7f-\x9f\\/\ud800-\udfff]")
 
@@ -76,6 +79,16 @@ PLACEMENTS = (
     Placement("uploads", ("cloudinary",), "{user}/{timestamp}-{file_name}"),
     Placement("stories", ("cloudinary",), "{user}/{story}/{file_name}"),
 )
+
+
+def wrong_with_template(template: str) -> str:
+    """Why a text cannot make keys; empty when it can."""
+    if not _ATTRIBUTE.search(template):
+        return "it has no attribute in braces, so that all objects would have one key"
+    rest = _ATTRIBUTE.sub("x", template)
+    if "{" in rest or "}" in rest:
+        return "an attribute is small letters and underscores in braces, for example {file_name}"
+    return keys.wrong_with_key(rest)
 
 
 def changed(placements: Iterable[Placement], changes: Mapping[str, Mapping[str, Any]]) -> tuple[Placement, ...]:

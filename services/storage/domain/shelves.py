@@ -4,13 +4,25 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from services.storage.domain.errors import BackendFailure, ObjectNotFound, UnknownBackend, UnknownPlacement
-from services.storage.domain.model import Kept, ObjectName, StoredObject
+from services.storage.domain.errors import (
+    BackendFailure,
+    BackendUnreachable,
+    ObjectDamaged,
+    ObjectNotFound,
+    UnknownBackend,
+    UnknownPlacement,
+)
+from services.storage.domain.model import HOME, Kept, ObjectName, StoredObject
 from services.storage.domain.placements import LOCAL, OnError, Placement
 from services.storage.domain.ports import Backend
+from services.storage.domain.turns import Turns
 
-HOME = "home"
-"""In the context of a copy away from home: the backend that was home when it was made."""
+ASK_SECONDS = 20.0
+"""What a backend may take to say whether it has an object, with all its repeats: others may stand in for it."""
+
+
+Silent = dict[Backend, BackendFailure]
+"""Backends that could not be asked in the course of one call, and why."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +67,19 @@ class Shelf:
         known = ", ".join(backend.name for backend in self.readers)
         raise UnknownBackend(placement=self.policy.name, known=known)
 
-    async def find(self, name: ObjectName, everywhere: bool = False) -> Kept:
-        """An object and where it is. Fails with ObjectNotFound.
+    async def find(self, name: ObjectName, everywhere: bool = False, silent: Silent | None = None) -> Kept:
+        """An object and where it is. Fails with ObjectNotFound, and ObjectDamaged.
 
-        A backend that cannot be asked is passed over when another holds the object, unless it has to be known
-        everywhere; it fails the call when none does.
+        A backend that cannot be asked, or whose copy is damaged, is passed over when another holds the object, unless
+        it has to be known everywhere; it fails the call when none does. Who is silent is not asked again, and who
+        cannot be asked becomes so.
         """
-        answers = await asyncio.gather(*(_asked(backend, name) for backend in self.readers))
+        silent = {} if silent is None else silent
+        answers = await asyncio.gather(*(_asked(backend, name, silent) for backend in self.readers))
         copies = [answer for answer in answers if isinstance(answer, StoredObject)]
-        failures = [answer for answer in answers if isinstance(answer, BackendFailure)]
+        failures = [answer for answer in answers if isinstance(answer, BackendFailure | ObjectDamaged)]
         if failures and (everywhere or not copies):
-            raise failures[0]
+            raise min(failures, key=lambda failure: isinstance(failure, ObjectDamaged))
         if not copies:
             raise ObjectNotFound(key=name.key, placement=name.placement)
         return self.kept(copies)
@@ -76,13 +90,23 @@ class Shelf:
         return Kept(tuple(copies), fell_back)
 
 
-async def _asked(backend: Backend, name: ObjectName) -> StoredObject | BackendFailure | None:
+async def _asked(
+    backend: Backend, name: ObjectName, silent: Silent
+) -> StoredObject | BackendFailure | ObjectDamaged | None:
+    if backend in silent:
+        return silent[backend]
     try:
-        return await backend.stat(name)
+        async with asyncio.timeout(ASK_SECONDS):
+            return await backend.stat(name)
     except ObjectNotFound:
         return None
+    except ObjectDamaged as damage:
+        return damage
+    except TimeoutError:
+        silent[backend] = BackendUnreachable(backend=backend.name, why="it does not answer in time")
     except BackendFailure as failure:
-        return failure
+        silent[backend] = failure
+    return silent[backend]
 
 
 class Shelves:
@@ -96,6 +120,8 @@ class Shelves:
     ) -> None:
         self.backends = backends
         self.off = off or {}
+        self.turns = Turns()
+        """Whoever publishes, copies or deletes an object takes one, so that none does so halfway through another."""
         self._by_placement = {place.name: self._shelf(place) for place in placements}
 
     def __iter__(self) -> Iterator[Shelf]:

@@ -9,21 +9,24 @@ from typing import Any
 from servicekit.errors import Problem
 from servicekit.logging import get_logger
 from services.storage.domain.errors import BackendFailure
-from services.storage.domain.model import Batch, Draft, Failure, Kept, StoredObject
+from services.storage.domain.model import HOME, Batch, Draft, Failure, Kept, StoredObject
 from services.storage.domain.placements import OnError
 from services.storage.domain.ports import Backend, PendingObject
-from services.storage.domain.shelves import HOME, Shelf
+from services.storage.domain.shelves import Shelf, Silent
 
 log = get_logger()
 
 
 @asynccontextmanager
-async def begun(shelf: Shelf, draft: Draft) -> AsyncIterator["Targets"]:
-    """An object that is begun wherever its bytes go; what is not committed at the end of the block is gone."""
+async def begun(shelf: Shelf, draft: Draft, silent: Silent | None = None) -> AsyncIterator["Targets"]:
+    """An object that is begun wherever its bytes go; what is not committed at the end of the block is gone.
+
+    Who is silent already counts as failed: nobody waits for it once more.
+    """
     async with AsyncExitStack() as stack:
         targets = Targets(shelf)
         for backend in shelf.targets:
-            await targets.begin(backend, draft, stack)
+            await targets.begin(backend, draft, stack, (silent or {}).get(backend))
         targets.check()
         yield targets
 
@@ -36,10 +39,14 @@ class Targets:
         self._pending: dict[Backend, PendingObject] = {}
         self._failures: list[BackendFailure] = []
 
-    async def begin(self, backend: Backend, draft: Draft, stack: AsyncExitStack) -> None:
-        """Begin it at one backend."""
+    async def begin(
+        self, backend: Backend, draft: Draft, stack: AsyncExitStack, failed: BackendFailure | None = None
+    ) -> None:
+        """Begin it at one backend, unless that has failed before."""
 
         async def enter() -> None:
+            if failed:
+                raise failed
             self._pending[backend] = await stack.enter_async_context(backend.create(away(draft, self._shelf, backend)))
 
         await self._carried(backend, enter())

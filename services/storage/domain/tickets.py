@@ -12,6 +12,7 @@ from services.storage.domain.model import Access, Batch, Draft, Header, Kept, Ob
 from services.storage.domain.ports import SentObject
 from services.storage.domain.shelves import Shelf, Shelves
 from services.storage.domain.signing import Seal
+from services.storage.domain.turns import Turns
 from services.storage.domain.uploads import Uploads, compare, first_of
 
 
@@ -43,6 +44,7 @@ class Tickets:
         self._shelves = shelves
         self._uploads = uploads
         self._seal = seal
+        self._completing = Turns()
 
     async def issue(self, header: Header, ttl: timedelta | None) -> Issued:
         """A ticket for an object to come: to its home where that takes bytes from outside, else to the gateway."""
@@ -67,6 +69,10 @@ class Tickets:
     async def complete(self, token: str, trailer: Trailer) -> Kept:
         """Make what was sent an object. Fails with NothingSent, SizeMismatch and ChecksumMismatch."""
         draft = self._draft(token)
+        async with self._completing.of(draft.name):  # of two, the second finds what the first has made
+            return await self._complete(draft, trailer)
+
+    async def _complete(self, draft: Draft, trailer: Trailer) -> Kept:
         shelf = self._shelves.of(draft.name.placement)
         if first := await first_of(shelf, draft):
             return first

@@ -1,19 +1,17 @@
 """Takes an object in: header, bytes, trailer; verified, then published once."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from services.storage.domain import errors
 from services.storage.domain.accounts import Accounts
-from services.storage.domain.model import Batch, ByTicket, Draft, Header, Kept, ObjectName, Part, Staged, Tally, Trailer
+from services.storage.domain.model import Batch, ByTicket, Draft, Header, Kept, Part, Staged, Tally, Trailer
 from services.storage.domain.pipeline import write_behind
 from services.storage.domain.placements import OnError
-from services.storage.domain.shelves import Shelf, Shelves
+from services.storage.domain.shelves import Shelf, Shelves, Silent
 from services.storage.domain.targets import Targets, begun
 
 LARGEST_CHUNK_BYTES = 1024 * 1024
@@ -36,23 +34,30 @@ class Uploads:
         self._shelves = shelves
         self._accounts = accounts
         self._now = now
-        self._publishing = Turns()
 
     async def take(self, parts: AsyncIterator[Part], of_token: Callable[[str], Draft]) -> Kept:
         """Store one object. A repeat of its request_id gives the first object, without reading on."""
         first = await _beginning(parts)
         draft = of_token(first.token) if isinstance(first, ByTicket) else self.under_policy(first)
         shelf = self._shelves.of(draft.name.placement)
-        if known := await first_of(shelf, draft):
+        silent: Silent = {}
+        if known := await first_of(shelf, draft, silent):
             return known
-        async with begun(shelf, draft) as targets:
-            tally = await self._received(parts, targets, draft)
-            return await self.publish(shelf, draft, targets, tally.size, tally.sha256)
+        try:
+            async with begun(shelf, draft, silent) as targets:
+                tally = await self._received(parts, targets, draft)
+                return await self.publish(shelf, draft, targets, tally.size, tally.sha256, silent)
+        except errors.QuotaExceeded:
+            if known := await first_of(shelf, draft):  # what leaves no room is this very object
+                return known
+            raise
 
-    async def publish(self, shelf: Shelf, draft: Draft, arrived: Arrived, size: int, sha256: str) -> Kept:
+    async def publish(
+        self, shelf: Shelf, draft: Draft, arrived: Arrived, size: int, sha256: str, silent: Silent | None = None
+    ) -> Kept:
         """Make what was received an object, within its owner's quota and unless another has its name."""
-        async with self._publishing.of(draft.name):
-            if first := await first_of(shelf, draft):  # a repeat of this upload was quicker
+        async with self._shelves.turns.of(draft.name):
+            if first := await first_of(shelf, draft, silent):  # a repeat of this upload was quicker
                 return first
             try:
                 async with self._accounts.claim(draft, size):
@@ -101,10 +106,10 @@ class Uploads:
         return tally
 
 
-async def first_of(shelf: Shelf, draft: Draft) -> Kept | None:
+async def first_of(shelf: Shelf, draft: Draft, silent: Silent | None = None) -> Kept | None:
     """The object that an earlier attempt at the same upload stored. Fails with ObjectExists for another's."""
     try:
-        kept = await shelf.find(draft.name)
+        kept = await shelf.find(draft.name, silent=silent)
     except errors.ObjectNotFound:
         return None
     except errors.BackendFailure:
@@ -114,27 +119,6 @@ async def first_of(shelf: Shelf, draft: Draft) -> Kept | None:
     if kept.stored.draft.request_id != draft.request_id:
         raise errors.ObjectExists(key=draft.name.key, placement=draft.name.placement)
     return kept
-
-
-class Turns:
-    """One at a time for each name."""
-
-    def __init__(self) -> None:
-        self._locks: dict[ObjectName, asyncio.Lock] = {}
-        self._waiting: Counter[ObjectName] = Counter()
-
-    @asynccontextmanager
-    async def of(self, name: ObjectName) -> AsyncIterator[None]:
-        """Wait for the others of this name."""
-        lock = self._locks.setdefault(name, asyncio.Lock())
-        self._waiting[name] += 1
-        try:
-            async with lock:
-                yield
-        finally:
-            self._waiting[name] -= 1
-            if not self._waiting[name]:
-                del self._locks[name], self._waiting[name]
 
 
 def expiry(now: datetime, kept_for: timedelta | None) -> datetime | None:

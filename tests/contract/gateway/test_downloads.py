@@ -114,13 +114,20 @@ async def test_download_of_what_nobody_recorded_arrives_all_the_same(yard: Stand
     assert (answer.status_code, answer.content) == (200, DATA)
 
 
-async def test_what_has_expired_is_gone(yard: Standing, http: httpx.AsyncClient, artifact: Artifact):
-    """000.30: the record tells what it was; its bytes are answered with 410 and a sentence."""
+async def test_what_has_expired_is_gone(yard: Standing, http: httpx.AsyncClient, app: FastAPI, artifact: Artifact):
+    """000.30: the record tells what it was; its bytes are answered with 410 and a sentence, by a signed address too."""
+    name = ObjectName(placement=artifact.placement, key=artifact.key)
+    signed = await yard.peers.storage.SignDownload(SignDownloadRequest(name=name), **yard.peers.quick)
     await expire(yard.peers, artifact)
     answers = [await http.get(URL), await http.request("HEAD", URL)]
     shown = await http.get("/api/datasets/d")
 
+    async with as_user(app, "") as anyone:
+        linked = await anyone.get(signed.uri)
+    trained = await http.post("/api/automl/train/d", json={})
+
     assert [answer.status_code for answer in answers] == [410, 410]
+    assert [(each.status_code, each.json()["error"]["code"]) for each in (linked, trained)] == [(410, "FILE_GONE")] * 2
     assert answers[0].json()["error"]["code"] == "FILE_GONE"
     assert "deleted" in answers[0].json()["detail"]
     assert (shown.status_code, shown.json()["rowCount"], shown.json()["storage"]["state"]) == (200, 7, "deleted")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from grpc.aio import AioRpcError
 
+from gateway.flows import tickets
 from gateway.peers import Peers
 from gateway.upkeep.findings import Finding, Outcome
 from gateway.upkeep.moving import BackendNotUsed, Move, MoveAgainstPolicy, NothingToMove, checked, move
@@ -18,7 +20,7 @@ from gateway.upkeep.replicating import replicate
 from gateway.upkeep.scanning import UNRECORDED, Scan, scan
 from gateway.upkeep.statistics import statistics
 from gateway.upkeep.sweeping import sweep
-from modelyard.metadata.v1.artifact_pb2 import MarkArtifactDeletingRequest, RelocateArtifactRequest
+from modelyard.metadata.v1.artifact_pb2 import Artifact, MarkArtifactDeletingRequest, RelocateArtifactRequest
 from modelyard.storage.v1.storage_pb2 import DeleteObjectRequest, ObjectName
 from tests.contract.gateway.standing import DATA, Killed, Standing, mortal, standing, told
 
@@ -106,13 +108,15 @@ async def test_the_sweep_leaves_an_upload_that_is_being_recorded(yard: Standing)
 async def test_what_the_sweep_cannot_delete_is_named_and_left_for_the_next(yard: Standing):
     artifact = await expired(yard, "ada/old")
     yard.cloud.down = True
-    with pytest.raises(AioRpcError):  # the objects without records cannot even be listed
-        await told(sweep(yard.peers))
+    failed = await kinds(sweep(yard.peers))
     half = await yard.state(artifact)
     yard.cloud.down = False
     found = await kinds(sweep(yard.peers))
 
     assert half == "DELETING"
+    # The object by its key; and, by their name, the placements whose objects without records cannot even be listed.
+    assert ("failed", "failed", "ada/old") in failed
+    assert {(kind, outcome) for kind, outcome, _ in failed} == {("failed", "failed")}
     assert found == [("expired", "done", "ada/old")]
     assert await yard.state(artifact) == "DELETED"
 
@@ -170,6 +174,34 @@ async def test_a_move_takes_only_what_its_prefix_names(yard: Standing):
     await told(move(yard.peers, Move("models", "local", "cloud", prefix="bob/")))
 
     assert (yard.holders("ada/1"), yard.holders("bob/1")) == ({"local"}, {"cloud"})
+
+
+class _Overtaken:
+    """A storage that a user's deletion gets to just before, or just after, an object is copied."""
+
+    def __init__(self, yard: Standing, artifact: Artifact, after: bool) -> None:
+        self._yard, self._artifact, self._after = yard, artifact, after
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(self._yard.peers.storage, method)
+
+    async def CopyObject(self, request: Any, **options: Any) -> Any:
+        if not self._after:
+            await tickets.let_go(self._yard.peers, self._artifact)
+        answer = await self._yard.peers.storage.CopyObject(request, **options)
+        if self._after:
+            await tickets.let_go(self._yard.peers, self._artifact)
+        return answer
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_what_its_user_deletes_during_a_move_stays_deleted(yard: Standing, after: bool):
+    """M.4: neither place holds it, and that is no failure of the move."""
+    artifact = await yard.keep("ada/old", peers=yard.before)
+    found = await kinds(move(replace(yard.peers, storage=_Overtaken(yard, artifact, after)), WISH))
+
+    assert found == []
+    assert yard.holders("ada/old") == set()
 
 
 async def test_a_move_leaves_what_is_being_recorded(yard: Standing):

@@ -165,6 +165,22 @@ async def test_a_home_that_fails_is_stood_in_for_where_policy_says_so(cloudinary
     assert len(cloudinary.objects()) == 1
 
 
+async def test_what_comes_by_ticket_lacks_its_local_copy_until_it_is_replicated(
+    cloudinary: Site, served, send_by_ticket
+):
+    """The bytes did not pass through this service; the copy that policy wants is made later, like any that lacks."""
+    async with served(cloudinary) as store:
+        header = store.header("u/a.zip", placement="projects", owner="u").header
+        ticket = await store.stub.SignUpload(pb.SignUploadRequest(header=header), **store.within)
+        await send_by_ticket(store, ticket, DATA)
+        completed = pb.CompleteUploadRequest(token=ticket.token, trailer=pb.UploadTrailer(size=len(DATA)))
+        stored = await store.stub.CompleteUpload(completed, **store.within)
+        done = await store.stub.ReplicateObjects(pb.ReplicateObjectsRequest(placement="projects"), **store.within)
+
+        assert [copy.backend for copy in stored.copies] == ["cloudinary"]
+        assert [[copy.backend for copy in found.copies] for found in done.objects] == [["cloudinary", "local"]]
+
+
 async def test_an_upload_goes_through_when_a_cloud_stumbles(site: Site, served):
     """One answer lost, one refused, one slow: repeated, and still one object."""
     async with served(site) as store:

@@ -94,3 +94,42 @@ async def test_a_second_process_leaves_the_first_ones_uploads_alone(start, clien
     assert second.returncode != 0
     assert b"another process serves the same folder" in said
     assert (await call).size == len(data)
+
+
+async def test_a_process_that_is_asked_to_stop_ends_in_time_and_leaves_nothing(start, client, leftovers, eventually):
+    """An upload that goes on for longer than the drain is given up, and cleared away before the end."""
+    process = start(STORAGE_DRAIN_SECONDS="0.5")
+    await ready(client)
+    call = client.stub.Upload(**client.within)
+    await call.write(client.header("half"))
+    for chunk in client.chunks(b"x" * 8 * MIB):
+        await call.write(chunk)
+    await eventually(leftovers)
+    process.terminate()
+
+    assert process.wait(15) == 0
+    assert leftovers() == []
+
+
+async def test_clouds_that_cannot_be_reached_delay_no_start(start, client):
+    """The service is there at once; what needs no cloud works, and ListBackends tells which is away."""
+    start(
+        AZURE_ACCOUNT_URL="https://127.0.0.1:9/account",
+        AZURE_ACCOUNT_KEY="a2V5",
+        CLOUDINARY_CLOUD_NAME="cloud",
+        CLOUDINARY_API_KEY="key",
+        CLOUDINARY_API_SECRET="a secret of this test",
+        CLOUDINARY_UPLOAD_PREFIX="http://127.0.0.1:9",
+        STORAGE_PLACEMENTS='{"drafts": {"key_template": "{user}/{file_name}"}}',
+    )
+    await client.stub.ListPlacements(pb.ListPlacementsRequest(), wait_for_ready=True, timeout=10)
+    stored = await client.put("u/a", placement="drafts")
+    told = await client.stub.ListBackends(pb.ListBackendsRequest(), **client.within)
+
+    assert stored.backend == "local"
+    assert [(each.name, each.reachable) for each in told.backends] == [
+        ("local", True),
+        ("azure", False),
+        ("cloudinary", False),
+    ]
+    assert all(each.reason for each in told.backends if not each.reachable)

@@ -307,3 +307,28 @@ async def test_no_ticket_is_given_for_a_key_that_is_taken_or_a_time_too_long(sto
     with refused(grpc.StatusCode.INVALID_ARGUMENT):
         request = pb.SignUploadRequest(header=header, ttl=Duration(seconds=8 * 24 * 3600))
         await store.stub.SignUpload(request, **store.within)
+
+
+async def test_a_ticket_that_is_completed_many_times_at_once_gives_every_caller_the_one_object(store, send_by_ticket):
+    given = await ticket(store, "t/1", owner="u")
+    await send_by_ticket(store, given, DATA)
+    stored = await asyncio.gather(*(complete(store, given.token, DATA) for _ in range(5)))
+
+    assert all(each == stored[0] for each in stored)
+    assert (await usage(store, owner="u")).count == 1
+
+
+async def test_what_comes_by_ticket_is_held_to_the_quota(served_with, send_by_ticket):
+    async with served_with(quota=len(DATA)) as store:
+        tickets = [await ticket(store, f"t/{number}", owner="u") for number in range(2)]
+        ended = []
+        for given in tickets:
+            try:
+                await send_by_ticket(store, given, DATA)
+                await complete(store, given.token, DATA)
+                ended.append(grpc.StatusCode.OK)
+            except grpc.aio.AioRpcError as error:
+                ended.append(error.code())
+
+        assert ended == [grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED]
+        assert await store.keys() == ["t/0"]

@@ -160,6 +160,14 @@ def test_nobody_there_is_one_sentence_that_says_what_to_do():
     assert (caught.value.status, caught.value.code, caught.value.retryable) == (0, "UNREACHABLE", True)
 
 
+@pytest.mark.parametrize("address", ["localhost:8000", "ftp://example.org"])
+def test_what_is_no_address_is_told_apart_from_a_lost_connection(address: str):
+    with Client(address) as nobody, pytest.raises(ModelyardError, match="begins with http") as caught:
+        nobody.health()
+
+    assert (caught.value.code, caught.value.retryable) == ("INVALID_URL", False)
+
+
 @pytest.mark.parametrize("hostile", ["../users", "a/b", "a?b", "", "..", "a\n"])
 def test_an_id_cannot_lead_to_another_path(client, gateway, hostile):
     with pytest.raises(ModelyardError, match="no id"):

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 from fastapi import FastAPI
+from pydantic import ValidationError
 
 from gateway import problems
 from gateway.bootstrap import create_app
@@ -74,6 +75,13 @@ async def answer_of(app: FastAPI, method: str, path: str, user: str = "") -> htt
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gate", headers=headers) as client:
         return await client.request(method, path, json={} if method == "POST" else None)
+
+
+def test_two_users_cannot_have_one_key():
+    with pytest.raises(ValidationError, match="one of their own") as caught:
+        GatewaySettings(api_keys={"ada": "one-long-key-of-two", "ben": "one-long-key-of-two"}, _env_file=None)
+
+    assert "one-long-key" not in str(caught.value)
 
 
 @pytest.mark.parametrize("route", LIMITED)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from cloudinary.utils import encode_context
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.storage.adapters.cloudinary import records
@@ -110,6 +110,7 @@ def test_placements_that_would_get_into_each_others_way_are_refused(folders):
         CloudinaryAccount("demo", "", "", folders)
 
 
+@settings(deadline=None)  # a busy machine is no fault of the records
 @given(
     owner=texts,
     file_name=texts,

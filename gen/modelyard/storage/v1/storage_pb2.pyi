@@ -151,7 +151,7 @@ class Object(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it may be deleted by SweepExpired, UTC; absent when never."""
+        """When it may be deleted by SweepExpired, UTC; absent when never. Until it is, it can be read like any other."""
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -437,7 +437,7 @@ class UploadHeader(_message.Message):
     @_builtins.property
     def context(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """What else to keep beside it: at most 10 entries, names of lower-case letters, digits and "_", values of at most
-        200 bytes.
+        200 bytes. The name "home" is the service's own.
         """
 
     @_builtins.property
@@ -1247,7 +1247,7 @@ class ObjectFailure(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def name(self) -> Global___ObjectName:
-        """The object."""
+        """The object; without a key where all placements were to be looked at, and this one could not be listed."""
 
     @_builtins.property
     def failure(self) -> Global___BackendFailure:

@@ -182,7 +182,8 @@ class StorageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListObjects(self, request, context):
-        """Lists the objects of a placement in the order of their keys, a page at a time. Safe to repeat.
+        """Lists the objects of a placement in the order of their keys, a page at a time; an object whose record is damaged is
+        left out, and told of in the log. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -190,8 +191,8 @@ class StorageServiceServicer:
 
     def CopyObject(self, request, context):
         """Copies an object, to another name or to another backend under its own; verified by its checksum.
-        Fails with NOT_FOUND, and ALREADY_EXISTS when another object has the new name. A repeat with the same request_id
-        returns the first copy: safe.
+        Fails with NOT_FOUND, ALREADY_EXISTS when another object has the new name, and ABORTED when the source was replaced
+        meanwhile. A repeat with the same request_id returns the first copy: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -238,7 +239,8 @@ class StorageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetUsage(self, request, context):
-        """Counts what an owner keeps, a placement at a time, and tells the quota. Safe to repeat.
+        """Counts what an owner keeps, a placement at a time, and tells the quota. Fails with UNAVAILABLE while a backend that
+        was not counted yet cannot be. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -64,11 +64,13 @@ class StorageServiceStub:
     GetObject: _grpc.UnaryUnaryMultiCallable[_storage_pb2.GetObjectRequest, _storage_pb2.Object]
     """Describes one object. Fails with NOT_FOUND. Safe to repeat."""
     ListObjects: _grpc.UnaryUnaryMultiCallable[_storage_pb2.ListObjectsRequest, _storage_pb2.ListObjectsResponse]
-    """Lists the objects of a placement in the order of their keys, a page at a time. Safe to repeat."""
+    """Lists the objects of a placement in the order of their keys, a page at a time; an object whose record is damaged is
+    left out, and told of in the log. Safe to repeat.
+    """
     CopyObject: _grpc.UnaryUnaryMultiCallable[_storage_pb2.CopyObjectRequest, _storage_pb2.Object]
     """Copies an object, to another name or to another backend under its own; verified by its checksum.
-    Fails with NOT_FOUND, and ALREADY_EXISTS when another object has the new name. A repeat with the same request_id
-    returns the first copy: safe.
+    Fails with NOT_FOUND, ALREADY_EXISTS when another object has the new name, and ABORTED when the source was replaced
+    meanwhile. A repeat with the same request_id returns the first copy: safe.
     """
     DeleteObject: _grpc.UnaryUnaryMultiCallable[_storage_pb2.DeleteObjectRequest, _storage_pb2.DeleteObjectResponse]
     """Deletes one object, all its copies. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing."""
@@ -90,7 +92,9 @@ class StorageServiceStub:
     DATA_LOSS when size or checksum differ; what was sent is gone then. A repeat returns the first object: safe.
     """
     GetUsage: _grpc.UnaryUnaryMultiCallable[_storage_pb2.GetUsageRequest, _storage_pb2.GetUsageResponse]
-    """Counts what an owner keeps, a placement at a time, and tells the quota. Safe to repeat."""
+    """Counts what an owner keeps, a placement at a time, and tells the quota. Fails with UNAVAILABLE while a backend that
+    was not counted yet cannot be. Safe to repeat.
+    """
     SweepExpired: _grpc.UnaryUnaryMultiCallable[_storage_pb2.SweepExpiredRequest, _storage_pb2.SweepExpiredResponse]
     """Deletes objects that have expired, a page at a time: begin with no token, go on while one is returned. What fails
     is named and left for the next sweep. Safe to repeat.
@@ -141,11 +145,13 @@ class StorageServiceAsyncStub(StorageServiceStub):
     GetObject: _aio.UnaryUnaryMultiCallable[_storage_pb2.GetObjectRequest, _storage_pb2.Object]  # type: ignore[assignment]
     """Describes one object. Fails with NOT_FOUND. Safe to repeat."""
     ListObjects: _aio.UnaryUnaryMultiCallable[_storage_pb2.ListObjectsRequest, _storage_pb2.ListObjectsResponse]  # type: ignore[assignment]
-    """Lists the objects of a placement in the order of their keys, a page at a time. Safe to repeat."""
+    """Lists the objects of a placement in the order of their keys, a page at a time; an object whose record is damaged is
+    left out, and told of in the log. Safe to repeat.
+    """
     CopyObject: _aio.UnaryUnaryMultiCallable[_storage_pb2.CopyObjectRequest, _storage_pb2.Object]  # type: ignore[assignment]
     """Copies an object, to another name or to another backend under its own; verified by its checksum.
-    Fails with NOT_FOUND, and ALREADY_EXISTS when another object has the new name. A repeat with the same request_id
-    returns the first copy: safe.
+    Fails with NOT_FOUND, ALREADY_EXISTS when another object has the new name, and ABORTED when the source was replaced
+    meanwhile. A repeat with the same request_id returns the first copy: safe.
     """
     DeleteObject: _aio.UnaryUnaryMultiCallable[_storage_pb2.DeleteObjectRequest, _storage_pb2.DeleteObjectResponse]  # type: ignore[assignment]
     """Deletes one object, all its copies. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing."""
@@ -167,7 +173,9 @@ class StorageServiceAsyncStub(StorageServiceStub):
     DATA_LOSS when size or checksum differ; what was sent is gone then. A repeat returns the first object: safe.
     """
     GetUsage: _aio.UnaryUnaryMultiCallable[_storage_pb2.GetUsageRequest, _storage_pb2.GetUsageResponse]  # type: ignore[assignment]
-    """Counts what an owner keeps, a placement at a time, and tells the quota. Safe to repeat."""
+    """Counts what an owner keeps, a placement at a time, and tells the quota. Fails with UNAVAILABLE while a backend that
+    was not counted yet cannot be. Safe to repeat.
+    """
     SweepExpired: _aio.UnaryUnaryMultiCallable[_storage_pb2.SweepExpiredRequest, _storage_pb2.SweepExpiredResponse]  # type: ignore[assignment]
     """Deletes objects that have expired, a page at a time: begin with no token, go on while one is returned. What fails
     is named and left for the next sweep. Safe to repeat.
@@ -251,7 +259,9 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _storage_pb2.ListObjectsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_storage_pb2.ListObjectsResponse, _abc.Awaitable[_storage_pb2.ListObjectsResponse]]:
-        """Lists the objects of a placement in the order of their keys, a page at a time. Safe to repeat."""
+        """Lists the objects of a placement in the order of their keys, a page at a time; an object whose record is damaged is
+        left out, and told of in the log. Safe to repeat.
+        """
 
     @_abc_1.abstractmethod
     def CopyObject(
@@ -260,8 +270,8 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_storage_pb2.Object, _abc.Awaitable[_storage_pb2.Object]]:
         """Copies an object, to another name or to another backend under its own; verified by its checksum.
-        Fails with NOT_FOUND, and ALREADY_EXISTS when another object has the new name. A repeat with the same request_id
-        returns the first copy: safe.
+        Fails with NOT_FOUND, ALREADY_EXISTS when another object has the new name, and ABORTED when the source was replaced
+        meanwhile. A repeat with the same request_id returns the first copy: safe.
         """
 
     @_abc_1.abstractmethod
@@ -319,7 +329,9 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _storage_pb2.GetUsageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_storage_pb2.GetUsageResponse, _abc.Awaitable[_storage_pb2.GetUsageResponse]]:
-        """Counts what an owner keeps, a placement at a time, and tells the quota. Safe to repeat."""
+        """Counts what an owner keeps, a placement at a time, and tells the quota. Fails with UNAVAILABLE while a backend that
+        was not counted yet cannot be. Safe to repeat.
+        """
 
     @_abc_1.abstractmethod
     def SweepExpired(

@@ -11,11 +11,15 @@ from collections.abc import AsyncIterator
 
 from azure.storage.blob import BlobProperties
 
+from servicekit.logging import get_logger
 from services.storage.adapters.azure import names, records
 from services.storage.adapters.azure.errors import Place
 from services.storage.adapters.azure.service import BlobService
-from services.storage.domain.errors import BucketMissing
+from services.storage.domain import keys
+from services.storage.domain.errors import BucketMissing, ObjectDamaged
 from services.storage.domain.model import ObjectName, StoredObject
+
+log = get_logger()
 
 LARGEST_PAGE = 5000
 """Azure gives no more at once. We ask for two more than we want: the one we go on from, and the one after."""
@@ -59,7 +63,13 @@ def _may_follow(blob: str, key: str) -> bool:
 def _stored(service: BlobService, placement: str, blob: BlobProperties) -> StoredObject | None:
     if records.MARK not in (blob.metadata or {}):
         return None
-    return records.decoded(blob.metadata, ObjectName(placement, names.key_of(blob.name)), service.stored)
+    if keys.wrong_with_key(key := names.key_of(blob.name)):  # put there by somebody else
+        return None
+    try:
+        return records.decoded(blob.metadata, ObjectName(placement, key), service.stored)
+    except ObjectDamaged as damage:  # one must not hide all others
+        log.warning("left out of a list", why=damage.message)
+        return None
 
 
 async def _blobs(

@@ -10,6 +10,7 @@ from typing import Any
 
 from azure.storage.blob import ContentSettings
 
+from servicekit.errors import InvalidInput
 from services.storage.adapters.azure.names import attachment
 from services.storage.domain.errors import ObjectDamaged
 from services.storage.domain.model import Access, Draft, ObjectName, StoredObject
@@ -58,7 +59,7 @@ def decoded(metadata: Mapping[str, str], name: ObjectName, described: "Describe"
             texts["sha256"],
             datetime.fromisoformat(texts["create_time"]),
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, InvalidInput) as error:
         raise ObjectDamaged(key=name.key, placement=name.placement) from error
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 import time
 import uuid
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from servicekit import scratch
+from servicekit.logging import get_logger
 from services.storage.adapters.local import files, records
 from services.storage.adapters.local.layout import Place, keys_in
 from services.storage.domain.errors import (
@@ -27,6 +29,10 @@ from services.storage.domain.model import Draft, ObjectName, StoredObject
 _PUBLISH_ATTEMPTS = 100
 _STAGED = "staged-"
 _STAGED_SECONDS = 3600
+_STAGED_FILE = "bytes"
+_OFFERED = re.compile(rf"{_STAGED}[0-9a-f]{{32}}/{_STAGED_FILE}")
+
+log = get_logger()
 
 
 class Disk:
@@ -61,15 +67,16 @@ class Disk:
                     scratch.remove(folder)
         folder = self.unused(_STAGED)
         folder.mkdir(mode=0o700)
-        path = folder / "bytes"
+        path = folder / _STAGED_FILE
         path.touch(mode=0o600)
         return path.absolute()
 
     def claim(self, staged: str, folder: Path, data_name: str) -> Path:
         """Take over the file of a stage as an upload's own, under a new name; its writer's handle stays good."""
-        path = Path(staged)
-        if path.parent.parent != self.incoming.absolute() or not path.parent.name.startswith(_STAGED):
+        incoming = f"{self.incoming.absolute()}/"
+        if not staged.startswith(incoming) or not _OFFERED.fullmatch(staged.removeprefix(incoming)):
             raise StagedFileUnknown
+        path = Path(staged)
         try:
             path.parent.rename(folder)
             (folder / path.name).rename(folder / data_name)
@@ -120,13 +127,15 @@ class Disk:
         return stored
 
     def page(self, placement: str, prefix: str, after: str, limit: int) -> list[StoredObject]:
-        """The first objects after a key; one that is deleted while we look is left out."""
+        """The first objects after a key; what is deleted while we look is left out, and what is damaged."""
         found: list[StoredObject] = []
         for key in keys_in(self.root / placement, prefix, after):
             try:
                 found.append(self.stat(ObjectName(placement, key)))
             except ObjectNotFound:
                 continue
+            except ObjectDamaged as damage:  # one must not hide all others
+                log.warning("left out of a list", why=damage.message)
             if len(found) == limit:
                 break
         return found
@@ -154,7 +163,8 @@ class Disk:
             raise ObjectNotFound(key=name.key, placement=name.placement) from error
         if stored is None or os.fstat(data.fileno()).st_size != stored.size:
             data.close()
-            raise ObjectDamaged(key=name.key, placement=name.placement)
+            wrong = ObjectNotFound if stored is None else ObjectDamaged
+            raise wrong(key=name.key, placement=name.placement)
         return stored, data
 
     def delete(self, name: ObjectName) -> int:

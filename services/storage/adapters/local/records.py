@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from servicekit.errors import InvalidInput
 from services.storage.adapters.local.files import NAME
 from services.storage.domain.errors import ObjectDamaged
 from services.storage.domain.model import Access, Draft, ObjectName, StoredObject
@@ -41,7 +42,7 @@ def decoded(record: bytes, name: ObjectName) -> StoredObject | None:
         if (fields["placement"], fields["key"]) != (name.placement, name.key):
             return None
         return described(_draft(name, fields), fields["size"], fields["sha256"], fields["create_time"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, InvalidInput) as error:
         raise ObjectDamaged(key=name.key, placement=name.placement) from error
 
 
