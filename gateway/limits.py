@@ -21,6 +21,7 @@ LIMITED = {
     ("GET", "/api/datasets/{dataset_id}/download"): DOWNLOADS,
     ("GET", "/api/models/{model_id}/download"): DOWNLOADS,
     ("GET", "/api/download/project_{project_id}.zip"): DOWNLOADS,
+    ("GET", "/api/projects/{project_id}/zip/{version_id}"): DOWNLOADS,
 }
 """Routes that carry files, by what they count as. Signed addresses are not among them: they name no user."""
 

@@ -159,6 +159,11 @@ def project(record: Project, package: Artifact | None) -> Json:
     }
 
 
+def package_version(package: Artifact) -> Json:
+    """One package of a project among others."""
+    return {"id": package.id, "sha256": package.sha256, **zip_file(package)}
+
+
 def zip_file(package: Artifact) -> Json:
     """A project's package. Cloudinary's address and name are null where Cloudinary does not hold it."""
     at_cloudinary = [copy for copy in package.copies if copy.backend == packages.CLOUDINARY]

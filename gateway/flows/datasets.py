@@ -13,23 +13,19 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError
 
 from gateway.flows.projects import check_project
-from gateway.flows.storing import named, store, store_large, take_away, whereabouts
+from gateway.flows.storing import forget, named, store, store_large, take_away, whereabouts
 from gateway.incoming import Incoming, aiter_of, chained, head_of
 from gateway.peers import Peers
 from gateway.rows import RowCounter
 from modelyard.metadata.v1.artifact_pb2 import (
-    ARTIFACT_STATE_ACTIVE,
     Artifact,
     CreateArtifactRequest,
-    DeleteArtifactRequest,
-    GetArtifactRequest,
-    RetireArtifactRequest,
 )
 from modelyard.metadata.v1.dataset_pb2 import CreateDatasetRequest, Dataset, DeleteDatasetRequest, GetDatasetRequest
 from modelyard.storage.v1.storage_pb2 import Object, ObjectName, UploadHeader, UploadTrailer
 from modelyard.training.v1.analysis_pb2 import SniffTableRequest, SniffTableResponse
 from modelyard.training.v1.training_pb2 import DatasetSource
-from servicekit import errors, statuses
+from servicekit import errors
 
 PLACEMENT = "datasets"
 HEAD_BYTES = 960 * 1024
@@ -37,7 +33,6 @@ HEAD_BYTES = 960 * 1024
 MOST_NAME_BYTES = 120
 MOST_SNIFFED_BYTES = 1024 * 1024
 FEWEST_ROWS = 4
-IN_USE = "RECORD_IN_USE"
 
 
 class TargetNotFound(errors.InvalidInput):
@@ -201,29 +196,6 @@ async def _record(peers: Peers, arrival: Arrival, stored: Object, rows: int) -> 
         dataset=dataset, request_id=dataset.id, artifact=whereabouts(arrival.artifact_id, stored)
     )
     return await peers.datasets.CreateDataset(request, **peers.quick)
-
-
-async def forget(peers: Peers, artifact: Artifact) -> None:
-    """Delete what nobody finished or finished to delete: its object first, then its record.
-
-    One that was recorded after all, as when only the answer was lost, keeps its bytes. One that something refers to
-    keeps its record, which then says that the object is gone.
-    """
-    try:
-        now = await peers.artifacts.GetArtifact(GetArtifactRequest(id=artifact.id), **peers.quick)
-    except AioRpcError as error:
-        if error.code() is StatusCode.NOT_FOUND:
-            return
-        raise
-    if now.state == ARTIFACT_STATE_ACTIVE:
-        return
-    await take_away(peers, artifact.id)
-    try:
-        await peers.artifacts.DeleteArtifact(DeleteArtifactRequest(id=artifact.id, allow_missing=True), **peers.quick)
-    except AioRpcError as error:
-        if statuses.reason_of(error) != IN_USE:
-            raise
-        await peers.artifacts.RetireArtifact(RetireArtifactRequest(id=artifact.id), **peers.quick)
 
 
 async def let_go(peers: Peers, dataset: Dataset, artifact: Artifact) -> None:

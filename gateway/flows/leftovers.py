@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from gateway.flows.datasets import forget
 from gateway.flows.engine import as_timestamp
+from gateway.flows.storing import forget
 from gateway.peers import Peers
 from modelyard.metadata.v1.artifact_pb2 import (
     ARTIFACT_STATE_DELETING,

@@ -5,9 +5,7 @@ object that an earlier attempt wrote. A job that was undone and is tried again g
 """
 
 import re
-import secrets
 import uuid
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -16,7 +14,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from gateway.flows.claim import Claim
 from gateway.flows.engine import State
 from gateway.flows.projects import KIND as PROJECT_KIND
-from gateway.flows.projects import PLACEMENT as PROJECTS
+from gateway.flows.projects import cut, new_name
 from gateway.flows.storing import named
 from modelyard.metadata.v1.artifact_pb2 import Artifact, ArtifactCopy, CreateArtifactRequest
 from modelyard.metadata.v1.model_pb2 import ListModelsRequest
@@ -27,8 +25,6 @@ MODELS = "models"
 MODEL_KIND = "model"
 CLOUDINARY = "cloudinary"
 TAGS = ("ml-project", "generated-code")
-SUFFIX_BYTES = 8
-MOST_NAME_BYTES = 100
 MOST_CONTEXT_BYTES = 200
 ADDRESS = re.compile(r"/(?:upload|authenticated)/(?:s--[^/]+--/)?v\d+/(.+)$")
 
@@ -41,7 +37,7 @@ def artifact_id(job_id: str) -> str:
 async def announce(claim: Claim, attempt: str, project: Project | None) -> State:
     """Announce the package of a training: where it will be kept. A repeat tells what the first announcement told."""
     job, model_id = claim.job, await _model_id(claim)
-    place = await (_in_project(claim, project) if project else _of_model(claim, model_id, attempt))
+    place = await (new_name(claim.peers, project) if project else _of_model(claim, model_id, attempt))
     artifact = Artifact(
         id=artifact_id(job.id),
         user_id=job.user_id,
@@ -61,18 +57,6 @@ async def _of_model(claim: Claim, model_id: str, attempt: str) -> ObjectName:
     job_id, _, number = attempt.rpartition("-")
     version = f"v{job_id[:12]}-{number}"  # the version's own number is given when it is recorded
     return await named(claim.peers, MODELS, user=claim.job.user_id, model=model_id, version=version)
-
-
-async def _in_project(claim: Claim, project: Project) -> ObjectName:
-    return await named(
-        claim.peers,
-        PROJECTS,
-        user=claim.job.user_id,
-        task_type=project.task_type,
-        project_name=_as_segment(project.name),
-        date=datetime.now(UTC).strftime("%Y%m%d"),
-        suffix=secrets.token_hex(SUFFIX_BYTES),
-    )
 
 
 async def _model_id(claim: Claim) -> str:
@@ -96,18 +80,9 @@ def _described(project: Project, artifact: Artifact) -> dict[str, Any]:
     return {
         "file_name": artifact.key.rpartition("/")[2],
         "tags": [*TAGS, project.task_type],
-        "context": {name: _cut(value, MOST_CONTEXT_BYTES) for name, value in context.items()},
+        "context": {name: cut(value, MOST_CONTEXT_BYTES) for name, value in context.items()},
         "project_id": project.id,
     }
-
-
-def _as_segment(name: str) -> str:
-    """A project's name as the beginning of a file's: readable, without what needs escaping, not too long."""
-    return _cut(re.sub(r"[^\w.-]", "_", name), MOST_NAME_BYTES)
-
-
-def _cut(text: str, size: int) -> str:
-    return text.encode()[:size].decode(errors="ignore")
 
 
 def header_of(claim: Claim, package: State) -> UploadHeader:

@@ -2,12 +2,22 @@
 
 from collections.abc import AsyncIterator, Callable
 
+from grpc import StatusCode
 from grpc.aio import AioRpcError
 
 from gateway.handoff import StagedFile, stage
 from gateway.incoming import regrouped
 from gateway.peers import BYTES_SECONDS, Peers
-from modelyard.metadata.v1.artifact_pb2 import ActivateArtifactRequest, ArtifactCopy, MarkArtifactDeletingRequest
+from modelyard.metadata.v1.artifact_pb2 import (
+    ARTIFACT_STATE_ACTIVE,
+    ActivateArtifactRequest,
+    Artifact,
+    ArtifactCopy,
+    DeleteArtifactRequest,
+    GetArtifactRequest,
+    MarkArtifactDeletingRequest,
+    RetireArtifactRequest,
+)
 from modelyard.storage.v1.storage_pb2 import (
     DeleteObjectRequest,
     NameObjectRequest,
@@ -17,8 +27,9 @@ from modelyard.storage.v1.storage_pb2 import (
     UploadRequest,
     UploadTrailer,
 )
-from servicekit import errors
+from servicekit import errors, statuses
 
+IN_USE = "RECORD_IN_USE"
 Closing = Callable[[int], UploadTrailer]
 SOURCE_FAILURES = (errors.Problem, AioRpcError, OSError)
 """What a source of bytes may fail with: a sender who left, a service that ends, a disk that is full."""
@@ -68,6 +79,29 @@ async def take_away(peers: Peers, artifact_id: str) -> None:
     request = MarkArtifactDeletingRequest(id=artifact_id)
     artifact = await peers.artifacts.MarkArtifactDeleting(request, **peers.quick)
     await delete(peers, ObjectName(placement=artifact.placement, key=artifact.key))
+
+
+async def forget(peers: Peers, artifact: Artifact) -> None:
+    """Delete what nobody finished or finished to delete: its object first, then its record.
+
+    One that was recorded after all, as when only the answer was lost, keeps its bytes. One that something refers to
+    keeps its record, which then says that the object is gone.
+    """
+    try:
+        now = await peers.artifacts.GetArtifact(GetArtifactRequest(id=artifact.id), **peers.quick)
+    except AioRpcError as error:
+        if error.code() is StatusCode.NOT_FOUND:
+            return
+        raise
+    if now.state == ARTIFACT_STATE_ACTIVE:
+        return
+    await take_away(peers, artifact.id)
+    try:
+        await peers.artifacts.DeleteArtifact(DeleteArtifactRequest(id=artifact.id, allow_missing=True), **peers.quick)
+    except AioRpcError as error:
+        if statuses.reason_of(error) != IN_USE:
+            raise
+        await peers.artifacts.RetireArtifact(RetireArtifactRequest(id=artifact.id), **peers.quick)
 
 
 async def delete(peers: Peers, name: ObjectName) -> None:

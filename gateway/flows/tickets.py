@@ -13,8 +13,8 @@ from google.protobuf.duration_pb2 import Duration
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from gateway.flows.datasets import BytesChanged, forget
-from gateway.flows.storing import delete, named, store, take_away, whereabouts
+from gateway.flows.datasets import BytesChanged
+from gateway.flows.storing import delete, forget, named, store, take_away, whereabouts
 from gateway.incoming import Incoming
 from gateway.peers import BYTES_SECONDS, Peers
 from gateway.upkeep.reading import name_of, record_of

@@ -9,10 +9,12 @@ from pydantic import AliasChoices, BaseModel, Field
 
 from gateway import outgoing, rendering
 from gateway.flows.datasets import id_for
-from gateway.flows.projects import package_of
+from gateway.flows.projects import KIND, package_of, packages_of, restore
 from gateway.identity import User
+from gateway.peers import Peers
 from gateway.routes.datasets import RepeatKey
-from gateway.routes.state import owned_project, peers_of
+from gateway.routes.state import RecordUnknown, owned_project, peers_of
+from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_ACTIVE, Artifact, GetArtifactRequest
 from modelyard.metadata.v1.project_pb2 import CreateProjectRequest, ListProjectsRequest, Project
 from servicekit import errors
 
@@ -75,3 +77,38 @@ async def download_project(request: Request, user: User, project_id: str) -> Res
     if package is None:
         raise PackageMissing(id=project_id)
     return await outgoing.send_recorded(request, peers, package)
+
+
+@router.get("/api/projects/{project_id}/zip")
+async def list_packages(request: Request, user: User, project_id: str) -> Response:
+    """All packages of a project, those that were announced last first."""
+    peers = peers_of(request)
+    project = await owned_project(peers, user, project_id)
+    versions = [rendering.package_version(artifact) async for artifact in packages_of(peers, project)]
+    return rendering.answer({"versions": versions})
+
+
+@router.head("/api/projects/{project_id}/zip/{version_id}", include_in_schema=False)
+@router.get("/api/projects/{project_id}/zip/{version_id}")
+async def download_package(request: Request, user: User, project_id: str, version_id: str) -> Response:
+    """One package of a project. Ranges and entity tags work."""
+    peers = peers_of(request)
+    return await outgoing.send_recorded(request, peers, await _package(peers, user, project_id, version_id))
+
+
+@router.post("/api/projects/{project_id}/zip/{version_id}/restore", status_code=201)
+async def restore_package(request: Request, user: User, project_id: str, version_id: str) -> Response:
+    """Make an earlier package the project's newest again; the others stay."""
+    peers = peers_of(request)
+    project = await owned_project(peers, user, project_id)
+    earlier = await _package(peers, user, project_id, version_id)
+    if earlier.state != ARTIFACT_STATE_ACTIVE:
+        return outgoing.gone(earlier)
+    return rendering.answer(rendering.package_version(await restore(peers, project, earlier)), status=201)
+
+
+async def _package(peers: Peers, user: str, project_id: str, version_id: str) -> Artifact:
+    artifact = await peers.artifacts.GetArtifact(GetArtifactRequest(id=version_id), **peers.quick)
+    if (artifact.user_id, artifact.project_id, artifact.kind) != (user, project_id, KIND):
+        raise RecordUnknown(kind="package", id=version_id)
+    return artifact

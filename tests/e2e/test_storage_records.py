@@ -197,3 +197,31 @@ def test_download_does_not_wait_for_its_count(http: httpx.Client, house: House, 
 
     assert received == large["fileSize"]
     assert seconds < 4
+
+
+def test_an_earlier_package_of_a_project_can_be_fetched_and_restored(http: httpx.Client, house: House, penguins: Path):
+    """000.33: every training leaves a version; restoring one makes it the newest, and takes none away."""
+    project = new_project(house, "Versions")
+    for _ in range(2):
+        trained(http, penguins, project_id=project.id, model_name="versions")
+    newer, older = http.get(f"/api/projects/{project.id}/zip").json()["versions"]
+    restored = http.post(f"/api/projects/{project.id}/zip/{older['id']}/restore")
+    versions = http.get(f"/api/projects/{project.id}/zip").json()["versions"]
+    newest = http.get(f"/api/download/project_{project.id}.zip")
+    first = http.get(f"/api/projects/{project.id}/zip/{older['id']}")
+
+    assert restored.status_code == 201, restored.text
+    assert [each["id"] for each in versions] == [restored.json()["id"], newer["id"], older["id"]]
+    assert restored.json()["sha256"] == older["sha256"] != newer["sha256"]
+    assert newest.content == first.content
+    assert len(objects(house, "projects", "local/general_ml/Versions_")) == 3
+
+
+def test_a_package_of_another_project_is_none_of_this_one(http: httpx.Client, house: House, penguins: Path):
+    mine, other = new_project(house, "Mine"), new_project(house, "Other")
+    trained(http, penguins, project_id=mine.id, model_name="mine")
+    [version] = http.get(f"/api/projects/{mine.id}/zip").json()["versions"]
+
+    assert http.get(f"/api/projects/{other.id}/zip/{version['id']}").status_code == 404
+    assert http.post(f"/api/projects/{other.id}/zip/{version['id']}/restore").status_code == 404
+    assert http.post(f"/api/projects/{mine.id}/zip/unknown/restore").status_code == 404
