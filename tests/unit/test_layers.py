@@ -38,6 +38,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("services", "servicekit", "gateway", "gen", "client"):
         shutil.copytree(ROOT / name, copy / name)
     shutil.copy(ROOT / "pyproject.toml", copy)
+    # Where a package is two folders, the copy and the installed one, either may be looked at. This makes it one.
+    (copy / "client" / "__init__.py").touch()
     return copy
 
 
