@@ -9,11 +9,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 PROTO_FILES = $(shell find protos -name '*.proto' | sort)
+# What the tests start besides what comes from PyPI.
+TEST_SERVERS := tests/servers/node_modules/installed $(VENV)/mariadb $(VENV)/libcurl
 HAND_WRITTEN := servicekit services gateway client tests bench
 
+# A machine that is new may not know yet what there is.
+apt = { $(1) apt-get install -y -q $(2) || { $(1) apt-get update -q && $(1) apt-get install -y -q $(2); }; }
 # Installs a Debian package where we may, and says which one is missing where we may not.
-apt-install = if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get install -y -q $(1); \
-  elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then sudo apt-get install -y -q $(1); \
+apt-install = if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then $(call apt,,$(1)); \
+  elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then $(call apt,sudo,$(1)); \
   else echo "Please install the package $(1) (or what provides it here), then run make again" >&2; exit 1; fi
 
 .PHONY: help install run demo test test-unit test-contract test-integration test-e2e \
@@ -41,6 +45,16 @@ tests/servers/node_modules/installed: tests/servers/package-lock.json $(VENV)/in
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/servers --omit=optional --ignore-scripts --no-fund --no-audit --loglevel=error
 	touch $@
 
+# The server and what sets it up: the package mariadb-server would start one for the whole machine.
+$(VENV)/mariadb: $(VENV)/installed-dev
+	@PATH="$$PATH:/usr/sbin" command -v mariadbd >/dev/null || { $(call apt-install,mariadb-server-core mariadb-client-core); }
+	touch $@
+
+# What the mongod of the tests is linked with.
+$(VENV)/libcurl: $(VENV)/installed-dev
+	@PATH="$$PATH:/usr/sbin:/sbin" ldconfig -p | grep -q libcurl.so.4 || { $(call apt-install,libcurl4); }
+	touch $@
+
 install: $(VENV)/installed ## Create .venv and install everything that runs
 
 run: $(VENV)/installed ## Serve Modelyard on this machine; Ctrl-C stops it
@@ -49,10 +63,10 @@ run: $(VENV)/installed ## Serve Modelyard on this machine; Ctrl-C stops it
 demo: $(VENV)/installed ## Train a real model on the data that ships with the project
 	@exec $(BIN)/modelyard demo
 
-test: $(VENV)/installed-dev tests/servers/node_modules/installed ## Run all tests
+test: $(TEST_SERVERS) ## Run all tests
 	@$(BIN)/python -m pytest tests
 
-test-unit test-contract test-integration test-e2e: test-%: $(VENV)/installed-dev tests/servers/node_modules/installed ## Run one layer of the tests
+test-unit test-contract test-integration test-e2e: test-%: $(TEST_SERVERS) ## Run one layer of the tests
 	@$(BIN)/python -m pytest tests/$*
 
 protos: $(VENV)/installed-dev ## Generate the stubs in gen/ from protos/
@@ -86,7 +100,7 @@ types: $(VENV)/installed-dev ## Check the types
 format: $(VENV)/installed-dev ## Format the code
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/buf format -w
 
-bench: $(VENV)/installed-dev tests/servers/node_modules/installed ## Measure the speeds that the documents claim
+bench: $(TEST_SERVERS) ## Measure the speeds that the documents claim
 	@$(BIN)/python -m bench
 
 clean: ## Remove what can be made again; your data in .data/ stays

@@ -13,7 +13,8 @@ async def let_go(peers: Peers, model: Model) -> int:
     """Delete a model: the objects of its versions first, then its records; how many versions there were."""
     count = 0
     async for version in versions_of(peers, model):
-        await take_away(peers, version.artifact_id)
+        if version.artifact_id:  # one that was only registered has no object of ours
+            await take_away(peers, version.artifact_id)
         count += 1
     await peers.models.DeleteModel(DeleteModelRequest(id=model.id, allow_missing=True), **peers.quick)
     return count

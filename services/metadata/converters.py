@@ -17,15 +17,33 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
+from typing_extensions import override
 
 from modelyard.common.v1 import metric_pb2
-from modelyard.metadata.v1 import artifact_pb2, dataset_pb2, job_pb2, model_pb2, project_pb2, run_pb2
-from services.metadata.domain import declarations, entities
+from modelyard.metadata.v1 import (
+    account_pb2,
+    admin_pb2,
+    artifact_pb2,
+    campaign_pb2,
+    dataset_pb2,
+    experiment_pb2,
+    job_pb2,
+    model_pb2,
+    postback_pb2,
+    prediction_pb2,
+    project_pb2,
+    run_pb2,
+    story_pb2,
+)
+from services.metadata.domain import declarations, entities, tiers
 from services.metadata.domain.artifacts import Moved, Written
 from services.metadata.domain.declarations import EPOCH
 from services.metadata.domain.errors import FieldMalformed, FieldMissing
 from services.metadata.domain.paging import PageRequest
+from services.metadata.domain.posters import Tallies
 from services.metadata.domain.publishing import Publication
+from services.metadata.domain.statistics import Counted
+from services.metadata.domain.usage import InUse
 
 M = TypeVar("M", bound=Message)
 D = TypeVar("D")
@@ -51,12 +69,12 @@ class Codec(Generic[M, D]):
         self._kind = kind
         hints = typing.get_type_hints(kind)
         described: Iterable[Any] = message.DESCRIPTOR.fields
-        self._fields = [_field(each, hints[each.name]) for each in described if each.name in hints]
+        self._fields = {each.name: _field(each, hints[each.name]) for each in described if each.name in hints}
 
     def decode(self, message: M) -> D:
         """A message as the dataclass; what it leaves empty keeps its default. InvalidInput for what cannot be."""
         values: dict[str, Any] = {}
-        for field in self._fields:
+        for field in self._fields.values():
             if field.has_presence and not message.HasField(field.name):
                 continue
             value = getattr(message, field.name)
@@ -64,10 +82,18 @@ class Codec(Generic[M, D]):
                 values[field.name] = _decoded(field, value)
         return self._kind(**values)
 
+    def filters(self, request: Message) -> dict[str, Any]:
+        """What a request to list says of the dataclass's own fields, where it says something."""
+        described: Iterable[Any] = request.DESCRIPTOR.fields
+        named = (
+            (self._fields[each.name], getattr(request, each.name)) for each in described if each.name in self._fields
+        )
+        return {field.name: _decoded(field, value) for field, value in named if value}
+
     def encode(self, record: D) -> M:
         """The dataclass as a message."""
         values: dict[str, Any] = {}
-        for field in self._fields:
+        for field in self._fields.values():
             value = getattr(record, field.name)
             if value is not None:
                 values[field.name] = value if field.encode is None else field.encode(value)
@@ -89,15 +115,23 @@ def _decoded(field: Field, value: Any) -> Any:
 
 def _field(described: FieldDescriptor, hint: Any) -> Field:
     if described.is_repeated and described.message_type is not None:
-        return Field(described.name, False, *_nested_all(described.message_type, declarations.item_of(hint)))
+        return Field(described.name, False, *_many(*_one(described.message_type, declarations.item_of(hint))))
     if described.is_repeated:
         return Field(described.name, False, list, None)
     if described.enum_type is not None:
         return Field(described.name, False, *_enum(described.enum_type, declarations.plain(hint)))
     if described.message_type is None:
-        return Field(described.name, False, None, None)
-    known = WELL_KNOWN.get(described.message_type.full_name)
-    return Field(described.name, True, *(known or _nested(described.message_type, declarations.plain(hint))))
+        return Field(described.name, described.has_presence, None, None)
+    return Field(described.name, True, *_one(described.message_type, declarations.plain(hint)))
+
+
+def _one(described: Descriptor, kind: type[Any] | None) -> tuple[Convert, Convert | None]:
+    return WELL_KNOWN.get(described.full_name) or _nested(described, kind or object)
+
+
+def _many(decode: Convert, encode: Convert | None) -> tuple[Convert, Convert | None]:
+    encode_all = encode and (lambda values: [encode(each) for each in values])
+    return lambda messages: [decode(each) for each in messages], encode_all
 
 
 def _enum(described: EnumDescriptor, kind: type[StrEnum]) -> tuple[Convert, Convert]:
@@ -118,11 +152,6 @@ def _enum(described: EnumDescriptor, kind: type[StrEnum]) -> tuple[Convert, Conv
 def _nested(described: Descriptor, kind: type[Any]) -> tuple[Convert, Convert]:
     codec: Codec[Any, Any] = Codec(GetMessageClass(described), kind)
     return codec.decode, codec.encode
-
-
-def _nested_all(described: Descriptor, kind: type[Any] | None) -> tuple[Convert, Convert]:
-    codec: Codec[Any, Any] = Codec(GetMessageClass(described), kind or object)
-    return lambda messages: [codec.decode(each) for each in messages], codec.encode_all
 
 
 def moment_of(timestamp: Timestamp) -> datetime:
@@ -163,38 +192,65 @@ WELL_KNOWN: dict[str, tuple[Convert, Convert | None]] = {
     "google.protobuf.Struct": (document_of, None),  # the library takes dictionaries
 }
 
+
+class UserCodec(Codec[account_pb2.User, entities.User]):
+    """Users, told together with what their tiers allow."""
+
+    @override
+    def encode(self, record: entities.User) -> account_pb2.User:
+        """A user as a message."""
+        message = super().encode(record)
+        message.limits.CopyFrom(LIMITS.encode(tiers.LIMITS[record.tier]))
+        return message
+
+
 PROJECT = Codec(project_pb2.Project, entities.Project)
 DATASET = Codec(dataset_pb2.Dataset, entities.Dataset)
 MODEL = Codec(model_pb2.Model, entities.Model)
 VERSION = Codec(model_pb2.ModelVersion, entities.ModelVersion)
 RUN = Codec(run_pb2.Run, entities.Run)
 METRIC = Codec(metric_pb2.Metric, entities.Metric)
+EXPERIMENT = Codec(experiment_pb2.Experiment, entities.Experiment)
+EXPERIMENT_RUN = Codec(experiment_pb2.ExperimentRun, entities.ExperimentRun)
+PREDICTION = Codec(prediction_pb2.Prediction, entities.Prediction)
 JOB = Codec(job_pb2.Job, entities.Job)
 JOB_ERROR = Codec(job_pb2.JobError, entities.JobError)
 ARTIFACT = Codec(artifact_pb2.Artifact, entities.Artifact)
+USER = UserCodec(account_pb2.User, entities.User)
+SESSION = Codec(account_pb2.Session, entities.Session)
+RESERVATION = Codec(account_pb2.Reservation, entities.Reservation)
+LIMITS = Codec(account_pb2.TierLimits, tiers.Limits)
+IN_USE = Codec(account_pb2.Usage, InUse)
+CAMPAIGN = Codec(campaign_pb2.Campaign, entities.Campaign)
+EVENT_CONTEXT = Codec(campaign_pb2.EventContext, entities.EventContext)
+POSTBACK = Codec(postback_pb2.Postback, entities.Postback)
+STORY = Codec(story_pb2.Story, entities.Story)
 WRITTEN = Codec(artifact_pb2.ActivateArtifactRequest, Written)
 MOVED = Codec(artifact_pb2.RelocateArtifactRequest, Moved)
 
 
-class _ListRequest(typing.Protocol):
-    user_id: str
-    page_size: int
-    page_token: str
+class _WithArtifact(typing.Protocol):
+    @property
+    def artifact(self) -> artifact_pb2.ActivateArtifactRequest: ...
+
+    def HasField(self, field_name: typing.Literal["artifact"], /) -> bool: ...  # noqa: N802 (protobuf's name)
 
 
-def page_of(request: _ListRequest, **filters: Any) -> PageRequest:
-    """A list request, with the filters that are not empty."""
-    where = {name: value for name, value in {"user_id": request.user_id, **filters}.items() if value}
-    return PageRequest(where, size=request.page_size, token=request.page_token)
+def written_of(request: _WithArtifact) -> Written | None:
+    """Where the bytes of what is recorded were written, if the request tells."""
+    return WRITTEN.decode(request.artifact) if request.HasField("artifact") else None
+
+
+def page_of(request: Any, codec: Codec[Any, Any]) -> PageRequest:
+    """A request to list, narrowed by whatever attributes it names."""
+    return PageRequest(codec.filters(request), size=request.page_size, token=request.page_token)
 
 
 def artifacts_page_of(request: artifact_pb2.ListArtifactsRequest) -> PageRequest:
-    """A list of artifacts may be narrowed to a place, a project, a state, and to those long unchanged or expiring."""
+    """A list of artifacts may also be narrowed to those long unchanged or expiring."""
     if request.key and not request.placement:
         raise FieldMissing("placement")
-    state = ARTIFACT.decode(artifact_pb2.Artifact(state=request.state)).state if request.state else None
-    place = {"placement": request.placement, "key": request.key, "project_id": request.project_id}
-    page = page_of(request, state=state, **place)
+    page = page_of(request, ARTIFACT)
     if request.HasField("updated_before"):
         page.before["update_time"] = _time("updated_before", request.updated_before)
     if request.HasField("expiring_before"):
@@ -202,9 +258,12 @@ def artifacts_page_of(request: artifact_pb2.ListArtifactsRequest) -> PageRequest
     return page
 
 
-def jobs_page_of(request: job_pb2.ListJobsRequest) -> PageRequest:
-    """A list of jobs may be narrowed to one status."""
-    return page_of(request, status=JOB.decode(job_pb2.Job(status=request.status)).status if request.status else None)
+def predictions_page_of(request: prediction_pb2.ListPredictionsRequest) -> PageRequest:
+    """A list of predictions may also be narrowed to those made before a time."""
+    page = page_of(request, PREDICTION)
+    if request.HasField("predicted_before"):
+        page.before["predict_time"] = _time("predicted_before", request.predicted_before)
+    return page
 
 
 def retry_time_of(request: job_pb2.FailJobRequest) -> datetime | None:
@@ -237,7 +296,7 @@ def metrics_of(
                 each.name,
                 each.split or split,
                 each.step,
-                each.value,
+                each.value + 0.0,  # not every database keeps the sign of zero
                 moment_of(each.measure_time) if each.HasField("measure_time") else now,
             )
             for each in messages
@@ -251,3 +310,32 @@ def _time(name: str, timestamp: Timestamp) -> datetime:
         return moment_of(timestamp)
     except OverflowError as error:
         raise FieldMalformed(name, problem="impossible", advice=f"It says {error}") from None
+
+
+def tiers_of() -> list[account_pb2.TierInfo]:
+    """All tiers."""
+    users = (USER.encode(entities.User(tier=tier)) for tier in tiers.LIMITS)
+    return [account_pb2.TierInfo(tier=user.tier, limits=user.limits) for user in users]
+
+
+def tallies_of(tallies: Tallies) -> postback_pb2.PostbackStatistics:
+    """How many images there are."""
+    by = {
+        f"by_{name}": [postback_pb2.ValueCount(value=value, count=count) for value, count in counts]
+        for name, counts in tallies.by.items()
+    }
+    return postback_pb2.PostbackStatistics(count=tallies.count, **by)
+
+
+def statistics_of(counted: Iterable[Counted]) -> admin_pb2.Statistics:
+    """How many records there are."""
+    return admin_pb2.Statistics(
+        entities=[
+            admin_pb2.EntityCount(
+                entity=each.entity,
+                count=each.count,
+                by_status=[admin_pb2.StatusCount(status=name, count=count) for name, count in each.by_status.items()],
+            )
+            for each in counted
+        ]
+    )

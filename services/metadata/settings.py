@@ -1,32 +1,65 @@
 """Settings of the metadata service."""
 
-from pydantic import SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.settings import ServerSettings
 
-SQLITE = "sqlite+aiosqlite:///"
+KINDS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql",
+    "postgres": "postgresql",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+    "mongodb": "mongodb",
+}
+"""The kind of store by the scheme of its address."""
+SQLITE = "sqlite:///"
+WRONG = (
+    "the database is sqlite:////absolute/path or sqlite:///relative/path, or on a server, as one of "
+    f"{', '.join(f'{scheme}://' for scheme in KINDS if scheme != 'sqlite')} user:password@host/database"
+)
 
 
 class MetadataSettings(ServerSettings):
     """What the metadata service reads; names begin with METADATA_."""
 
-    model_config = SettingsConfigDict(env_prefix="METADATA_")
+    model_config = SettingsConfigDict(env_prefix="METADATA_", hide_input_in_errors=True)  # an address has a password
 
     bind: str = "127.0.0.1:50052"
     """Host and port to listen on."""
-    url: SecretStr = SecretStr("")
-    """Database, as sqlite+aiosqlite:///path; the file metadata.db in the data folder when empty."""
+    url: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("METADATA_URL", "DATABASE_URL"))
+    """Database; the file metadata.db in the data folder when empty."""
+    pool_size: int = Field(5, ge=1, le=1000)
+    """Connections to a database server that are kept open."""
+    max_overflow: int = Field(10, ge=0, le=1000)
+    """Connections that are opened besides when all of them are in use."""
+    pool_recycle_seconds: float = Field(1800, gt=0)
+    """Age from which a connection is not used again."""
+    pool_pre_ping: bool = True
+    """Whether a connection is tried before it is used."""
 
     @field_validator("url")
     @classmethod
     def _known(cls, url: SecretStr) -> SecretStr:
         given = url.get_secret_value()
-        if given and not (given.startswith(SQLITE) and given.removeprefix(SQLITE).strip(":/") not in ("", "memory")):
-            raise ValueError(f"the database is a file for now: {SQLITE}/absolute/path or {SQLITE}relative/path")
+        kind, rest = kind_of(given), given.partition("://")[2]
+        named = rest.strip(":/") not in ("", "memory") if kind == "sqlite" else bool(rest.partition("/")[2])
+        if given and not (kind and named):
+            raise ValueError(WRONG)
         return url
 
     @property
     def database(self) -> str:
-        """URL of the database."""
+        """Address of the database."""
         return self.url.get_secret_value() or f"{SQLITE}{self.data_dir / 'metadata.db'}"
+
+    @property
+    def kind(self) -> str:
+        """Kind of the store."""
+        return kind_of(self.database)
+
+
+def kind_of(url: str) -> str:
+    """The kind of store that an address is of, whichever driver it names; empty when there is none."""
+    return KINDS.get(url.partition("://")[0].partition("+")[0].lower(), "")

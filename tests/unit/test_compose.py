@@ -22,6 +22,8 @@ SCHEMA = json.loads((ROOT / "tests/data/compose-spec.json").read_text())
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = {name: each for name, each in COMPOSE["services"].items() if "build" in each}
 EMULATORS = {name: each for name, each in COMPOSE["services"].items() if name not in SERVICES}
+FOLDERS = {"/data", "/var/lib/postgresql/data", "/var/lib/mysql"}
+"""Where programs keep their data."""
 SETTINGS = {
     "storage": StorageSettings,
     "metadata": MetadataSettings,
@@ -51,7 +53,8 @@ def test_the_services_are_those_of_the_house_and_each_is_built_by_the_one_recipe
 def test_emulators_start_only_when_they_are_asked_for_and_are_those_that_the_tests_use():
     versions = json.loads((ROOT / "tests/servers/package.json").read_text())["dependencies"]
 
-    assert {name: each["profiles"] for name, each in EMULATORS.items()} == {"azurite": ["azurite"]}
+    assert {name: each["profiles"] for name, each in EMULATORS.items()} == {name: [name] for name in EMULATORS}
+    assert {"azurite", "postgres", "mysql"} <= set(EMULATORS)
     assert f"azurite@{versions['azurite']}" in EMULATORS["azurite"]["command"]
 
 
@@ -102,9 +105,10 @@ def test_without_its_secrets_nothing_starts(variable):
 
 def test_data_outlives_the_containers():
     services = COMPOSE["services"].values()
-    mounted = [volume for service in services for volume in service.get("volumes", [])]
+    mounted = [volume.partition(":") for service in services for volume in service.get("volumes", [])]
 
-    assert sorted(mounted) == sorted(f"{volume}:/data" for volume in COMPOSE["volumes"])
+    assert sorted(name for name, _, _ in mounted) == sorted(COMPOSE["volumes"])
+    assert all(folder in FOLDERS for _, _, folder in mounted)
 
 
 def test_a_service_starts_after_those_it_needs_are_healthy():

@@ -1,6 +1,7 @@
 """Keeps records in memory, for tests: the same rules as a database, and nothing left afterwards."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -42,6 +43,13 @@ class MemoryReader:
         due = (job for job in self._rows(Job).values() if job.kind in kinds and _is_due(job, now))
         return min(due, key=lambda job: (job.create_time, job.id), default=None)
 
+    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+        """How many records equal `where`, for each combination of values."""
+        found = [row for row in self._rows(kind).values() if _equals(row, where)]
+        if not by:
+            return {(): len(found)}
+        return dict(Counter(tuple(getattr(row, name) for name in by) for row in found))
+
     def _rows(self, kind: type[Any]) -> Rows:
         return self._tables[declarations.of(kind).name]
 
@@ -76,13 +84,14 @@ class MemoryTransaction(MemoryReader):
             rows[key] = replace(rows[key], **values)
         return len(keys)
 
-    async def count(self, kind: type[Any], where: Values, name: str) -> int:
-        """Add one to a counter of all records that equal `where`."""
+    async def count(self, kind: type[Any], where: Values, name: str, by: int = 1, most: int | None = None) -> int:
+        """Add to a counter of all records that equal `where`, within its bounds."""
         rows = self._rows(kind)
-        keys = [key for key, row in rows.items() if _equals(row, where)]
-        for key in keys:
-            rows[key] = replace(rows[key], **{name: getattr(rows[key], name) + 1})
-        return len(keys)
+        sums = {key: getattr(row, name) + by for key, row in rows.items() if _equals(row, where)}
+        within = {key: total for key, total in sums.items() if total >= 0 and (most is None or total <= most)}
+        for key, total in within.items():
+            rows[key] = replace(rows[key], **{name: total})
+        return len(within)
 
     async def remove(self, kind: type[Any], where: Values) -> int:
         """Remove all records that equal `where`."""

@@ -1,19 +1,29 @@
 """Keeps records in a SQL database. What databases do each in their own way is asked of a `Flavour`."""
 
 import asyncio
+import itertools
 import random
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.metadata.adapters.gathering import Gathered
 from services.metadata.adapters.tables import JOBS, TABLES
 from services.metadata.domain import declarations
 from services.metadata.domain.entities import Job, JobStatus, Metric, Record
-from services.metadata.domain.ports import BrokenReference, Duplicate, Query, StoreBusy, Transaction, Values
+from services.metadata.domain.ports import (
+    BrokenReference,
+    Duplicate,
+    Query,
+    StoreBusy,
+    StoreUnreachable,
+    Transaction,
+    Values,
+)
 
 E = TypeVar("E")
 R = TypeVar("R", bound=Record)
@@ -22,7 +32,13 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 30.0
 """How long it is tried again when other processes are in the way."""
 LONGEST_PAUSE_SECONDS = 0.02
+SECOND_THOUGHTS = 3
+"""How often a unit that read, and then broke a rule, is done again to see whether it had read what was outdated."""
 FIXED = ("id", "create_time", "request_id")
+
+
+class Overtaken(Exception):
+    """Another unit changed what this one had read."""
 
 
 class Flavour(Protocol):
@@ -30,12 +46,20 @@ class Flavour(Protocol):
 
     writers: int
     """How many transactions may write at the same time."""
+    failures: tuple[type[Exception], ...]
+    """What the driver raises where SQLAlchemy does not stand between."""
 
     def violation(self, error: IntegrityError) -> Duplicate | BrokenReference | None:
         """Which rule of the schema an error is about; None when it is none of ours."""
 
-    def in_the_way(self, error: DBAPIError) -> bool:
+    def in_the_way(self, error: Exception) -> bool:
         """Whether the error only says that another transaction was in the way."""
+
+    def is_gone(self, error: Exception, /) -> bool:
+        """Whether the error says that the database cannot be reached, or is about to be gone."""
+
+    def refusal(self, error: Exception, /) -> str:
+        """Why the database lets nobody in, as it says; empty when the error is not about that."""
 
     async def get_all(self, connection: AsyncConnection, kind: type[R], record_ids: Sequence[str]) -> list[R]:
         """The records that there are of these ids: what is asked for most, so on the shortest way there is."""
@@ -44,8 +68,8 @@ class Flavour(Protocol):
         """Write many metrics at once, each over the one of its key."""
 
 
-class SqlTransaction:
-    """Reads and writes on one connection."""
+class SqlReader:
+    """Reads on one connection."""
 
     def __init__(self, connection: AsyncConnection, flavour: Flavour) -> None:
         self._connection = connection
@@ -61,17 +85,63 @@ class SqlTransaction:
 
     async def find(self, kind: type[E], query: Query) -> list[E]:
         """The records that a query asks for, in order."""
-        result = await self._connection.execute(_select(kind, query))
+        return await self._found(kind, _select(kind, query))
+
+    async def _found(self, kind: type[E], statement: sa.Select[Any]) -> list[E]:
+        result = await self._connection.execute(statement)
         return [kind(*row) for row in result]
+
+    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+        """How many records equal `where`, for each combination of values."""
+        result = await self._connection.execute(_tally(kind, where, by))
+        return {tuple(row[:-1]): row[-1] for row in result}
+
+    async def due_job(self, kinds: Collection[str], now: Any) -> Job | None:
+        """The oldest job that is due."""
+        return await self._oldest(_SELECT_DUE, kinds, now)
+
+    async def _oldest(self, statements: Sequence[sa.Select[Any]], kinds: Collection[str], now: Any) -> Job | None:
+        told = {"kinds": list(kinds), "now": now}
+        rows = [(await self._connection.execute(statement, told)).first() for statement in statements]
+        due = [Job(*row) for row in rows if row]
+        return min(due, key=lambda job: (job.create_time, job.id), default=None)
+
+
+class SqlTransaction(SqlReader):
+    """Reads and writes on one connection, and knows when what it read is no longer so.
+
+    Records are not locked when they are read: an update says which state it goes out from, and whoever comes too late
+    is done again from the beginning. From then on it locks what it reads, so that it waits for its turn.
+    """
+
+    def __init__(self, connection: AsyncConnection, flavour: Flavour, locking: bool = False) -> None:
+        super().__init__(connection, flavour)
+        self._locking = locking
+        self._etags: dict[str, str] = {}
+        self.has_read = False
+
+    async def get(self, kind: type[R], record_id: str) -> R | None:
+        """The record of this id."""
+        if self._locking:
+            await self._connection.execute(_LOCK[kind], {"the_id": record_id})
+        record = await super().get(kind, record_id)
+        self._remember([record] if record else [])
+        return record
+
+    async def find(self, kind: type[E], query: Query) -> list[E]:
+        """The records that a query asks for, in order."""
+        statement = _select(kind, query)
+        found = await self._found(kind, statement.with_for_update() if self._locking else statement)
+        self._remember(found)
+        return found
+
+    def _remember(self, read: Sequence[Any]) -> None:
+        self.has_read = True
+        self._etags |= {record.id: record.etag for record in read if isinstance(record, Record)}
 
     async def due_job(self, kinds: Collection[str], now: Any) -> Job | None:
         """The oldest job that is due, kept from others until the transaction ends."""
-        rows = [
-            (await self._connection.execute(statement, {"kinds": list(kinds), "now": now})).first()
-            for statement in _SELECT_DUE
-        ]
-        due = [Job(*row) for row in rows if row]
-        return min(due, key=lambda job: (job.create_time, job.id), default=None)
+        return await self._oldest(_LOCK_DUE, kinds, now)
 
     async def insert(self, record: Record) -> None:
         """Add a record."""
@@ -81,17 +151,25 @@ class SqlTransaction:
         """Write a record over the one of its id and etag."""
         kept = {*FIXED, *declarations.of(type(record)).counters}
         values = {name: value for name, value in _values(record).items() if name not in kept}
-        return await self._changing(_UPDATE[type(record)], {**values, "the_id": record.id, "the_etag": etag}) > 0
+        found = await self._changing(_UPDATE[type(record)], {**values, "the_id": record.id, "the_etag": etag}) > 0
+        if not found and self._etags.get(record.id) == etag:
+            raise Overtaken
+        self._etags[record.id] = record.etag
+        return found
 
     async def change(self, kind: type[Any], where: Values, values: Values) -> int:
         """Set attributes of all records that equal `where`."""
+        self._etags.clear()  # they may be among what is set
         table = TABLES[kind]
         return await self._changing(table.update().where(*_equal(table, where)).values(dict(values)))
 
-    async def count(self, kind: type[Any], where: Values, name: str) -> int:
-        """Add one to a counter of all records that equal `where`."""
+    async def count(self, kind: type[Any], where: Values, name: str, by: int = 1, most: int | None = None) -> int:
+        """Add to a counter of all records that equal `where`, within its bounds."""
         table = TABLES[kind]
-        return await self._changing(table.update().where(*_equal(table, where)).values({name: table.c[name] + 1}))
+        total = table.c[name] + by
+        bounds = [total >= 0] if by < 0 else []
+        bounds += [] if most is None else [total <= most]
+        return await self._changing(table.update().where(*_equal(table, where), *bounds).values({name: total}))
 
     async def remove(self, kind: type[Any], where: Values) -> int:
         """Remove all records that equal `where`."""
@@ -140,6 +218,10 @@ class SqlStore:
         """The records that a query asks for, in order."""
         return await self._finish(self._read(lambda reader: reader.find(kind, query)))
 
+    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+        """How many records equal `where`, for each combination of values."""
+        return await self._finish(self._read(lambda reader: reader.tally(kind, where, by)))
+
     async def due_job(self, kinds: Collection[str], now: Any) -> Job | None:
         """The oldest job that is due."""
         return await self._finish(self._read(lambda reader: reader.due_job(kinds, now)))
@@ -152,7 +234,7 @@ class SqlStore:
     async def probe(self) -> None:
         """Read the schema's version."""
 
-        async def read(reader: SqlTransaction) -> None:
+        async def read(reader: SqlReader) -> None:
             await reader._connection.execute(_PROBE)
 
         await self._finish(self._read(read))
@@ -170,17 +252,26 @@ class SqlStore:
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _read(self, read: Callable[[SqlTransaction], Awaitable[T]]) -> T:
+    async def _read(self, read: Callable[[SqlReader], Awaitable[T]]) -> T:
         async def attempt() -> T:
             async with self._readers.connect() as connection:
-                return await read(SqlTransaction(connection, self._flavour))
+                return await read(SqlReader(connection, self._flavour))
 
         return await self._patiently(attempt)
 
     async def _write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
+        numbers = itertools.count()
+
         async def attempt() -> T:
+            number = next(numbers)
             async with self._writers.begin() as connection:
-                return await unit(SqlTransaction(connection, self._flavour))
+                transaction = SqlTransaction(connection, self._flavour, locking=number > 0)
+                try:
+                    return await unit(transaction)
+                except (Duplicate, BrokenReference) as error:
+                    if transaction.has_read and self._flavour.writers > 1 and number < SECOND_THOUGHTS:
+                        raise Overtaken from error
+                    raise
 
         try:
             return await self._patiently(attempt)
@@ -190,15 +281,23 @@ class SqlStore:
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         clock = asyncio.get_running_loop().time
         give_up = clock() + PATIENCE_SECONDS
+        known: tuple[type[Exception], ...] = (Overtaken, PoolTimeout, DBAPIError, *self._flavour.failures)
         while True:
             try:
                 return await attempt()
-            except DBAPIError as error:
-                if not self._flavour.in_the_way(error):
-                    raise
+            except known as error:
+                self._check_passing(error)
                 if clock() > give_up:
                     raise StoreBusy from error
             await asyncio.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))  # noqa: S311 (no secret)
+
+    def _check_passing(self, error: Exception) -> None:
+        """Raise what cannot be helped by trying again at once."""
+        if isinstance(error, Overtaken | PoolTimeout) or self._flavour.in_the_way(error):
+            return
+        if self._flavour.is_gone(error):
+            raise StoreUnreachable from error
+        raise error
 
 
 _PROBE = sa.text("SELECT version_num FROM alembic_version")
@@ -206,7 +305,7 @@ _PROBE = sa.text("SELECT version_num FROM alembic_version")
 
 def _select_oldest(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     statement = JOBS.select().where(JOBS.c.kind.in_(sa.bindparam("kinds", expanding=True)), *conditions)
-    return statement.order_by(JOBS.c.create_time, JOBS.c.id).limit(1).with_for_update(skip_locked=True)
+    return statement.order_by(JOBS.c.create_time, JOBS.c.id).limit(1)
 
 
 # Two statements, because one that says "either … or" reads and sorts every job that waits.
@@ -216,6 +315,7 @@ _SELECT_DUE = (
     ),
     _select_oldest(JOBS.c.status == JobStatus.RUNNING, JOBS.c.lease_expire_time < sa.bindparam("now")),
 )
+_LOCK_DUE = tuple(statement.with_for_update(skip_locked=True) for statement in _SELECT_DUE)
 
 
 def _update(kind: type[Any], table: sa.Table) -> sa.Update:
@@ -229,6 +329,20 @@ def _update(kind: type[Any], table: sa.Table) -> sa.Update:
 _KNOWN_BY_ID = {kind: table for kind, table in TABLES.items() if "id" in table.c}
 _INSERT = {kind: table.insert() for kind, table in _KNOWN_BY_ID.items()}
 _UPDATE = {kind: _update(kind, table) for kind, table in _KNOWN_BY_ID.items()}
+_LOCK = {
+    kind: sa.select(table.c.id).where(table.c.id == sa.bindparam("the_id")).with_for_update()
+    for kind, table in _KNOWN_BY_ID.items()
+}
+_SELECT_ALL = {
+    kind: table.select().where(table.c.id.in_(sa.bindparam("ids", expanding=True)))
+    for kind, table in _KNOWN_BY_ID.items()
+}
+
+
+async def select_all(connection: AsyncConnection, kind: type[R], record_ids: Sequence[str]) -> list[R]:
+    """The records that there are of these ids, as every database understands it."""
+    result = await connection.execute(_SELECT_ALL[kind], {"ids": record_ids})
+    return [kind(*row) for row in result]
 
 
 def _select(kind: type[Any], query: Query) -> sa.Select[Any]:
@@ -241,6 +355,12 @@ def _select(kind: type[Any], query: Query) -> sa.Select[Any]:
         here = sa.tuple_(*order)
         statement = statement.where(here < position if declaration.newest_first else here > position)
     return statement.order_by(*(column.desc() if declaration.newest_first else column for column in order))
+
+
+def _tally(kind: type[Any], where: Values, by: Sequence[str]) -> sa.Select[Any]:
+    table = TABLES[kind]
+    columns = [table.c[name] for name in by]
+    return sa.select(*columns, sa.func.count()).select_from(table).where(*_equal(table, where)).group_by(*columns)
 
 
 def _values(record: Record) -> dict[str, Any]:

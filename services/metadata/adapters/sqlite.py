@@ -20,9 +20,10 @@ import aiosqlite
 import sqlalchemy as sa
 from sqlalchemy import event, pool
 from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from servicekit.logging import get_logger
 from services.metadata.adapters import schema
 from services.metadata.adapters.sql import SqlStore
 from services.metadata.adapters.tables import TABLES
@@ -30,6 +31,7 @@ from services.metadata.domain.entities import Metric, Record
 from services.metadata.domain.ports import BrokenReference, Duplicate
 
 R = TypeVar("R", bound=Record)
+log = get_logger()
 
 READERS = 4
 BUSY_MILLISECONDS = 250
@@ -75,6 +77,7 @@ class SqliteFlavour:
     """What SQLite does in its own way."""
 
     writers = 1
+    failures: tuple[type[Exception], ...] = ()
 
     def violation(self, error: IntegrityError) -> Duplicate | BrokenReference | None:
         """Read from the error's code and text: "UNIQUE constraint failed: projects.user_id, projects.name"."""
@@ -84,9 +87,17 @@ class SqliteFlavour:
             return Duplicate([column.partition(".")[2] for column in columns])
         return BrokenReference() if code in REFERENCE_CODES else None
 
-    def in_the_way(self, error: DBAPIError) -> bool:
+    def in_the_way(self, error: Exception) -> bool:
         """The low byte of the code is what happened, whatever the circumstances that the rest tells."""
-        return (getattr(error.orig, "sqlite_errorcode", 0) & 0xFF) in BUSY_CODES
+        return (getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF) in BUSY_CODES
+
+    def is_gone(self, _: Exception) -> bool:
+        """A file is there."""
+        return False
+
+    def refusal(self, _: Exception) -> str:
+        """A file asks nobody who they are."""
+        return ""
 
     async def get_all(self, connection: AsyncConnection, kind: type[R], record_ids: Sequence[str]) -> list[R]:
         """One call of the driver in place of the five that SQLAlchemy makes: each waits for the driver's thread."""
@@ -111,19 +122,21 @@ def _as_kept(metric: Metric) -> str:
 
 @asynccontextmanager
 async def sqlite_store(url: str) -> AsyncIterator[SqlStore]:
-    """A store in the file that a sqlite+aiosqlite URL names, made and brought up to date before."""
-    await asyncio.to_thread(prepare, url)
-    readers = _engine(url, READERS, isolation_level="AUTOCOMMIT")
-    writers = _engine(url, 1)
+    """A store in the file that a URL names, made and brought up to date before."""
+    version = await asyncio.to_thread(prepare, url)
+    driven = sa.make_url(url).set(drivername="sqlite+aiosqlite")
+    readers = _engine(driven, READERS, isolation_level="AUTOCOMMIT")
+    writers = _engine(driven, 1)
     event.listen(writers.sync_engine, "begin", _begin_immediate)
     store = SqlStore(readers, writers, SqliteFlavour())
+    log.info("store opened", store=f"sqlite {sqlite3.sqlite_version}", url=url, schema=version)
     try:
         yield store
     finally:
         await store.close()
 
 
-def _engine(url: str, connections: int, **options: Any) -> AsyncEngine:
+def _engine(url: sa.URL, connections: int, **options: Any) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=connections,
@@ -148,8 +161,11 @@ def _begin_immediate(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def prepare(url: str) -> None:
-    """Make the file and bring its tables up to date. Several processes may do so at once: one does, the others wait."""
+def prepare(url: str) -> str | None:
+    """Make the file, bring its tables up to date and return the revision.
+
+    Several processes may do so at once: one does, the others wait.
+    """
     plain = sa.make_url(url).set(drivername="sqlite")
     Path(plain.database or "").parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(plain, poolclass=pool.NullPool)
@@ -158,6 +174,7 @@ def prepare(url: str) -> None:
     with engine.begin() as connection:
         schema.upgrade(connection)
         _check_references(connection)
+        return schema.version(connection)
 
 
 def _set_up_for_migration(connection: sqlite3.Connection, _: object) -> None:

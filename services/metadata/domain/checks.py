@@ -34,14 +34,21 @@ def _check_value(attribute: Attribute, value: Any) -> None:
         _check_text(attribute, value)
     elif isinstance(value, bool) or value is None:
         return
-    elif isinstance(value, int) and rules.minimum is not None and value < rules.minimum:
-        raise FieldMalformed(attribute.name, problem=f"{value}", advice=f"It is {rules.minimum} or more")
-    elif isinstance(value, float) and math.isnan(value):
-        raise FieldMalformed(attribute.name, problem="NaN", advice="Give a number")
+    elif isinstance(value, int | float):
+        _check_number(attribute, value)
     elif isinstance(value, datetime) and value.year < EARLIEST_YEAR:
         raise FieldMalformed(attribute.name, problem=f"in the year {value.year}", advice="Give a time of this age")
     else:
         _check_document(attribute.name, value)
+
+
+def _check_number(attribute: Attribute, value: float) -> None:
+    least, most = attribute.rules.minimum, attribute.rules.maximum
+    if math.isnan(value):
+        raise FieldMalformed(attribute.name, problem="NaN", advice="Give a number")
+    if (least is not None and value < least) or (most is not None and value > most):
+        allowed = f"{least:g} or more" if most is None else f"{least or 0:g} to {most:g}"
+        raise FieldMalformed(attribute.name, problem=f"{value}", advice=f"It is {allowed}")
 
 
 def _check_text(attribute: Attribute, value: str) -> None:

@@ -1,26 +1,23 @@
-"""Datasets: recorded together with their bytes."""
+"""Datasets: recorded together with their bytes, or told of where those are kept elsewhere."""
 
-from services.metadata.domain.artifacts import Written, activate
-from services.metadata.domain.entities import Dataset
-from services.metadata.domain.errors import FieldsDisagree
-from services.metadata.domain.ports import Store, Transaction
-from services.metadata.domain.records import Clock, Records, utc_now
+from typing_extensions import override
+
+from services.metadata.domain.entities import REGISTERED, Dataset
+from services.metadata.domain.errors import FieldMissing
+from services.metadata.domain.kept import Kept
+from services.metadata.domain.ports import Store
+from services.metadata.domain.records import Also, Clock, utc_now
 
 
-class Datasets(Records[Dataset]):
+class Datasets(Kept[Dataset]):
     """All datasets."""
 
     def __init__(self, store: Store, now: Clock = utc_now) -> None:
         super().__init__(Dataset, store, now)
 
-    async def record(self, dataset: Dataset, request_id: str, written: Written | None) -> Dataset:
-        """Create a dataset; given where its bytes were written, its artifact becomes active with it."""
-        if written is None:
-            return await self.create(dataset, request_id)
-        if written.id != dataset.artifact_id:
-            raise FieldsDisagree("artifact.id", given=written.id, expected=dataset.artifact_id)
-
-        async def also(transaction: Transaction) -> None:
-            await activate(transaction, written, self._now())
-
-        return await self.create(dataset, request_id, also)
+    @override
+    async def create(self, given: Dataset, request_id: str, also: Also | None = None) -> Dataset:
+        """Add a dataset; one whose bytes are to be here names their artifact."""
+        if given.artifact_id is None and given.source != REGISTERED:
+            raise FieldMissing("artifact_id")
+        return await super().create(given, request_id, also)

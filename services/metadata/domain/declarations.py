@@ -49,7 +49,8 @@ class Rules:
     max_length: int | None = None
     pattern: str | None = None
     one_of: tuple[str, ...] = ()
-    minimum: int | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     updatable: bool = False
     output_only: bool = False
     """Set by the service: what a caller gives for it is not looked at."""
@@ -98,8 +99,9 @@ class Declaration:
 
     @property
     def label(self) -> str:
-        """What one record is called: "model version" of "model_versions"."""
-        return self.name.removesuffix("s").replace("_", " ")
+        """What one record is called: "model version" of "model_versions", "story" of "stories"."""
+        name = f"{self.name[:-3]}y" if self.name.endswith("ies") else self.name.removesuffix("s")
+        return name.replace("_", " ")
 
     @cached_property
     def counters(self) -> frozenset[str]:

@@ -111,3 +111,35 @@ class JobNotFailed(errors.NotReady):
 
 class Stopping(errors.Unavailable):
     """The service is stopping. Watch again, and another replica, or the next start, goes on."""
+
+
+class TooManyAtOnce(FieldWrong):
+    """{field} has {count} entries, and 1 to {limit} are taken at once. Send several requests."""
+
+
+class RunCannotBecome(errors.NotReady):
+    """The run {id} is {status}, which does not lead to {wanted}. It may become: {choices}."""
+
+
+class HyperparameterFixed(errors.AlreadyExists):
+    """The run {id} has another value for {name}, which is fixed. Begin another run for the new one."""
+
+
+class EmailOrPasswordWrong(errors.Unauthenticated):
+    """No user has this email and this password. Check both."""
+
+
+class SessionUnknown(errors.Unauthenticated):
+    """No session has this token. Log in again."""
+
+
+class SessionExpired(errors.Unauthenticated):
+    """The session has expired. Log in again."""
+
+
+class UsageLimitReached(errors.LimitReached):
+    """Of {limit} {what} {used} are in use, so that {amount} more cannot be. Give some back, or take a larger tier."""
+
+
+class ContextNotSaved(errors.NotFound):
+    """No event context is saved for the campaign {id}. Save one first."""

@@ -26,8 +26,8 @@ async def remove(transaction: Transaction, declaration: Declaration, record_id: 
         count += await _let_go(transaction, declaration, dependent, (name, reference, record_id), now)
     count += await transaction.remove(declaration.kind, {"id": record_id})
     for name, reference in declaration.references:
-        if reference.owned:
-            count += await remove(transaction, ENTITIES[reference.to], getattr(record, name), now)
+        if reference.owned and (owned := getattr(record, name)):
+            count += await remove(transaction, ENTITIES[reference.to], owned, now)
     return count
 
 

@@ -29,6 +29,10 @@ class StoreBusy(errors.Unavailable):
     """The database is being written by others for too long. Repeat the request a little later."""
 
 
+class StoreUnreachable(errors.Unavailable):
+    """The database cannot be reached now. Repeat the request a little later."""
+
+
 @dataclass(frozen=True)
 class Query:
     """Which records to find, in the order that their entity declares."""
@@ -50,6 +54,12 @@ class Reader(Protocol):
 
     async def find(self, kind: type[E], query: Query) -> list[E]:
         """The records that a query asks for, in order."""
+
+    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+        """How many records equal `where`, for each combination of values that they have in `by`.
+
+        Without `by` there is one entry, under (), also when there is no record.
+        """
 
     async def due_job(self, kinds: Collection[str], now: datetime) -> Job | None:
         """The oldest job of these kinds that waits and may begin, or whose lease has run out.
@@ -73,8 +83,11 @@ class Transaction(Reader, Protocol):
     async def change(self, kind: type[Any], where: Values, values: Values) -> int:
         """Set attributes of all records that equal `where`; how many there were."""
 
-    async def count(self, kind: type[Any], where: Values, name: str) -> int:
-        """Add one to a counter of all records that equal `where`; how many there were. None is lost to another unit."""
+    async def count(self, kind: type[Any], where: Values, name: str, by: int = 1, most: int | None = None) -> int:
+        """Add to a counter of all records that equal `where` and where it is then 0 to `most`; how many there were.
+
+        None is lost to another unit, and what several add together never exceeds `most`.
+        """
 
     async def remove(self, kind: type[Any], where: Values) -> int:
         """Remove all records that equal `where`; how many. BrokenReference while others refer to one."""

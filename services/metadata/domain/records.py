@@ -20,8 +20,8 @@ from services.metadata.domain.errors import (
     RecordNotFound,
     ReferenceMissing,
 )
-from services.metadata.domain.paging import Page, PageRequest, find_page
-from services.metadata.domain.ports import BrokenReference, Duplicate, Query, Reader, Store, Transaction
+from services.metadata.domain.paging import Page, PageRequest, Sizes, find_page
+from services.metadata.domain.ports import BrokenReference, Duplicate, Query, Reader, Store, Transaction, Values
 
 R = TypeVar("R", bound=Record)
 Clock = Callable[[], datetime]
@@ -36,6 +36,8 @@ def utc_now() -> datetime:
 class Records(Generic[R]):
     """The records of one kind."""
 
+    sizes = Sizes()
+
     def __init__(self, kind: type[R], store: Store, now: Clock = utc_now) -> None:
         self._kind = kind
         self._declaration = declarations.of(kind)
@@ -46,23 +48,27 @@ class Records(Generic[R]):
         """Add a record, and do what else belongs to that, in one transaction; a repeat returns the first record."""
         record = new_record(given, request_id, self._now())
 
-        async def unit(transaction: Transaction) -> None:
+        async def unit(transaction: Transaction) -> R:
             await transaction.insert(record)
             if also:
                 await also(transaction)
+            return record
 
+        return await self._create(record, unit)
+
+    async def _create(self, record: R, unit: Callable[[Transaction], Awaitable[R]]) -> R:
+        """Do a unit of work that adds a record, unless the request that wants it has been served before."""
         try:
-            await self._store.write(unit)
+            return await self._store.write(unit)
         except Duplicate as duplicate:
-            if first := await self._first(request_id):
+            if first := await self._first(record.request_id):
                 return first
-            raise _exists(self._declaration, duplicate) from duplicate
+            raise record_exists(self._declaration, duplicate) from duplicate
         except BrokenReference as broken:
             await name_missing(self._store, record)
             raise broken from None
-        return record
 
-    async def _first(self, request_id: str) -> R | None:
+    async def _first(self, request_id: str | None) -> R | None:
         found = await self._store.find(self._kind, Query({"request_id": request_id}))
         return found[0] if found else None
 
@@ -72,7 +78,7 @@ class Records(Generic[R]):
 
     async def page(self, request: PageRequest) -> Page[R]:
         """One page of the records that the request asks for."""
-        return await find_page(self._store, self._kind, request)
+        return await find_page(self._store, self._kind, request, self.sizes)
 
     async def update(self, given: R, mask: Sequence[str]) -> R:
         """Change the attributes that the mask names to the given values, if a given etag is the present one."""
@@ -84,15 +90,19 @@ class Records(Generic[R]):
             current = await get_from(transaction, self._kind, given.id)
             if given.etag and given.etag != current.etag:
                 raise RecordChanged(label=self._declaration.label, id=given.id)
-            return await save(transaction, current, dataclasses.replace(current, **values), self._now())
+            return await save(transaction, current, self.changed(current, values), self._now())
 
         try:
             return await self._store.write(unit)
         except Duplicate as duplicate:
-            raise _exists(self._declaration, duplicate) from duplicate
+            raise record_exists(self._declaration, duplicate) from duplicate
         except BrokenReference as broken:
             await name_missing(self._store, given, names)
             raise broken from None
+
+    def changed(self, current: R, values: Values) -> R:
+        """What an update makes of a record: here whoever has rules for that adds them."""
+        return dataclasses.replace(current, **values)
 
     async def delete(self, record_id: str, allow_missing: bool = False) -> int:
         """Delete a record and what falls with it; how many records that were."""
@@ -109,7 +119,7 @@ class Records(Generic[R]):
 def new_record(given: R, request_id: str | None, now: datetime) -> R:
     """A given record as it begins its life; an InvalidInput when it may not."""
     if request_id is not None:
-        _check_request_id(request_id)
+        check_request_id(request_id)
     attributes = declarations.of(type(given)).attributes.values()
     ours: dict[str, Any] = {each.name: each.empty() for each in attributes if each.rules.output_only}
     ours |= {"id": given.id or uuid.uuid4().hex, "request_id": request_id}
@@ -119,11 +129,12 @@ def new_record(given: R, request_id: str | None, now: datetime) -> R:
     return record
 
 
-def _check_request_id(request_id: str) -> None:
+def check_request_id(request_id: str, spare: int = 0) -> None:
+    """Raise an InvalidInput for a request's id that is missing, or too long to have so many characters added."""
     if not request_id:
         raise FieldMissing("request_id")
-    if len(request_id) > NAME:
-        raise FieldTooLong("request_id", length=len(request_id), limit=NAME)
+    if len(request_id) > NAME - spare:
+        raise FieldTooLong("request_id", length=len(request_id), limit=NAME - spare)
 
 
 async def get_from(reader: Reader, kind: type[R], record_id: str) -> R:
@@ -150,7 +161,8 @@ async def name_missing(reader: Reader, record: Any, names: Sequence[str] | None 
             raise ReferenceMissing(field=name, label=target.label, id=wanted)
 
 
-def _exists(declaration: Declaration, duplicate: Duplicate) -> RecordExists:
+def record_exists(declaration: Declaration, duplicate: Duplicate) -> RecordExists:
+    """That another record is in the way, said of this kind of record."""
     return RecordExists(label=declaration.label, **duplicate.facts)
 
 

@@ -1,7 +1,7 @@
 """The metadata service, served for real over each store; a test holds only its stubs."""
 
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,10 +23,12 @@ from modelyard.metadata.v1.run_pb2 import CreateRunRequest, Run
 from modelyard.metadata.v1.run_pb2_grpc import RunServiceStub
 from servicekit.channels import CallOptions, Channel
 from servicekit.server import serving
-from services.metadata.adapters.memory import MemoryStore
-from services.metadata.adapters.sqlite import sqlite_store
 from services.metadata.bootstrap import compose
 from services.metadata.settings import MetadataSettings
+from tests.contract.metadata.stores import DATABASES, NEW_DATABASES, STORES, store_of
+from tests.servers.mariadb import MariaDB, mariadb
+from tests.servers.mongod import Mongod, mongod
+from tests.servers.postgres import Postgres, postgres
 
 SHA256 = "0123456789abcdef" * 4
 
@@ -114,15 +116,44 @@ def written_at(artifact_id: str) -> ActivateArtifactRequest:
     )
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDB]:
+    with mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongod_server() -> Iterator[Mongod]:
+    with mongod() as server:
+        yield server
+
+
+@pytest.fixture(params=DATABASES)
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """The address of an empty database of each kind that several processes can share."""
+    async with DATABASES[request.param](request, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture(params=NEW_DATABASES)
+async def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """The same without tables."""
+    async with NEW_DATABASES[request.param](request, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture(params=STORES)
 async def metadata(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Metadata]:
     """The service over each store in turn."""
     clock = Clock()
     async with AsyncExitStack() as stack:
-        if request.param == "memory":
-            store = MemoryStore()
-        else:
-            store = await stack.enter_async_context(sqlite_store(f"sqlite+aiosqlite:///{tmp_path}/metadata.db"))
+        store = await stack.enter_async_context(store_of(request.param, request, tmp_path))
         application = compose(store, clock)
         settings = MetadataSettings(data_dir=tmp_path, drain_seconds=0.5)
         address = f"unix:{tmp_path}/socket"

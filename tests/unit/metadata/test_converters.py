@@ -9,10 +9,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelyard.metadata.v1 import job_pb2
+from modelyard.metadata.v1 import job_pb2, prediction_pb2, run_pb2
 from services.metadata import converters
 from services.metadata.domain.declarations import ENTITIES
-from services.metadata.domain.entities import Job, JobError, JobStatus
+from services.metadata.domain.entities import Job, JobError, JobStatus, Prediction, RunStatus, User
 from services.metadata.domain.errors import FieldMalformed
 
 MOMENTS = st.datetimes(timezones=st.just(UTC))
@@ -62,6 +62,16 @@ def test_every_field_of_every_message_has_its_attribute():
         (converters.METRIC, "metrics"),
         (converters.JOB, "jobs"),
         (converters.ARTIFACT, "artifacts"),
+        (converters.EXPERIMENT, "experiments"),
+        (converters.EXPERIMENT_RUN, "experiment_runs"),
+        (converters.PREDICTION, "predictions"),
+        (converters.USER, "users"),
+        (converters.SESSION, "sessions"),
+        (converters.RESERVATION, "reservations"),
+        (converters.CAMPAIGN, "campaigns"),
+        (converters.EVENT_CONTEXT, "event_contexts"),
+        (converters.POSTBACK, "postbacks"),
+        (converters.STORY, "stories"),
     ]
     missing = [
         (name, field.name)
@@ -70,8 +80,8 @@ def test_every_field_of_every_message_has_its_attribute():
         if field.name not in ENTITIES[name].attributes
     ]
 
-    assert missing == []
-    assert {name for _, name in codecs} == set(ENTITIES)
+    assert missing == [("users", "limits")]  # the tier says them
+    assert {*(name for _, name in codecs), "usages"} == set(ENTITIES)  # a usage is told together with its limit
 
 
 @pytest.mark.parametrize("seconds", [10**15, -(10**15)])
@@ -85,3 +95,25 @@ def test_times_that_cannot_be_are_refused(seconds: int):
 def test_spans_too_long_to_count_are_very_long():
     assert converters.span_of(Duration(seconds=315_576_000_000)) > timedelta(days=365)
     assert converters.span_of(Duration(seconds=10**18)) == timedelta.max
+
+
+def test_a_list_request_narrows_by_the_attributes_it_names():
+    request = run_pb2.ListRunsRequest(user_id="ada", status=run_pb2.RUN_STATUS_QUEUED, page_size=5, page_token="t")
+
+    assert converters.RUN.filters(request) == {"user_id": "ada", "status": RunStatus.QUEUED}
+
+
+def test_what_is_optional_and_zero_is_not_absent():
+    given = prediction_pb2.Prediction(confidence=0.0)
+
+    assert converters.PREDICTION.decode(given).confidence == 0.0
+    assert converters.PREDICTION.decode(given).latency_ms is None
+    assert converters.PREDICTION.encode(Prediction(confidence=0.0)).HasField("confidence")
+
+
+def test_secrets_of_a_user_are_in_no_message():
+    """003.2: the hash never leaves the service."""
+    message = converters.USER.encode(User(email="a@b", password_hash="$2b$secret"))
+
+    assert b"secret" not in message.SerializeToString()
+    assert message.limits.rows == 1000

@@ -22,15 +22,103 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#modelyard/metadata/v1/account.proto\x12\x15modelyard.metadata.v12\x10\n\x0e\x41\x63\x63ountServiceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#modelyard/metadata/v1/account.proto\x12\x15modelyard.metadata.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8a\x01\n\nTierLimits\x12\x1e\n\x11stories_per_month\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\x04rows\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x19\n\x0cteam_members\x18\x03 \x01(\x03H\x02\x88\x01\x01\x42\x14\n\x12_stories_per_monthB\x07\n\x05_rowsB\x0f\n\r_team_members\"\xfd\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12)\n\x04tier\x18\x04 \x01(\x0e\x32\x1b.modelyard.metadata.v1.Tier\x12\x31\n\x06limits\x18\x05 \x01(\x0b\x32!.modelyard.metadata.v1.TierLimits\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\"\xba\x02\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x12\n\nuser_agent\x18\x03 \x01(\t\x12\x12\n\nip_address\x18\x04 \x01(\t\x12\x13\n\x0bremember_me\x18\x05 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10last_active_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\n \x01(\t\"\xc8\x01\n\x0bReservation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0c\n\x04what\x18\x03 \x01(\t\x12\x0e\n\x06period\x18\x04 \x01(\t\x12\x0e\n\x06\x61mount\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\"S\n\x05Usage\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x0e\n\x06period\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12\x12\n\x05limit\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_limit\"h\n\x08TierInfo\x12)\n\x04tier\x18\x01 \x01(\x0e\x32\x1b.modelyard.metadata.v1.Tier\x12\x31\n\x06limits\x18\x02 \x01(\x0b\x32!.modelyard.metadata.v1.TierLimits\"\x12\n\x10ListTiersRequest\"C\n\x11ListTiersResponse\x12.\n\x05tiers\x18\x01 \x03(\x0b\x32\x1f.modelyard.metadata.v1.TierInfo\"=\n\x15VerifyPasswordRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\"7\n\x12SetPasswordRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\")\n\x13TouchSessionRequest\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\"r\n\x14TouchSessionResponse\x12/\n\x07session\x18\x01 \x01(\x0b\x32\x1e.modelyard.metadata.v1.Session\x12)\n\x04user\x18\x02 \x01(\x0b\x32\x1b.modelyard.metadata.v1.User\"A\n\x13RenewSessionRequest\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x16\n\tnew_token\x18\x02 \x01(\tB\x03\x80\x01\x01\"\x1e\n\x1c\x44\x65leteExpiredSessionsRequest\".\n\x1d\x44\x65leteExpiredSessionsResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\"v\n\x13ReserveUsageRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12\x12\n\x05limit\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\x08\n\x06_limit\"|\n\x14ReserveUsageResponse\x12\x37\n\x0breservation\x18\x01 \x01(\x0b\x32\".modelyard.metadata.v1.Reservation\x12+\n\x05usage\x18\x02 \x01(\x0b\x32\x1c.modelyard.metadata.v1.Usage\":\n\x13ReleaseUsageRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"&\n\x14ReleaseUsageResponse\x12\x0e\n\x06\x61mount\x18\x01 \x01(\x03\"\"\n\x0fGetUsageRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"@\n\x10GetUsageResponse\x12,\n\x06usages\x18\x01 \x03(\x0b\x32\x1c.modelyard.metadata.v1.Usage\"i\n\x11\x43reateUserRequest\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.modelyard.metadata.v1.User\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\x08password\x18\x03 \x01(\tB\x03\x80\x01\x01\"+\n\x0eGetUserRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\"d\n\x10ListUsersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12)\n\x04tier\x18\x03 \x01(\x0e\x32\x1b.modelyard.metadata.v1.Tier\"X\n\x11ListUsersResponse\x12*\n\x05users\x18\x01 \x03(\x0b\x32\x1b.modelyard.metadata.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"o\n\x11UpdateUserRequest\x12)\n\x04user\x18\x01 \x01(\x0b\x32\x1b.modelyard.metadata.v1.User\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"6\n\x11\x44\x65leteUserRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"#\n\x12\x44\x65leteUserResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\"o\n\x14\x43reateSessionRequest\x12/\n\x07session\x18\x01 \x01(\x0b\x32\x1e.modelyard.metadata.v1.Session\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\x05token\x18\x03 \x01(\tB\x03\x80\x01\x01\"\x1f\n\x11GetSessionRequest\x12\n\n\x02id\x18\x01 \x01(\t\"M\n\x13ListSessionsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"a\n\x14ListSessionsResponse\x12\x30\n\x08sessions\x18\x01 \x03(\x0b\x32\x1e.modelyard.metadata.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x14\x44\x65leteSessionRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\x12\x12\n\x05token\x18\x03 \x01(\tB\x03\x80\x01\x01\"&\n\x15\x44\x65leteSessionResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03*j\n\x04Tier\x12\x14\n\x10TIER_UNSPECIFIED\x10\x00\x12\r\n\tTIER_FREE\x10\x01\x12\x15\n\x11TIER_PROFESSIONAL\x10\x02\x12\x11\n\rTIER_BUSINESS\x10\x03\x12\x13\n\x0fTIER_ENTERPRISE\x10\x04\x32\xe4\r\n\x0e\x41\x63\x63ountService\x12S\n\nCreateUser\x12(.modelyard.metadata.v1.CreateUserRequest\x1a\x1b.modelyard.metadata.v1.User\x12M\n\x07GetUser\x12%.modelyard.metadata.v1.GetUserRequest\x1a\x1b.modelyard.metadata.v1.User\x12^\n\tListUsers\x12\'.modelyard.metadata.v1.ListUsersRequest\x1a(.modelyard.metadata.v1.ListUsersResponse\x12S\n\nUpdateUser\x12(.modelyard.metadata.v1.UpdateUserRequest\x1a\x1b.modelyard.metadata.v1.User\x12\x61\n\nDeleteUser\x12(.modelyard.metadata.v1.DeleteUserRequest\x1a).modelyard.metadata.v1.DeleteUserResponse\x12[\n\x0eVerifyPassword\x12,.modelyard.metadata.v1.VerifyPasswordRequest\x1a\x1b.modelyard.metadata.v1.User\x12U\n\x0bSetPassword\x12).modelyard.metadata.v1.SetPasswordRequest\x1a\x1b.modelyard.metadata.v1.User\x12^\n\tListTiers\x12\'.modelyard.metadata.v1.ListTiersRequest\x1a(.modelyard.metadata.v1.ListTiersResponse\x12\\\n\rCreateSession\x12+.modelyard.metadata.v1.CreateSessionRequest\x1a\x1e.modelyard.metadata.v1.Session\x12V\n\nGetSession\x12(.modelyard.metadata.v1.GetSessionRequest\x1a\x1e.modelyard.metadata.v1.Session\x12g\n\x0cListSessions\x12*.modelyard.metadata.v1.ListSessionsRequest\x1a+.modelyard.metadata.v1.ListSessionsResponse\x12g\n\x0cTouchSession\x12*.modelyard.metadata.v1.TouchSessionRequest\x1a+.modelyard.metadata.v1.TouchSessionResponse\x12Z\n\x0cRenewSession\x12*.modelyard.metadata.v1.RenewSessionRequest\x1a\x1e.modelyard.metadata.v1.Session\x12j\n\rDeleteSession\x12+.modelyard.metadata.v1.DeleteSessionRequest\x1a,.modelyard.metadata.v1.DeleteSessionResponse\x12\x82\x01\n\x15\x44\x65leteExpiredSessions\x12\x33.modelyard.metadata.v1.DeleteExpiredSessionsRequest\x1a\x34.modelyard.metadata.v1.DeleteExpiredSessionsResponse\x12g\n\x0cReserveUsage\x12*.modelyard.metadata.v1.ReserveUsageRequest\x1a+.modelyard.metadata.v1.ReserveUsageResponse\x12g\n\x0cReleaseUsage\x12*.modelyard.metadata.v1.ReleaseUsageRequest\x1a+.modelyard.metadata.v1.ReleaseUsageResponse\x12[\n\x08GetUsage\x12&.modelyard.metadata.v1.GetUsageRequest\x1a\'.modelyard.metadata.v1.GetUsageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.metadata.v1.account_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACCOUNTSERVICE']._serialized_start=62
-  _globals['_ACCOUNTSERVICE']._serialized_end=78
+  _globals['_VERIFYPASSWORDREQUEST'].fields_by_name['password']._loaded_options = None
+  _globals['_VERIFYPASSWORDREQUEST'].fields_by_name['password']._serialized_options = b'\200\001\001'
+  _globals['_SETPASSWORDREQUEST'].fields_by_name['password']._loaded_options = None
+  _globals['_SETPASSWORDREQUEST'].fields_by_name['password']._serialized_options = b'\200\001\001'
+  _globals['_TOUCHSESSIONREQUEST'].fields_by_name['token']._loaded_options = None
+  _globals['_TOUCHSESSIONREQUEST'].fields_by_name['token']._serialized_options = b'\200\001\001'
+  _globals['_RENEWSESSIONREQUEST'].fields_by_name['token']._loaded_options = None
+  _globals['_RENEWSESSIONREQUEST'].fields_by_name['token']._serialized_options = b'\200\001\001'
+  _globals['_RENEWSESSIONREQUEST'].fields_by_name['new_token']._loaded_options = None
+  _globals['_RENEWSESSIONREQUEST'].fields_by_name['new_token']._serialized_options = b'\200\001\001'
+  _globals['_CREATEUSERREQUEST'].fields_by_name['password']._loaded_options = None
+  _globals['_CREATEUSERREQUEST'].fields_by_name['password']._serialized_options = b'\200\001\001'
+  _globals['_CREATESESSIONREQUEST'].fields_by_name['token']._loaded_options = None
+  _globals['_CREATESESSIONREQUEST'].fields_by_name['token']._serialized_options = b'\200\001\001'
+  _globals['_DELETESESSIONREQUEST'].fields_by_name['token']._loaded_options = None
+  _globals['_DELETESESSIONREQUEST'].fields_by_name['token']._serialized_options = b'\200\001\001'
+  _globals['_TIER']._serialized_start=3193
+  _globals['_TIER']._serialized_end=3299
+  _globals['_TIERLIMITS']._serialized_start=130
+  _globals['_TIERLIMITS']._serialized_end=268
+  _globals['_USER']._serialized_start=271
+  _globals['_USER']._serialized_end=524
+  _globals['_SESSION']._serialized_start=527
+  _globals['_SESSION']._serialized_end=841
+  _globals['_RESERVATION']._serialized_start=844
+  _globals['_RESERVATION']._serialized_end=1044
+  _globals['_USAGE']._serialized_start=1046
+  _globals['_USAGE']._serialized_end=1129
+  _globals['_TIERINFO']._serialized_start=1131
+  _globals['_TIERINFO']._serialized_end=1235
+  _globals['_LISTTIERSREQUEST']._serialized_start=1237
+  _globals['_LISTTIERSREQUEST']._serialized_end=1255
+  _globals['_LISTTIERSRESPONSE']._serialized_start=1257
+  _globals['_LISTTIERSRESPONSE']._serialized_end=1324
+  _globals['_VERIFYPASSWORDREQUEST']._serialized_start=1326
+  _globals['_VERIFYPASSWORDREQUEST']._serialized_end=1387
+  _globals['_SETPASSWORDREQUEST']._serialized_start=1389
+  _globals['_SETPASSWORDREQUEST']._serialized_end=1444
+  _globals['_TOUCHSESSIONREQUEST']._serialized_start=1446
+  _globals['_TOUCHSESSIONREQUEST']._serialized_end=1487
+  _globals['_TOUCHSESSIONRESPONSE']._serialized_start=1489
+  _globals['_TOUCHSESSIONRESPONSE']._serialized_end=1603
+  _globals['_RENEWSESSIONREQUEST']._serialized_start=1605
+  _globals['_RENEWSESSIONREQUEST']._serialized_end=1670
+  _globals['_DELETEEXPIREDSESSIONSREQUEST']._serialized_start=1672
+  _globals['_DELETEEXPIREDSESSIONSREQUEST']._serialized_end=1702
+  _globals['_DELETEEXPIREDSESSIONSRESPONSE']._serialized_start=1704
+  _globals['_DELETEEXPIREDSESSIONSRESPONSE']._serialized_end=1750
+  _globals['_RESERVEUSAGEREQUEST']._serialized_start=1752
+  _globals['_RESERVEUSAGEREQUEST']._serialized_end=1870
+  _globals['_RESERVEUSAGERESPONSE']._serialized_start=1872
+  _globals['_RESERVEUSAGERESPONSE']._serialized_end=1996
+  _globals['_RELEASEUSAGEREQUEST']._serialized_start=1998
+  _globals['_RELEASEUSAGEREQUEST']._serialized_end=2056
+  _globals['_RELEASEUSAGERESPONSE']._serialized_start=2058
+  _globals['_RELEASEUSAGERESPONSE']._serialized_end=2096
+  _globals['_GETUSAGEREQUEST']._serialized_start=2098
+  _globals['_GETUSAGEREQUEST']._serialized_end=2132
+  _globals['_GETUSAGERESPONSE']._serialized_start=2134
+  _globals['_GETUSAGERESPONSE']._serialized_end=2198
+  _globals['_CREATEUSERREQUEST']._serialized_start=2200
+  _globals['_CREATEUSERREQUEST']._serialized_end=2305
+  _globals['_GETUSERREQUEST']._serialized_start=2307
+  _globals['_GETUSERREQUEST']._serialized_end=2350
+  _globals['_LISTUSERSREQUEST']._serialized_start=2352
+  _globals['_LISTUSERSREQUEST']._serialized_end=2452
+  _globals['_LISTUSERSRESPONSE']._serialized_start=2454
+  _globals['_LISTUSERSRESPONSE']._serialized_end=2542
+  _globals['_UPDATEUSERREQUEST']._serialized_start=2544
+  _globals['_UPDATEUSERREQUEST']._serialized_end=2655
+  _globals['_DELETEUSERREQUEST']._serialized_start=2657
+  _globals['_DELETEUSERREQUEST']._serialized_end=2711
+  _globals['_DELETEUSERRESPONSE']._serialized_start=2713
+  _globals['_DELETEUSERRESPONSE']._serialized_end=2748
+  _globals['_CREATESESSIONREQUEST']._serialized_start=2750
+  _globals['_CREATESESSIONREQUEST']._serialized_end=2861
+  _globals['_GETSESSIONREQUEST']._serialized_start=2863
+  _globals['_GETSESSIONREQUEST']._serialized_end=2894
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=2896
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=2973
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=2975
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=3072
+  _globals['_DELETESESSIONREQUEST']._serialized_start=3074
+  _globals['_DELETESESSIONREQUEST']._serialized_end=3151
+  _globals['_DELETESESSIONRESPONSE']._serialized_start=3153
+  _globals['_DELETESESSIONRESPONSE']._serialized_end=3191
+  _globals['_ACCOUNTSERVICE']._serialized_start=3302
+  _globals['_ACCOUNTSERVICE']._serialized_end=5066
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from modelyard.metadata.v1 import account_pb2 as modelyard_dot_metadata_dot_v1_dot_account__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -25,8 +26,8 @@ if _version_not_supported:
 
 
 class AccountServiceStub:
-    """Accounts: users, sessions and usage limits that hold under concurrency. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Accounts: users, their sessions, and usage limits that hold under concurrency. Passwords are hashed here, and neither
+    they nor their hashes are in any answer.
     """
 
     def __init__(self, channel):
@@ -35,16 +36,337 @@ class AccountServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.CreateUser = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/CreateUser',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.CreateUserRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.User.FromString,
+                _registered_method=True)
+        self.GetUser = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/GetUser',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.GetUserRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.User.FromString,
+                _registered_method=True)
+        self.ListUsers = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/ListUsers',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ListUsersRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ListUsersResponse.FromString,
+                _registered_method=True)
+        self.UpdateUser = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/UpdateUser',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.UpdateUserRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.User.FromString,
+                _registered_method=True)
+        self.DeleteUser = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/DeleteUser',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteUserRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteUserResponse.FromString,
+                _registered_method=True)
+        self.VerifyPassword = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/VerifyPassword',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.VerifyPasswordRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.User.FromString,
+                _registered_method=True)
+        self.SetPassword = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/SetPassword',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.SetPasswordRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.User.FromString,
+                _registered_method=True)
+        self.ListTiers = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/ListTiers',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ListTiersRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ListTiersResponse.FromString,
+                _registered_method=True)
+        self.CreateSession = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/CreateSession',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.CreateSessionRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.Session.FromString,
+                _registered_method=True)
+        self.GetSession = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/GetSession',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.GetSessionRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.Session.FromString,
+                _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/ListSessions',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.TouchSession = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/TouchSession',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.TouchSessionRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.TouchSessionResponse.FromString,
+                _registered_method=True)
+        self.RenewSession = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/RenewSession',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.RenewSessionRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.Session.FromString,
+                _registered_method=True)
+        self.DeleteSession = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/DeleteSession',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteSessionRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteSessionResponse.FromString,
+                _registered_method=True)
+        self.DeleteExpiredSessions = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/DeleteExpiredSessions',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteExpiredSessionsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteExpiredSessionsResponse.FromString,
+                _registered_method=True)
+        self.ReserveUsage = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/ReserveUsage',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ReserveUsageRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ReserveUsageResponse.FromString,
+                _registered_method=True)
+        self.ReleaseUsage = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/ReleaseUsage',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ReleaseUsageRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ReleaseUsageResponse.FromString,
+                _registered_method=True)
+        self.GetUsage = channel.unary_unary(
+                '/modelyard.metadata.v1.AccountService/GetUsage',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.GetUsageResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer:
-    """Accounts: users, sessions and usage limits that hold under concurrency. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Accounts: users, their sessions, and usage limits that hold under concurrency. Passwords are hashed here, and neither
+    they nor their hashes are in any answer.
     """
+
+    def CreateUser(self, request, context):
+        """Creates a user. Fails with INVALID_ARGUMENT for an impossible field or password, and ALREADY_EXISTS when another
+        user has the email, whatever its case. A repeat with the same request_id returns the first one: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUser(self, request, context):
+        """Gets one, by the id or the email. Fails with NOT_FOUND, and INVALID_ARGUMENT when neither is given. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUsers(self, request, context):
+        """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateUser(self, request, context):
+        """Changes the fields the mask names. Fails with NOT_FOUND, INVALID_ARGUMENT for a field that cannot be changed so,
+        and ABORTED when the etag is not the current one: get it again and repeat. Fails with ALREADY_EXISTS when another
+        user has the new email.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteUser(self, request, context):
+        """Deletes one, with the sessions and usages; what the user made stays. Fails with NOT_FOUND unless allow_missing.
+        Safe to repeat with allow_missing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyPassword(self, request, context):
+        """Gets the user who has this email and password. Fails with UNAUTHENTICATED when nobody has, after the same time and
+        in the same words for an unknown email and a wrong password. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPassword(self, request, context):
+        """Sets a user's password and ends all sessions of that user. Fails with NOT_FOUND, and INVALID_ARGUMENT for an
+        impossible password. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTiers(self, request, context):
+        """Lists all tiers, the smallest first, with what their users may use. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateSession(self, request, context):
+        """Begins a session for a token that the caller made and gives to the user alone. Fails with INVALID_ARGUMENT for a
+        token that can be guessed, FAILED_PRECONDITION when the user does not exist, and ALREADY_EXISTS for a used token.
+        A repeat with the same request_id returns the first one: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSession(self, request, context):
+        """Gets one. Fails with NOT_FOUND. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TouchSession(self, request, context):
+        """Gets the session and the user of a token, and records that the user is active, to the minute. Fails with
+        UNAUTHENTICATED when no session has the token, or the one that has it has expired. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewSession(self, request, context):
+        """Gives a session a new token in place of its old one, and its whole time again. Fails with UNAUTHENTICATED when no
+        session has the old token, or the one that has it has expired, and INVALID_ARGUMENT for a new token that can be
+        guessed. A repeat with the same tokens returns the session: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSession(self, request, context):
+        """Ends the session of a token, or of an id. Fails with NOT_FOUND unless allow_missing. Safe to repeat with
+        allow_missing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteExpiredSessions(self, request, context):
+        """Removes all sessions that have expired. Safe to repeat, and to be done by several at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReserveUsage(self, request, context):
+        """Reserves a part of what a user may use, if that much is left; what several reserve at once never exceeds the limit.
+        Fails with RESOURCE_EXHAUSTED, without a retry hint, when it is not left, NOT_FOUND for an unknown user, and
+        INVALID_ARGUMENT for an impossible amount. A repeat with the same request_id reserves nothing more: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseUsage(self, request, context):
+        """Gives back what one request reserved, in the month it was reserved for; nothing when it is given back already or
+        never was reserved. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUsage(self, request, context):
+        """Gets what a user uses at present, with the limits. Fails with NOT_FOUND. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'CreateUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateUser,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.CreateUserRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.User.SerializeToString,
+            ),
+            'GetUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUser,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.GetUserRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.User.SerializeToString,
+            ),
+            'ListUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUsers,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ListUsersRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ListUsersResponse.SerializeToString,
+            ),
+            'UpdateUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateUser,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.UpdateUserRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.User.SerializeToString,
+            ),
+            'DeleteUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteUser,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteUserRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteUserResponse.SerializeToString,
+            ),
+            'VerifyPassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyPassword,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.VerifyPasswordRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.User.SerializeToString,
+            ),
+            'SetPassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPassword,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.SetPasswordRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.User.SerializeToString,
+            ),
+            'ListTiers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTiers,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ListTiersRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ListTiersResponse.SerializeToString,
+            ),
+            'CreateSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSession,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.CreateSessionRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.Session.SerializeToString,
+            ),
+            'GetSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSession,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.GetSessionRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.Session.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ListSessionsRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'TouchSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.TouchSession,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.TouchSessionRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.TouchSessionResponse.SerializeToString,
+            ),
+            'RenewSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewSession,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.RenewSessionRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.Session.SerializeToString,
+            ),
+            'DeleteSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSession,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteSessionRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteSessionResponse.SerializeToString,
+            ),
+            'DeleteExpiredSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteExpiredSessions,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteExpiredSessionsRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteExpiredSessionsResponse.SerializeToString,
+            ),
+            'ReserveUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReserveUsage,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ReserveUsageRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ReserveUsageResponse.SerializeToString,
+            ),
+            'ReleaseUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseUsage,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ReleaseUsageRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.ReleaseUsageResponse.SerializeToString,
+            ),
+            'GetUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsage,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.GetUsageRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_account__pb2.GetUsageResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'modelyard.metadata.v1.AccountService', rpc_method_handlers)
@@ -54,6 +376,492 @@ def add_AccountServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccountService:
-    """Accounts: users, sessions and usage limits that hold under concurrency. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Accounts: users, their sessions, and usage limits that hold under concurrency. Passwords are hashed here, and neither
+    they nor their hashes are in any answer.
     """
+
+    @staticmethod
+    def CreateUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/CreateUser',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.CreateUserRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/GetUser',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.GetUserRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/ListUsers',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.ListUsersRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.ListUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/UpdateUser',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.UpdateUserRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/DeleteUser',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteUserRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyPassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/VerifyPassword',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.VerifyPasswordRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/SetPassword',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.SetPasswordRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTiers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/ListTiers',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.ListTiersRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.ListTiersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/CreateSession',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.CreateSessionRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.Session.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/GetSession',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.GetSessionRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.Session.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/ListSessions',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.ListSessionsRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TouchSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/TouchSession',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.TouchSessionRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.TouchSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/RenewSession',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.RenewSessionRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.Session.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/DeleteSession',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteSessionRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteExpiredSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/DeleteExpiredSessions',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteExpiredSessionsRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.DeleteExpiredSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReserveUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/ReserveUsage',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.ReserveUsageRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.ReserveUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/ReleaseUsage',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.ReleaseUsageRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.ReleaseUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AccountService/GetUsage',
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.GetUsageRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_account__pb2.GetUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from modelyard.metadata.v1 import account_pb2 as _account_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -26,28 +27,320 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AccountServiceStub:
-    """Accounts: users, sessions and usage limits that hold under concurrency. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Accounts: users, their sessions, and usage limits that hold under concurrency. Passwords are hashed here, and neither
+    they nor their hashes are in any answer.
     """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AccountServiceAsyncStub: ...
+    CreateUser: _grpc.UnaryUnaryMultiCallable[_account_pb2.CreateUserRequest, _account_pb2.User]
+    """Creates a user. Fails with INVALID_ARGUMENT for an impossible field or password, and ALREADY_EXISTS when another
+    user has the email, whatever its case. A repeat with the same request_id returns the first one: safe.
+    """
+    GetUser: _grpc.UnaryUnaryMultiCallable[_account_pb2.GetUserRequest, _account_pb2.User]
+    """Gets one, by the id or the email. Fails with NOT_FOUND, and INVALID_ARGUMENT when neither is given. Safe to repeat."""
+    ListUsers: _grpc.UnaryUnaryMultiCallable[_account_pb2.ListUsersRequest, _account_pb2.ListUsersResponse]
+    """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+    UpdateUser: _grpc.UnaryUnaryMultiCallable[_account_pb2.UpdateUserRequest, _account_pb2.User]
+    """Changes the fields the mask names. Fails with NOT_FOUND, INVALID_ARGUMENT for a field that cannot be changed so,
+    and ABORTED when the etag is not the current one: get it again and repeat. Fails with ALREADY_EXISTS when another
+    user has the new email.
+    """
+    DeleteUser: _grpc.UnaryUnaryMultiCallable[_account_pb2.DeleteUserRequest, _account_pb2.DeleteUserResponse]
+    """Deletes one, with the sessions and usages; what the user made stays. Fails with NOT_FOUND unless allow_missing.
+    Safe to repeat with allow_missing.
+    """
+    VerifyPassword: _grpc.UnaryUnaryMultiCallable[_account_pb2.VerifyPasswordRequest, _account_pb2.User]
+    """Gets the user who has this email and password. Fails with UNAUTHENTICATED when nobody has, after the same time and
+    in the same words for an unknown email and a wrong password. Safe to repeat.
+    """
+    SetPassword: _grpc.UnaryUnaryMultiCallable[_account_pb2.SetPasswordRequest, _account_pb2.User]
+    """Sets a user's password and ends all sessions of that user. Fails with NOT_FOUND, and INVALID_ARGUMENT for an
+    impossible password. Safe to repeat.
+    """
+    ListTiers: _grpc.UnaryUnaryMultiCallable[_account_pb2.ListTiersRequest, _account_pb2.ListTiersResponse]
+    """Lists all tiers, the smallest first, with what their users may use. Safe to repeat."""
+    CreateSession: _grpc.UnaryUnaryMultiCallable[_account_pb2.CreateSessionRequest, _account_pb2.Session]
+    """Begins a session for a token that the caller made and gives to the user alone. Fails with INVALID_ARGUMENT for a
+    token that can be guessed, FAILED_PRECONDITION when the user does not exist, and ALREADY_EXISTS for a used token.
+    A repeat with the same request_id returns the first one: safe.
+    """
+    GetSession: _grpc.UnaryUnaryMultiCallable[_account_pb2.GetSessionRequest, _account_pb2.Session]
+    """Gets one. Fails with NOT_FOUND. Safe to repeat."""
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_account_pb2.ListSessionsRequest, _account_pb2.ListSessionsResponse]
+    """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+    TouchSession: _grpc.UnaryUnaryMultiCallable[_account_pb2.TouchSessionRequest, _account_pb2.TouchSessionResponse]
+    """Gets the session and the user of a token, and records that the user is active, to the minute. Fails with
+    UNAUTHENTICATED when no session has the token, or the one that has it has expired. Safe to repeat.
+    """
+    RenewSession: _grpc.UnaryUnaryMultiCallable[_account_pb2.RenewSessionRequest, _account_pb2.Session]
+    """Gives a session a new token in place of its old one, and its whole time again. Fails with UNAUTHENTICATED when no
+    session has the old token, or the one that has it has expired, and INVALID_ARGUMENT for a new token that can be
+    guessed. A repeat with the same tokens returns the session: safe.
+    """
+    DeleteSession: _grpc.UnaryUnaryMultiCallable[_account_pb2.DeleteSessionRequest, _account_pb2.DeleteSessionResponse]
+    """Ends the session of a token, or of an id. Fails with NOT_FOUND unless allow_missing. Safe to repeat with
+    allow_missing.
+    """
+    DeleteExpiredSessions: _grpc.UnaryUnaryMultiCallable[_account_pb2.DeleteExpiredSessionsRequest, _account_pb2.DeleteExpiredSessionsResponse]
+    """Removes all sessions that have expired. Safe to repeat, and to be done by several at once."""
+    ReserveUsage: _grpc.UnaryUnaryMultiCallable[_account_pb2.ReserveUsageRequest, _account_pb2.ReserveUsageResponse]
+    """Reserves a part of what a user may use, if that much is left; what several reserve at once never exceeds the limit.
+    Fails with RESOURCE_EXHAUSTED, without a retry hint, when it is not left, NOT_FOUND for an unknown user, and
+    INVALID_ARGUMENT for an impossible amount. A repeat with the same request_id reserves nothing more: safe.
+    """
+    ReleaseUsage: _grpc.UnaryUnaryMultiCallable[_account_pb2.ReleaseUsageRequest, _account_pb2.ReleaseUsageResponse]
+    """Gives back what one request reserved, in the month it was reserved for; nothing when it is given back already or
+    never was reserved. Safe to repeat.
+    """
+    GetUsage: _grpc.UnaryUnaryMultiCallable[_account_pb2.GetUsageRequest, _account_pb2.GetUsageResponse]
+    """Gets what a user uses at present, with the limits. Fails with NOT_FOUND. Safe to repeat."""
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
-    """Accounts: users, sessions and usage limits that hold under concurrency. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Accounts: users, their sessions, and usage limits that hold under concurrency. Passwords are hashed here, and neither
+    they nor their hashes are in any answer.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    CreateUser: _aio.UnaryUnaryMultiCallable[_account_pb2.CreateUserRequest, _account_pb2.User]  # type: ignore[assignment]
+    """Creates a user. Fails with INVALID_ARGUMENT for an impossible field or password, and ALREADY_EXISTS when another
+    user has the email, whatever its case. A repeat with the same request_id returns the first one: safe.
+    """
+    GetUser: _aio.UnaryUnaryMultiCallable[_account_pb2.GetUserRequest, _account_pb2.User]  # type: ignore[assignment]
+    """Gets one, by the id or the email. Fails with NOT_FOUND, and INVALID_ARGUMENT when neither is given. Safe to repeat."""
+    ListUsers: _aio.UnaryUnaryMultiCallable[_account_pb2.ListUsersRequest, _account_pb2.ListUsersResponse]  # type: ignore[assignment]
+    """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+    UpdateUser: _aio.UnaryUnaryMultiCallable[_account_pb2.UpdateUserRequest, _account_pb2.User]  # type: ignore[assignment]
+    """Changes the fields the mask names. Fails with NOT_FOUND, INVALID_ARGUMENT for a field that cannot be changed so,
+    and ABORTED when the etag is not the current one: get it again and repeat. Fails with ALREADY_EXISTS when another
+    user has the new email.
+    """
+    DeleteUser: _aio.UnaryUnaryMultiCallable[_account_pb2.DeleteUserRequest, _account_pb2.DeleteUserResponse]  # type: ignore[assignment]
+    """Deletes one, with the sessions and usages; what the user made stays. Fails with NOT_FOUND unless allow_missing.
+    Safe to repeat with allow_missing.
+    """
+    VerifyPassword: _aio.UnaryUnaryMultiCallable[_account_pb2.VerifyPasswordRequest, _account_pb2.User]  # type: ignore[assignment]
+    """Gets the user who has this email and password. Fails with UNAUTHENTICATED when nobody has, after the same time and
+    in the same words for an unknown email and a wrong password. Safe to repeat.
+    """
+    SetPassword: _aio.UnaryUnaryMultiCallable[_account_pb2.SetPasswordRequest, _account_pb2.User]  # type: ignore[assignment]
+    """Sets a user's password and ends all sessions of that user. Fails with NOT_FOUND, and INVALID_ARGUMENT for an
+    impossible password. Safe to repeat.
+    """
+    ListTiers: _aio.UnaryUnaryMultiCallable[_account_pb2.ListTiersRequest, _account_pb2.ListTiersResponse]  # type: ignore[assignment]
+    """Lists all tiers, the smallest first, with what their users may use. Safe to repeat."""
+    CreateSession: _aio.UnaryUnaryMultiCallable[_account_pb2.CreateSessionRequest, _account_pb2.Session]  # type: ignore[assignment]
+    """Begins a session for a token that the caller made and gives to the user alone. Fails with INVALID_ARGUMENT for a
+    token that can be guessed, FAILED_PRECONDITION when the user does not exist, and ALREADY_EXISTS for a used token.
+    A repeat with the same request_id returns the first one: safe.
+    """
+    GetSession: _aio.UnaryUnaryMultiCallable[_account_pb2.GetSessionRequest, _account_pb2.Session]  # type: ignore[assignment]
+    """Gets one. Fails with NOT_FOUND. Safe to repeat."""
+    ListSessions: _aio.UnaryUnaryMultiCallable[_account_pb2.ListSessionsRequest, _account_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+    TouchSession: _aio.UnaryUnaryMultiCallable[_account_pb2.TouchSessionRequest, _account_pb2.TouchSessionResponse]  # type: ignore[assignment]
+    """Gets the session and the user of a token, and records that the user is active, to the minute. Fails with
+    UNAUTHENTICATED when no session has the token, or the one that has it has expired. Safe to repeat.
+    """
+    RenewSession: _aio.UnaryUnaryMultiCallable[_account_pb2.RenewSessionRequest, _account_pb2.Session]  # type: ignore[assignment]
+    """Gives a session a new token in place of its old one, and its whole time again. Fails with UNAUTHENTICATED when no
+    session has the old token, or the one that has it has expired, and INVALID_ARGUMENT for a new token that can be
+    guessed. A repeat with the same tokens returns the session: safe.
+    """
+    DeleteSession: _aio.UnaryUnaryMultiCallable[_account_pb2.DeleteSessionRequest, _account_pb2.DeleteSessionResponse]  # type: ignore[assignment]
+    """Ends the session of a token, or of an id. Fails with NOT_FOUND unless allow_missing. Safe to repeat with
+    allow_missing.
+    """
+    DeleteExpiredSessions: _aio.UnaryUnaryMultiCallable[_account_pb2.DeleteExpiredSessionsRequest, _account_pb2.DeleteExpiredSessionsResponse]  # type: ignore[assignment]
+    """Removes all sessions that have expired. Safe to repeat, and to be done by several at once."""
+    ReserveUsage: _aio.UnaryUnaryMultiCallable[_account_pb2.ReserveUsageRequest, _account_pb2.ReserveUsageResponse]  # type: ignore[assignment]
+    """Reserves a part of what a user may use, if that much is left; what several reserve at once never exceeds the limit.
+    Fails with RESOURCE_EXHAUSTED, without a retry hint, when it is not left, NOT_FOUND for an unknown user, and
+    INVALID_ARGUMENT for an impossible amount. A repeat with the same request_id reserves nothing more: safe.
+    """
+    ReleaseUsage: _aio.UnaryUnaryMultiCallable[_account_pb2.ReleaseUsageRequest, _account_pb2.ReleaseUsageResponse]  # type: ignore[assignment]
+    """Gives back what one request reserved, in the month it was reserved for; nothing when it is given back already or
+    never was reserved. Safe to repeat.
+    """
+    GetUsage: _aio.UnaryUnaryMultiCallable[_account_pb2.GetUsageRequest, _account_pb2.GetUsageResponse]  # type: ignore[assignment]
+    """Gets what a user uses at present, with the limits. Fails with NOT_FOUND. Safe to repeat."""
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Accounts: users, sessions and usage limits that hold under concurrency. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Accounts: users, their sessions, and usage limits that hold under concurrency. Passwords are hashed here, and neither
+    they nor their hashes are in any answer.
     """
 
-    ...
+    @_abc_1.abstractmethod
+    def CreateUser(
+        self,
+        request: _account_pb2.CreateUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.User, _abc.Awaitable[_account_pb2.User]]:
+        """Creates a user. Fails with INVALID_ARGUMENT for an impossible field or password, and ALREADY_EXISTS when another
+        user has the email, whatever its case. A repeat with the same request_id returns the first one: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def GetUser(
+        self,
+        request: _account_pb2.GetUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.User, _abc.Awaitable[_account_pb2.User]]:
+        """Gets one, by the id or the email. Fails with NOT_FOUND, and INVALID_ARGUMENT when neither is given. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def ListUsers(
+        self,
+        request: _account_pb2.ListUsersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.ListUsersResponse, _abc.Awaitable[_account_pb2.ListUsersResponse]]:
+        """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def UpdateUser(
+        self,
+        request: _account_pb2.UpdateUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.User, _abc.Awaitable[_account_pb2.User]]:
+        """Changes the fields the mask names. Fails with NOT_FOUND, INVALID_ARGUMENT for a field that cannot be changed so,
+        and ABORTED when the etag is not the current one: get it again and repeat. Fails with ALREADY_EXISTS when another
+        user has the new email.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteUser(
+        self,
+        request: _account_pb2.DeleteUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.DeleteUserResponse, _abc.Awaitable[_account_pb2.DeleteUserResponse]]:
+        """Deletes one, with the sessions and usages; what the user made stays. Fails with NOT_FOUND unless allow_missing.
+        Safe to repeat with allow_missing.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyPassword(
+        self,
+        request: _account_pb2.VerifyPasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.User, _abc.Awaitable[_account_pb2.User]]:
+        """Gets the user who has this email and password. Fails with UNAUTHENTICATED when nobody has, after the same time and
+        in the same words for an unknown email and a wrong password. Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def SetPassword(
+        self,
+        request: _account_pb2.SetPasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.User, _abc.Awaitable[_account_pb2.User]]:
+        """Sets a user's password and ends all sessions of that user. Fails with NOT_FOUND, and INVALID_ARGUMENT for an
+        impossible password. Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def ListTiers(
+        self,
+        request: _account_pb2.ListTiersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.ListTiersResponse, _abc.Awaitable[_account_pb2.ListTiersResponse]]:
+        """Lists all tiers, the smallest first, with what their users may use. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def CreateSession(
+        self,
+        request: _account_pb2.CreateSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.Session, _abc.Awaitable[_account_pb2.Session]]:
+        """Begins a session for a token that the caller made and gives to the user alone. Fails with INVALID_ARGUMENT for a
+        token that can be guessed, FAILED_PRECONDITION when the user does not exist, and ALREADY_EXISTS for a used token.
+        A repeat with the same request_id returns the first one: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSession(
+        self,
+        request: _account_pb2.GetSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.Session, _abc.Awaitable[_account_pb2.Session]]:
+        """Gets one. Fails with NOT_FOUND. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _account_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.ListSessionsResponse, _abc.Awaitable[_account_pb2.ListSessionsResponse]]:
+        """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def TouchSession(
+        self,
+        request: _account_pb2.TouchSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.TouchSessionResponse, _abc.Awaitable[_account_pb2.TouchSessionResponse]]:
+        """Gets the session and the user of a token, and records that the user is active, to the minute. Fails with
+        UNAUTHENTICATED when no session has the token, or the one that has it has expired. Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def RenewSession(
+        self,
+        request: _account_pb2.RenewSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.Session, _abc.Awaitable[_account_pb2.Session]]:
+        """Gives a session a new token in place of its old one, and its whole time again. Fails with UNAUTHENTICATED when no
+        session has the old token, or the one that has it has expired, and INVALID_ARGUMENT for a new token that can be
+        guessed. A repeat with the same tokens returns the session: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteSession(
+        self,
+        request: _account_pb2.DeleteSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.DeleteSessionResponse, _abc.Awaitable[_account_pb2.DeleteSessionResponse]]:
+        """Ends the session of a token, or of an id. Fails with NOT_FOUND unless allow_missing. Safe to repeat with
+        allow_missing.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteExpiredSessions(
+        self,
+        request: _account_pb2.DeleteExpiredSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.DeleteExpiredSessionsResponse, _abc.Awaitable[_account_pb2.DeleteExpiredSessionsResponse]]:
+        """Removes all sessions that have expired. Safe to repeat, and to be done by several at once."""
+
+    @_abc_1.abstractmethod
+    def ReserveUsage(
+        self,
+        request: _account_pb2.ReserveUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.ReserveUsageResponse, _abc.Awaitable[_account_pb2.ReserveUsageResponse]]:
+        """Reserves a part of what a user may use, if that much is left; what several reserve at once never exceeds the limit.
+        Fails with RESOURCE_EXHAUSTED, without a retry hint, when it is not left, NOT_FOUND for an unknown user, and
+        INVALID_ARGUMENT for an impossible amount. A repeat with the same request_id reserves nothing more: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseUsage(
+        self,
+        request: _account_pb2.ReleaseUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.ReleaseUsageResponse, _abc.Awaitable[_account_pb2.ReleaseUsageResponse]]:
+        """Gives back what one request reserved, in the month it was reserved for; nothing when it is given back already or
+        never was reserved. Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def GetUsage(
+        self,
+        request: _account_pb2.GetUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.GetUsageResponse, _abc.Awaitable[_account_pb2.GetUsageResponse]]:
+        """Gets what a user uses at present, with the limits. Fails with NOT_FOUND. Safe to repeat."""
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

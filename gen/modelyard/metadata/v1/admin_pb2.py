@@ -24,13 +24,23 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!modelyard/metadata/v1/admin.proto\x12\x15modelyard.metadata.v12\x0e\n\x0c\x41\x64minServiceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!modelyard/metadata/v1/admin.proto\x12\x15modelyard.metadata.v1\"\'\n\x14GetStatisticsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"B\n\nStatistics\x12\x34\n\x08\x65ntities\x18\x01 \x03(\x0b\x32\".modelyard.metadata.v1.EntityCount\"c\n\x0b\x45ntityCount\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x35\n\tby_status\x18\x03 \x03(\x0b\x32\".modelyard.metadata.v1.StatusCount\",\n\x0bStatusCount\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"P\n\x0bRecordBatch\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\x0f\n\x07records\x18\x02 \x03(\x0c\x12\x10\n\x08position\x18\x03 \x01(\t\x12\x0e\n\x06sha256\x18\x04 \x01(\t2o\n\x0c\x41\x64minService\x12_\n\rGetStatistics\x12+.modelyard.metadata.v1.GetStatisticsRequest\x1a!.modelyard.metadata.v1.Statisticsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.metadata.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ADMINSERVICE']._serialized_start=60
-  _globals['_ADMINSERVICE']._serialized_end=74
+  _globals['_GETSTATISTICSREQUEST']._serialized_start=60
+  _globals['_GETSTATISTICSREQUEST']._serialized_end=99
+  _globals['_STATISTICS']._serialized_start=101
+  _globals['_STATISTICS']._serialized_end=167
+  _globals['_ENTITYCOUNT']._serialized_start=169
+  _globals['_ENTITYCOUNT']._serialized_end=268
+  _globals['_STATUSCOUNT']._serialized_start=270
+  _globals['_STATUSCOUNT']._serialized_end=314
+  _globals['_RECORDBATCH']._serialized_start=316
+  _globals['_RECORDBATCH']._serialized_end=396
+  _globals['_ADMINSERVICE']._serialized_start=398
+  _globals['_ADMINSERVICE']._serialized_end=509
 # @@protoc_insertion_point(module_scope)

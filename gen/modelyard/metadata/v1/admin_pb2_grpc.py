@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from modelyard.metadata.v1 import admin_pb2 as modelyard_dot_metadata_dot_v1_dot_admin__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -25,8 +26,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub:
-    """The store as a whole: statistics, export and import. It has no methods before its
-    records are built; the name and the place are settled here.
+    """What a person who looks after Modelyard asks of its records.
     """
 
     def __init__(self, channel):
@@ -35,16 +35,33 @@ class AdminServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.GetStatistics = channel.unary_unary(
+                '/modelyard.metadata.v1.AdminService/GetStatistics',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.GetStatisticsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.Statistics.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
-    """The store as a whole: statistics, export and import. It has no methods before its
-    records are built; the name and the place are settled here.
+    """What a person who looks after Modelyard asks of its records.
     """
+
+    def GetStatistics(self, request, context):
+        """Counts the records of every kind, altogether or of one user. All counts are of about the same moment, not of
+        exactly one. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'GetStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatistics,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.GetStatisticsRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.Statistics.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'modelyard.metadata.v1.AdminService', rpc_method_handlers)
@@ -54,6 +71,32 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """The store as a whole: statistics, export and import. It has no methods before its
-    records are built; the name and the place are settled here.
+    """What a person who looks after Modelyard asks of its records.
     """
+
+    @staticmethod
+    def GetStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AdminService/GetStatistics',
+            modelyard_dot_metadata_dot_v1_dot_admin__pb2.GetStatisticsRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_admin__pb2.Statistics.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from modelyard.metadata.v1 import admin_pb2 as _admin_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -26,28 +27,38 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AdminServiceStub:
-    """The store as a whole: statistics, export and import. It has no methods before its
-    records are built; the name and the place are settled here.
-    """
+    """What a person who looks after Modelyard asks of its records."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
+    GetStatistics: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetStatisticsRequest, _admin_pb2.Statistics]
+    """Counts the records of every kind, altogether or of one user. All counts are of about the same moment, not of
+    exactly one. Safe to repeat.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
-    """The store as a whole: statistics, export and import. It has no methods before its
-    records are built; the name and the place are settled here.
-    """
+    """What a person who looks after Modelyard asks of its records."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-
-class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The store as a whole: statistics, export and import. It has no methods before its
-    records are built; the name and the place are settled here.
+    GetStatistics: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetStatisticsRequest, _admin_pb2.Statistics]  # type: ignore[assignment]
+    """Counts the records of every kind, altogether or of one user. All counts are of about the same moment, not of
+    exactly one. Safe to repeat.
     """
 
-    ...
+class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
+    """What a person who looks after Modelyard asks of its records."""
+
+    @_abc_1.abstractmethod
+    def GetStatistics(
+        self,
+        request: _admin_pb2.GetStatisticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.Statistics, _abc.Awaitable[_admin_pb2.Statistics]]:
+        """Counts the records of every kind, altogether or of one user. All counts are of about the same moment, not of
+        exactly one. Safe to repeat.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

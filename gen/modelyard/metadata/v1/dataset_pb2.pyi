@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from modelyard.common.v1 import table_pb2 as _table_pb2
@@ -46,6 +47,10 @@ class Dataset(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    SPLITS_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Opaque id."""
     user_id: _builtins.str
@@ -53,7 +58,7 @@ class Dataset(_message.Message):
     project_id: _builtins.str
     """Project it belongs to; may be empty."""
     artifact_id: _builtins.str
-    """Artifact that names its bytes."""
+    """Artifact that names its bytes; empty only when its source is "registered"."""
     name: _builtins.str
     """Name for people, 1 to 200 characters."""
     file_name: _builtins.str
@@ -69,11 +74,17 @@ class Dataset(_message.Message):
     target_column: _builtins.str
     """Column usually predicted; may be empty."""
     source: _builtins.str
-    """Where it came from: "upload"."""
+    """Where it came from: "upload", "kaggle", "url", or "registered" when its bytes are not kept here; "upload" when
+    empty.
+    """
     status: _builtins.str
     """"ready"."""
     etag: _builtins.str
     """Changes with every change. Set by the service."""
+    description: _builtins.str
+    """What is in it, for people."""
+    uri: _builtins.str
+    """Address of bytes that are not kept here; may be empty."""
     @_builtins.property
     def column_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names in the header row, in order."""
@@ -89,6 +100,14 @@ class Dataset(_message.Message):
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it last changed, UTC. Set by the service."""
+
+    @_builtins.property
+    def splits(self) -> _struct_pb2.Struct:
+        """How its rows are split, by name: their number or their share, as JSON. Set by the caller."""
+
+    @_builtins.property
+    def tags(self) -> _struct_pb2.Struct:
+        """Labels, by name. Set by the caller."""
 
     def __init__(
         self,
@@ -111,10 +130,14 @@ class Dataset(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        description: _builtins.str = ...,
+        uri: _builtins.str = ...,
+        splits: _struct_pb2.Struct | None = ...,
+        tags: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "format", b"format", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "format", b"format", "splits", b"splits", "tags", b"tags", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_id", b"artifact_id", "column_count", b"column_count", "column_names", b"column_names", "create_time", b"create_time", "etag", b"etag", "file_name", b"file_name", "file_size", b"file_size", "format", b"format", "id", b"id", "name", b"name", "project_id", b"project_id", "row_count", b"row_count", "sha256", b"sha256", "source", b"source", "status", b"status", "target_column", b"target_column", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_id", b"artifact_id", "column_count", b"column_count", "column_names", b"column_names", "create_time", b"create_time", "description", b"description", "etag", b"etag", "file_name", b"file_name", "file_size", b"file_size", "format", b"format", "id", b"id", "name", b"name", "project_id", b"project_id", "row_count", b"row_count", "sha256", b"sha256", "source", b"source", "splits", b"splits", "status", b"status", "tags", b"tags", "target_column", b"target_column", "update_time", b"update_time", "uri", b"uri", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -185,22 +208,30 @@ class ListDatasetsRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Only this user's; everyone's when empty."""
     page_size: _builtins.int
     """Most to return, 1 to 1000; 50 when 0."""
     page_token: _builtins.str
     """next_page_token of the page before; the first page when empty."""
+    project_id: _builtins.str
+    """Only this project's; all when empty."""
+    name: _builtins.str
+    """Only those of this name; all when empty."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        project_id: _builtins.str = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "page_size", b"page_size", "page_token", b"page_token", "project_id", b"project_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -248,7 +279,7 @@ class UpdateDatasetRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Fields to change: name, target_column, project_id."""
+        """Fields to change: name, target_column, project_id, description, uri, splits, tags."""
 
     def __init__(
         self,

@@ -67,7 +67,8 @@ class DatasetServiceServicer:
     """
 
     def CreateDataset(self, request, context):
-        """Creates a dataset. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its artifact or project does not exist.
+        """Creates a dataset. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its
+        artifact or project does not exist.
         A repeat with the same request_id returns the first one: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -97,7 +98,8 @@ class DatasetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteDataset(self, request, context):
-        """Deletes one, with the record of its artifact; the bytes are the caller's to delete first. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing.
+        """Deletes one, with the record of its artifact; the bytes are the caller's to delete first. Fails with NOT_FOUND
+        unless allow_missing. Safe to repeat with allow_missing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,8 @@ class DatasetServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DatasetServiceAsyncStub: ...
     CreateDataset: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.CreateDatasetRequest, _dataset_pb2.Dataset]
-    """Creates a dataset. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its artifact or project does not exist.
+    """Creates a dataset. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its
+    artifact or project does not exist.
     A repeat with the same request_id returns the first one: safe.
     """
     GetDataset: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.GetDatasetRequest, _dataset_pb2.Dataset]
@@ -46,7 +47,9 @@ class DatasetServiceStub:
     again and repeat.
     """
     DeleteDataset: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.DeleteDatasetRequest, _dataset_pb2.DeleteDatasetResponse]
-    """Deletes one, with the record of its artifact; the bytes are the caller's to delete first. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing."""
+    """Deletes one, with the record of its artifact; the bytes are the caller's to delete first. Fails with NOT_FOUND
+    unless allow_missing. Safe to repeat with allow_missing.
+    """
 
 @_typing.type_check_only
 class DatasetServiceAsyncStub(DatasetServiceStub):
@@ -54,7 +57,8 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateDataset: _aio.UnaryUnaryMultiCallable[_dataset_pb2.CreateDatasetRequest, _dataset_pb2.Dataset]  # type: ignore[assignment]
-    """Creates a dataset. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its artifact or project does not exist.
+    """Creates a dataset. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its
+    artifact or project does not exist.
     A repeat with the same request_id returns the first one: safe.
     """
     GetDataset: _aio.UnaryUnaryMultiCallable[_dataset_pb2.GetDatasetRequest, _dataset_pb2.Dataset]  # type: ignore[assignment]
@@ -66,7 +70,9 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     again and repeat.
     """
     DeleteDataset: _aio.UnaryUnaryMultiCallable[_dataset_pb2.DeleteDatasetRequest, _dataset_pb2.DeleteDatasetResponse]  # type: ignore[assignment]
-    """Deletes one, with the record of its artifact; the bytes are the caller's to delete first. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing."""
+    """Deletes one, with the record of its artifact; the bytes are the caller's to delete first. Fails with NOT_FOUND
+    unless allow_missing. Safe to repeat with allow_missing.
+    """
 
 class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
     """Datasets: what is known of an uploaded table. Its bytes are an object of the storage service."""
@@ -77,7 +83,8 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_pb2.CreateDatasetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_pb2.Dataset, _abc.Awaitable[_dataset_pb2.Dataset]]:
-        """Creates a dataset. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its artifact or project does not exist.
+        """Creates a dataset. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its
+        artifact or project does not exist.
         A repeat with the same request_id returns the first one: safe.
         """
 
@@ -113,6 +120,8 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_pb2.DeleteDatasetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_pb2.DeleteDatasetResponse, _abc.Awaitable[_dataset_pb2.DeleteDatasetResponse]]:
-        """Deletes one, with the record of its artifact; the bytes are the caller's to delete first. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing."""
+        """Deletes one, with the record of its artifact; the bytes are the caller's to delete first. Fails with NOT_FOUND
+        unless allow_missing. Safe to repeat with allow_missing.
+        """
 
 def add_DatasetServiceServicer_to_server(servicer: DatasetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

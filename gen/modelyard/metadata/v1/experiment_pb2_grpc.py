@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from modelyard.metadata.v1 import experiment_pb2 as modelyard_dot_metadata_dot_v1_dot_experiment__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -25,8 +26,7 @@ if _version_not_supported:
 
 
 class ExperimentServiceStub:
-    """Experiments: runs set side by side. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Experiments: questions that several runs together answer, and which runs those are.
     """
 
     def __init__(self, channel):
@@ -35,16 +35,175 @@ class ExperimentServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.CreateExperiment = channel.unary_unary(
+                '/modelyard.metadata.v1.ExperimentService/CreateExperiment',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.CreateExperimentRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.Experiment.FromString,
+                _registered_method=True)
+        self.GetExperiment = channel.unary_unary(
+                '/modelyard.metadata.v1.ExperimentService/GetExperiment',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.GetExperimentRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.Experiment.FromString,
+                _registered_method=True)
+        self.ListExperiments = channel.unary_unary(
+                '/modelyard.metadata.v1.ExperimentService/ListExperiments',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ListExperimentsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ListExperimentsResponse.FromString,
+                _registered_method=True)
+        self.UpdateExperiment = channel.unary_unary(
+                '/modelyard.metadata.v1.ExperimentService/UpdateExperiment',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.UpdateExperimentRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.Experiment.FromString,
+                _registered_method=True)
+        self.DeleteExperiment = channel.unary_unary(
+                '/modelyard.metadata.v1.ExperimentService/DeleteExperiment',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.DeleteExperimentRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.DeleteExperimentResponse.FromString,
+                _registered_method=True)
+        self.CreateExperimentRun = channel.unary_unary(
+                '/modelyard.metadata.v1.ExperimentService/CreateExperimentRun',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.CreateExperimentRunRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ExperimentRun.FromString,
+                _registered_method=True)
+        self.GetExperimentRun = channel.unary_unary(
+                '/modelyard.metadata.v1.ExperimentService/GetExperimentRun',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.GetExperimentRunRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ExperimentRun.FromString,
+                _registered_method=True)
+        self.ListExperimentRuns = channel.unary_unary(
+                '/modelyard.metadata.v1.ExperimentService/ListExperimentRuns',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ListExperimentRunsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ListExperimentRunsResponse.FromString,
+                _registered_method=True)
+        self.DeleteExperimentRun = channel.unary_unary(
+                '/modelyard.metadata.v1.ExperimentService/DeleteExperimentRun',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.DeleteExperimentRunRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.DeleteExperimentRunResponse.FromString,
+                _registered_method=True)
 
 
 class ExperimentServiceServicer:
-    """Experiments: runs set side by side. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Experiments: questions that several runs together answer, and which runs those are.
     """
+
+    def CreateExperiment(self, request, context):
+        """Creates an experiment. Fails with INVALID_ARGUMENT for a missing or impossible field, ALREADY_EXISTS when the user
+        has one of that name, and FAILED_PRECONDITION when its project does not exist.
+        A repeat with the same request_id returns the first one: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetExperiment(self, request, context):
+        """Gets one. Fails with NOT_FOUND. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListExperiments(self, request, context):
+        """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateExperiment(self, request, context):
+        """Changes the fields the mask names. Fails with NOT_FOUND, INVALID_ARGUMENT for a field that cannot be changed so,
+        and ABORTED when the etag is not the current one: get it again and repeat. Fails with ALREADY_EXISTS when the user
+        has another one of the new name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteExperiment(self, request, context):
+        """Deletes one; its runs stay, as part of no experiment. Fails with NOT_FOUND unless allow_missing. Safe to repeat
+        with allow_missing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateExperimentRun(self, request, context):
+        """Makes a run part of an experiment. Fails with FAILED_PRECONDITION when either does not exist, and ALREADY_EXISTS
+        when the run is part of it already. A repeat with the same request_id returns the first one: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetExperimentRun(self, request, context):
+        """Gets one. Fails with NOT_FOUND. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListExperimentRuns(self, request, context):
+        """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteExperimentRun(self, request, context):
+        """Takes a run out of an experiment; both stay. Fails with NOT_FOUND unless allow_missing. Safe to repeat
+        with allow_missing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
 
 def add_ExperimentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'CreateExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateExperiment,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.CreateExperimentRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.Experiment.SerializeToString,
+            ),
+            'GetExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetExperiment,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.GetExperimentRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.Experiment.SerializeToString,
+            ),
+            'ListExperiments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListExperiments,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ListExperimentsRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ListExperimentsResponse.SerializeToString,
+            ),
+            'UpdateExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateExperiment,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.UpdateExperimentRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.Experiment.SerializeToString,
+            ),
+            'DeleteExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteExperiment,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.DeleteExperimentRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.DeleteExperimentResponse.SerializeToString,
+            ),
+            'CreateExperimentRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateExperimentRun,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.CreateExperimentRunRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ExperimentRun.SerializeToString,
+            ),
+            'GetExperimentRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetExperimentRun,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.GetExperimentRunRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ExperimentRun.SerializeToString,
+            ),
+            'ListExperimentRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListExperimentRuns,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ListExperimentRunsRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ListExperimentRunsResponse.SerializeToString,
+            ),
+            'DeleteExperimentRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteExperimentRun,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.DeleteExperimentRunRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_experiment__pb2.DeleteExperimentRunResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'modelyard.metadata.v1.ExperimentService', rpc_method_handlers)
@@ -54,6 +213,248 @@ def add_ExperimentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ExperimentService:
-    """Experiments: runs set side by side. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Experiments: questions that several runs together answer, and which runs those are.
     """
+
+    @staticmethod
+    def CreateExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ExperimentService/CreateExperiment',
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.CreateExperimentRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.Experiment.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ExperimentService/GetExperiment',
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.GetExperimentRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.Experiment.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListExperiments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ExperimentService/ListExperiments',
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ListExperimentsRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ListExperimentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ExperimentService/UpdateExperiment',
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.UpdateExperimentRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.Experiment.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ExperimentService/DeleteExperiment',
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.DeleteExperimentRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.DeleteExperimentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateExperimentRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ExperimentService/CreateExperimentRun',
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.CreateExperimentRunRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ExperimentRun.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetExperimentRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ExperimentService/GetExperimentRun',
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.GetExperimentRunRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ExperimentRun.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListExperimentRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ExperimentService/ListExperimentRuns',
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ListExperimentRunsRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.ListExperimentRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteExperimentRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ExperimentService/DeleteExperimentRun',
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.DeleteExperimentRunRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_experiment__pb2.DeleteExperimentRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from modelyard.metadata.v1 import experiment_pb2 as _experiment_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -26,28 +27,164 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ExperimentServiceStub:
-    """Experiments: runs set side by side. It has no methods before its
-    records are built; the name and the place are settled here.
-    """
+    """Experiments: questions that several runs together answer, and which runs those are."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ExperimentServiceAsyncStub: ...
+    CreateExperiment: _grpc.UnaryUnaryMultiCallable[_experiment_pb2.CreateExperimentRequest, _experiment_pb2.Experiment]
+    """Creates an experiment. Fails with INVALID_ARGUMENT for a missing or impossible field, ALREADY_EXISTS when the user
+    has one of that name, and FAILED_PRECONDITION when its project does not exist.
+    A repeat with the same request_id returns the first one: safe.
+    """
+    GetExperiment: _grpc.UnaryUnaryMultiCallable[_experiment_pb2.GetExperimentRequest, _experiment_pb2.Experiment]
+    """Gets one. Fails with NOT_FOUND. Safe to repeat."""
+    ListExperiments: _grpc.UnaryUnaryMultiCallable[_experiment_pb2.ListExperimentsRequest, _experiment_pb2.ListExperimentsResponse]
+    """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+    UpdateExperiment: _grpc.UnaryUnaryMultiCallable[_experiment_pb2.UpdateExperimentRequest, _experiment_pb2.Experiment]
+    """Changes the fields the mask names. Fails with NOT_FOUND, INVALID_ARGUMENT for a field that cannot be changed so,
+    and ABORTED when the etag is not the current one: get it again and repeat. Fails with ALREADY_EXISTS when the user
+    has another one of the new name.
+    """
+    DeleteExperiment: _grpc.UnaryUnaryMultiCallable[_experiment_pb2.DeleteExperimentRequest, _experiment_pb2.DeleteExperimentResponse]
+    """Deletes one; its runs stay, as part of no experiment. Fails with NOT_FOUND unless allow_missing. Safe to repeat
+    with allow_missing.
+    """
+    CreateExperimentRun: _grpc.UnaryUnaryMultiCallable[_experiment_pb2.CreateExperimentRunRequest, _experiment_pb2.ExperimentRun]
+    """Makes a run part of an experiment. Fails with FAILED_PRECONDITION when either does not exist, and ALREADY_EXISTS
+    when the run is part of it already. A repeat with the same request_id returns the first one: safe.
+    """
+    GetExperimentRun: _grpc.UnaryUnaryMultiCallable[_experiment_pb2.GetExperimentRunRequest, _experiment_pb2.ExperimentRun]
+    """Gets one. Fails with NOT_FOUND. Safe to repeat."""
+    ListExperimentRuns: _grpc.UnaryUnaryMultiCallable[_experiment_pb2.ListExperimentRunsRequest, _experiment_pb2.ListExperimentRunsResponse]
+    """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+    DeleteExperimentRun: _grpc.UnaryUnaryMultiCallable[_experiment_pb2.DeleteExperimentRunRequest, _experiment_pb2.DeleteExperimentRunResponse]
+    """Takes a run out of an experiment; both stay. Fails with NOT_FOUND unless allow_missing. Safe to repeat
+    with allow_missing.
+    """
 
 @_typing.type_check_only
 class ExperimentServiceAsyncStub(ExperimentServiceStub):
-    """Experiments: runs set side by side. It has no methods before its
-    records are built; the name and the place are settled here.
-    """
+    """Experiments: questions that several runs together answer, and which runs those are."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-
-class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Experiments: runs set side by side. It has no methods before its
-    records are built; the name and the place are settled here.
+    CreateExperiment: _aio.UnaryUnaryMultiCallable[_experiment_pb2.CreateExperimentRequest, _experiment_pb2.Experiment]  # type: ignore[assignment]
+    """Creates an experiment. Fails with INVALID_ARGUMENT for a missing or impossible field, ALREADY_EXISTS when the user
+    has one of that name, and FAILED_PRECONDITION when its project does not exist.
+    A repeat with the same request_id returns the first one: safe.
+    """
+    GetExperiment: _aio.UnaryUnaryMultiCallable[_experiment_pb2.GetExperimentRequest, _experiment_pb2.Experiment]  # type: ignore[assignment]
+    """Gets one. Fails with NOT_FOUND. Safe to repeat."""
+    ListExperiments: _aio.UnaryUnaryMultiCallable[_experiment_pb2.ListExperimentsRequest, _experiment_pb2.ListExperimentsResponse]  # type: ignore[assignment]
+    """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+    UpdateExperiment: _aio.UnaryUnaryMultiCallable[_experiment_pb2.UpdateExperimentRequest, _experiment_pb2.Experiment]  # type: ignore[assignment]
+    """Changes the fields the mask names. Fails with NOT_FOUND, INVALID_ARGUMENT for a field that cannot be changed so,
+    and ABORTED when the etag is not the current one: get it again and repeat. Fails with ALREADY_EXISTS when the user
+    has another one of the new name.
+    """
+    DeleteExperiment: _aio.UnaryUnaryMultiCallable[_experiment_pb2.DeleteExperimentRequest, _experiment_pb2.DeleteExperimentResponse]  # type: ignore[assignment]
+    """Deletes one; its runs stay, as part of no experiment. Fails with NOT_FOUND unless allow_missing. Safe to repeat
+    with allow_missing.
+    """
+    CreateExperimentRun: _aio.UnaryUnaryMultiCallable[_experiment_pb2.CreateExperimentRunRequest, _experiment_pb2.ExperimentRun]  # type: ignore[assignment]
+    """Makes a run part of an experiment. Fails with FAILED_PRECONDITION when either does not exist, and ALREADY_EXISTS
+    when the run is part of it already. A repeat with the same request_id returns the first one: safe.
+    """
+    GetExperimentRun: _aio.UnaryUnaryMultiCallable[_experiment_pb2.GetExperimentRunRequest, _experiment_pb2.ExperimentRun]  # type: ignore[assignment]
+    """Gets one. Fails with NOT_FOUND. Safe to repeat."""
+    ListExperimentRuns: _aio.UnaryUnaryMultiCallable[_experiment_pb2.ListExperimentRunsRequest, _experiment_pb2.ListExperimentRunsResponse]  # type: ignore[assignment]
+    """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+    DeleteExperimentRun: _aio.UnaryUnaryMultiCallable[_experiment_pb2.DeleteExperimentRunRequest, _experiment_pb2.DeleteExperimentRunResponse]  # type: ignore[assignment]
+    """Takes a run out of an experiment; both stay. Fails with NOT_FOUND unless allow_missing. Safe to repeat
+    with allow_missing.
     """
 
-    ...
+class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Experiments: questions that several runs together answer, and which runs those are."""
+
+    @_abc_1.abstractmethod
+    def CreateExperiment(
+        self,
+        request: _experiment_pb2.CreateExperimentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_experiment_pb2.Experiment, _abc.Awaitable[_experiment_pb2.Experiment]]:
+        """Creates an experiment. Fails with INVALID_ARGUMENT for a missing or impossible field, ALREADY_EXISTS when the user
+        has one of that name, and FAILED_PRECONDITION when its project does not exist.
+        A repeat with the same request_id returns the first one: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def GetExperiment(
+        self,
+        request: _experiment_pb2.GetExperimentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_experiment_pb2.Experiment, _abc.Awaitable[_experiment_pb2.Experiment]]:
+        """Gets one. Fails with NOT_FOUND. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def ListExperiments(
+        self,
+        request: _experiment_pb2.ListExperimentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_experiment_pb2.ListExperimentsResponse, _abc.Awaitable[_experiment_pb2.ListExperimentsResponse]]:
+        """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def UpdateExperiment(
+        self,
+        request: _experiment_pb2.UpdateExperimentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_experiment_pb2.Experiment, _abc.Awaitable[_experiment_pb2.Experiment]]:
+        """Changes the fields the mask names. Fails with NOT_FOUND, INVALID_ARGUMENT for a field that cannot be changed so,
+        and ABORTED when the etag is not the current one: get it again and repeat. Fails with ALREADY_EXISTS when the user
+        has another one of the new name.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteExperiment(
+        self,
+        request: _experiment_pb2.DeleteExperimentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_experiment_pb2.DeleteExperimentResponse, _abc.Awaitable[_experiment_pb2.DeleteExperimentResponse]]:
+        """Deletes one; its runs stay, as part of no experiment. Fails with NOT_FOUND unless allow_missing. Safe to repeat
+        with allow_missing.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateExperimentRun(
+        self,
+        request: _experiment_pb2.CreateExperimentRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_experiment_pb2.ExperimentRun, _abc.Awaitable[_experiment_pb2.ExperimentRun]]:
+        """Makes a run part of an experiment. Fails with FAILED_PRECONDITION when either does not exist, and ALREADY_EXISTS
+        when the run is part of it already. A repeat with the same request_id returns the first one: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def GetExperimentRun(
+        self,
+        request: _experiment_pb2.GetExperimentRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_experiment_pb2.ExperimentRun, _abc.Awaitable[_experiment_pb2.ExperimentRun]]:
+        """Gets one. Fails with NOT_FOUND. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def ListExperimentRuns(
+        self,
+        request: _experiment_pb2.ListExperimentRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_experiment_pb2.ListExperimentRunsResponse, _abc.Awaitable[_experiment_pb2.ListExperimentRunsResponse]]:
+        """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def DeleteExperimentRun(
+        self,
+        request: _experiment_pb2.DeleteExperimentRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_experiment_pb2.DeleteExperimentRunResponse, _abc.Awaitable[_experiment_pb2.DeleteExperimentRunResponse]]:
+        """Takes a run out of an experiment; both stay. Fails with NOT_FOUND unless allow_missing. Safe to repeat
+        with allow_missing.
+        """
 
 def add_ExperimentServiceServicer_to_server(servicer: ExperimentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from modelyard.common.v1 import metric_pb2 as modelyard_dot_common_dot_v1_dot_metric__pb2
@@ -29,37 +30,49 @@ from modelyard.metadata.v1 import artifact_pb2 as modelyard_dot_metadata_dot_v1_
 from modelyard.metadata.v1 import run_pb2 as modelyard_dot_metadata_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!modelyard/metadata/v1/model.proto\x12\x15modelyard.metadata.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a modelyard/common/v1/metric.proto\x1a$modelyard/metadata/v1/artifact.proto\x1a\x1fmodelyard/metadata/v1/run.proto\"\xce\x01\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x16\n\x0elatest_version\x18\x05 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\"\x8f\x03\n\x0cModelVersion\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x13\n\x0b\x61rtifact_id\x18\x05 \x01(\t\x12\x12\n\ndataset_id\x18\x06 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x07 \x01(\t\x12\x12\n\nbase_model\x18\x08 \x01(\t\x12\x14\n\x0cproblem_type\x18\t \x01(\t\x12\x0e\n\x06target\x18\n \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x0b \x03(\t\x12\x12\n\nscore_name\x18\x0c \x01(\t\x12\r\n\x05score\x18\r \x01(\x01\x12(\n\x07\x64\x65tails\x18\x0e \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x11 \x01(\t\"\xb6\x02\n\x1aPublishModelVersionRequest\x12\x34\n\x07version\x18\x01 \x01(\x0b\x32#.modelyard.metadata.v1.ModelVersion\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x12\n\nproject_id\x18\x04 \x01(\t\x12@\n\x08\x61rtifact\x18\x05 \x01(\x0b\x32..modelyard.metadata.v1.ActivateArtifactRequest\x12\'\n\x03run\x18\x06 \x01(\x0b\x32\x1a.modelyard.metadata.v1.Run\x12,\n\x07metrics\x18\x07 \x03(\x0b\x32\x1b.modelyard.common.v1.Metric\x12\x10\n\x08model_id\x18\x08 \x01(\t\"\x80\x01\n\x1bPublishModelVersionResponse\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.modelyard.metadata.v1.Model\x12\x34\n\x07version\x18\x02 \x01(\x0b\x32#.modelyard.metadata.v1.ModelVersion\"G\n\x16GetModelVersionRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\"S\n\x18ListModelVersionsRequest\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"q\n\x19ListModelVersionsResponse\x12;\n\x0emodel_versions\x18\x01 \x03(\x0b\x32#.modelyard.metadata.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1d\n\x0fGetModelRequest\x12\n\n\x02id\x18\x01 \x01(\t\"Y\n\x11ListModelsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\"[\n\x12ListModelsResponse\x12,\n\x06models\x18\x01 \x03(\x0b\x32\x1c.modelyard.metadata.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x12\x44\x65leteModelRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"$\n\x13\x44\x65leteModelResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x32\x86\x05\n\x0cModelService\x12|\n\x13PublishModelVersion\x12\x31.modelyard.metadata.v1.PublishModelVersionRequest\x1a\x32.modelyard.metadata.v1.PublishModelVersionResponse\x12P\n\x08GetModel\x12&.modelyard.metadata.v1.GetModelRequest\x1a\x1c.modelyard.metadata.v1.Model\x12\x61\n\nListModels\x12(.modelyard.metadata.v1.ListModelsRequest\x1a).modelyard.metadata.v1.ListModelsResponse\x12\x64\n\x0b\x44\x65leteModel\x12).modelyard.metadata.v1.DeleteModelRequest\x1a*.modelyard.metadata.v1.DeleteModelResponse\x12\x65\n\x0fGetModelVersion\x12-.modelyard.metadata.v1.GetModelVersionRequest\x1a#.modelyard.metadata.v1.ModelVersion\x12v\n\x11ListModelVersions\x12/.modelyard.metadata.v1.ListModelVersionsRequest\x1a\x30.modelyard.metadata.v1.ListModelVersionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!modelyard/metadata/v1/model.proto\x12\x15modelyard.metadata.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a modelyard/common/v1/metric.proto\x1a$modelyard/metadata/v1/artifact.proto\x1a\x1fmodelyard/metadata/v1/run.proto\"\xd4\x02\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x16\n\x0elatest_version\x18\x05 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\t \x01(\t\x12\x0c\n\x04kind\x18\n \x01(\t\x12\x11\n\tframework\x18\x0b \x01(\t\x12\'\n\x06\x63onfig\x18\x0c \x01(\x0b\x32\x17.google.protobuf.Struct\x12%\n\x04tags\x18\r \x01(\x0b\x32\x17.google.protobuf.Struct\"\xb3\x04\n\x0cModelVersion\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x13\n\x0b\x61rtifact_id\x18\x05 \x01(\t\x12\x12\n\ndataset_id\x18\x06 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x07 \x01(\t\x12\x12\n\nbase_model\x18\x08 \x01(\t\x12\x14\n\x0cproblem_type\x18\t \x01(\t\x12\x0e\n\x06target\x18\n \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x0b \x03(\t\x12\x12\n\nscore_name\x18\x0c \x01(\t\x12\r\n\x05score\x18\r \x01(\x01\x12(\n\x07\x64\x65tails\x18\x0e \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x11 \x01(\t\x12\r\n\x05label\x18\x12 \x01(\t\x12\x0e\n\x06status\x18\x13 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x14 \x01(\t\x12\'\n\x06\x63onfig\x18\x15 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0b\n\x03uri\x18\x16 \x01(\t\x12\x11\n\tfile_size\x18\x17 \x01(\x03\x12%\n\x04tags\x18\x18 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xb6\x02\n\x1aPublishModelVersionRequest\x12\x34\n\x07version\x18\x01 \x01(\x0b\x32#.modelyard.metadata.v1.ModelVersion\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x12\n\nproject_id\x18\x04 \x01(\t\x12@\n\x08\x61rtifact\x18\x05 \x01(\x0b\x32..modelyard.metadata.v1.ActivateArtifactRequest\x12\'\n\x03run\x18\x06 \x01(\x0b\x32\x1a.modelyard.metadata.v1.Run\x12,\n\x07metrics\x18\x07 \x03(\x0b\x32\x1b.modelyard.common.v1.Metric\x12\x10\n\x08model_id\x18\x08 \x01(\t\"\x80\x01\n\x1bPublishModelVersionResponse\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.modelyard.metadata.v1.Model\x12\x34\n\x07version\x18\x02 \x01(\x0b\x32#.modelyard.metadata.v1.ModelVersion\"G\n\x16GetModelVersionRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\"r\n\x18ListModelVersionsRequest\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12\x0e\n\x06status\x18\x05 \x01(\t\"q\n\x19ListModelVersionsResponse\x12;\n\x0emodel_versions\x18\x01 \x03(\x0b\x32#.modelyard.metadata.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1d\n\x0fGetModelRequest\x12\n\n\x02id\x18\x01 \x01(\t\"m\n\x11ListModelsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x12\n\nproject_id\x18\x05 \x01(\t\"[\n\x12ListModelsResponse\x12,\n\x06models\x18\x01 \x03(\x0b\x32\x1c.modelyard.metadata.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x12\x44\x65leteModelRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"$\n\x13\x44\x65leteModelResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\"U\n\x12\x43reateModelRequest\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.modelyard.metadata.v1.Model\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"r\n\x12UpdateModelRequest\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.modelyard.metadata.v1.Model\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"k\n\x19\x43reateModelVersionRequest\x12:\n\rmodel_version\x18\x01 \x01(\x0b\x32#.modelyard.metadata.v1.ModelVersion\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x88\x01\n\x19UpdateModelVersionRequest\x12:\n\rmodel_version\x18\x01 \x01(\x0b\x32#.modelyard.metadata.v1.ModelVersion\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\">\n\x19\x44\x65leteModelVersionRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"+\n\x1a\x44\x65leteModelVersionResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x32\x8b\t\n\x0cModelService\x12|\n\x13PublishModelVersion\x12\x31.modelyard.metadata.v1.PublishModelVersionRequest\x1a\x32.modelyard.metadata.v1.PublishModelVersionResponse\x12V\n\x0b\x43reateModel\x12).modelyard.metadata.v1.CreateModelRequest\x1a\x1c.modelyard.metadata.v1.Model\x12P\n\x08GetModel\x12&.modelyard.metadata.v1.GetModelRequest\x1a\x1c.modelyard.metadata.v1.Model\x12\x61\n\nListModels\x12(.modelyard.metadata.v1.ListModelsRequest\x1a).modelyard.metadata.v1.ListModelsResponse\x12V\n\x0bUpdateModel\x12).modelyard.metadata.v1.UpdateModelRequest\x1a\x1c.modelyard.metadata.v1.Model\x12\x64\n\x0b\x44\x65leteModel\x12).modelyard.metadata.v1.DeleteModelRequest\x1a*.modelyard.metadata.v1.DeleteModelResponse\x12k\n\x12\x43reateModelVersion\x12\x30.modelyard.metadata.v1.CreateModelVersionRequest\x1a#.modelyard.metadata.v1.ModelVersion\x12\x65\n\x0fGetModelVersion\x12-.modelyard.metadata.v1.GetModelVersionRequest\x1a#.modelyard.metadata.v1.ModelVersion\x12v\n\x11ListModelVersions\x12/.modelyard.metadata.v1.ListModelVersionsRequest\x1a\x30.modelyard.metadata.v1.ListModelVersionsResponse\x12k\n\x12UpdateModelVersion\x12\x30.modelyard.metadata.v1.UpdateModelVersionRequest\x1a#.modelyard.metadata.v1.ModelVersion\x12y\n\x12\x44\x65leteModelVersion\x12\x30.modelyard.metadata.v1.DeleteModelVersionRequest\x1a\x31.modelyard.metadata.v1.DeleteModelVersionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.metadata.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODEL']._serialized_start=229
-  _globals['_MODEL']._serialized_end=435
-  _globals['_MODELVERSION']._serialized_start=438
-  _globals['_MODELVERSION']._serialized_end=837
-  _globals['_PUBLISHMODELVERSIONREQUEST']._serialized_start=840
-  _globals['_PUBLISHMODELVERSIONREQUEST']._serialized_end=1150
-  _globals['_PUBLISHMODELVERSIONRESPONSE']._serialized_start=1153
-  _globals['_PUBLISHMODELVERSIONRESPONSE']._serialized_end=1281
-  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1283
-  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1354
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=1356
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=1439
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=1441
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=1554
-  _globals['_GETMODELREQUEST']._serialized_start=1556
-  _globals['_GETMODELREQUEST']._serialized_end=1585
-  _globals['_LISTMODELSREQUEST']._serialized_start=1587
-  _globals['_LISTMODELSREQUEST']._serialized_end=1676
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1678
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1769
-  _globals['_DELETEMODELREQUEST']._serialized_start=1771
-  _globals['_DELETEMODELREQUEST']._serialized_end=1826
-  _globals['_DELETEMODELRESPONSE']._serialized_start=1828
-  _globals['_DELETEMODELRESPONSE']._serialized_end=1864
-  _globals['_MODELSERVICE']._serialized_start=1867
-  _globals['_MODELSERVICE']._serialized_end=2513
+  _globals['_MODEL']._serialized_start=263
+  _globals['_MODEL']._serialized_end=603
+  _globals['_MODELVERSION']._serialized_start=606
+  _globals['_MODELVERSION']._serialized_end=1169
+  _globals['_PUBLISHMODELVERSIONREQUEST']._serialized_start=1172
+  _globals['_PUBLISHMODELVERSIONREQUEST']._serialized_end=1482
+  _globals['_PUBLISHMODELVERSIONRESPONSE']._serialized_start=1485
+  _globals['_PUBLISHMODELVERSIONRESPONSE']._serialized_end=1613
+  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1615
+  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1686
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=1688
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=1802
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=1804
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=1917
+  _globals['_GETMODELREQUEST']._serialized_start=1919
+  _globals['_GETMODELREQUEST']._serialized_end=1948
+  _globals['_LISTMODELSREQUEST']._serialized_start=1950
+  _globals['_LISTMODELSREQUEST']._serialized_end=2059
+  _globals['_LISTMODELSRESPONSE']._serialized_start=2061
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2152
+  _globals['_DELETEMODELREQUEST']._serialized_start=2154
+  _globals['_DELETEMODELREQUEST']._serialized_end=2209
+  _globals['_DELETEMODELRESPONSE']._serialized_start=2211
+  _globals['_DELETEMODELRESPONSE']._serialized_end=2247
+  _globals['_CREATEMODELREQUEST']._serialized_start=2249
+  _globals['_CREATEMODELREQUEST']._serialized_end=2334
+  _globals['_UPDATEMODELREQUEST']._serialized_start=2336
+  _globals['_UPDATEMODELREQUEST']._serialized_end=2450
+  _globals['_CREATEMODELVERSIONREQUEST']._serialized_start=2452
+  _globals['_CREATEMODELVERSIONREQUEST']._serialized_end=2559
+  _globals['_UPDATEMODELVERSIONREQUEST']._serialized_start=2562
+  _globals['_UPDATEMODELVERSIONREQUEST']._serialized_end=2698
+  _globals['_DELETEMODELVERSIONREQUEST']._serialized_start=2700
+  _globals['_DELETEMODELVERSIONREQUEST']._serialized_end=2762
+  _globals['_DELETEMODELVERSIONRESPONSE']._serialized_start=2764
+  _globals['_DELETEMODELVERSIONRESPONSE']._serialized_end=2807
+  _globals['_MODELSERVICE']._serialized_start=2810
+  _globals['_MODELSERVICE']._serialized_end=3973
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,11 @@ class ModelServiceStub:
                 request_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.PublishModelVersionRequest.SerializeToString,
                 response_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.PublishModelVersionResponse.FromString,
                 _registered_method=True)
+        self.CreateModel = channel.unary_unary(
+                '/modelyard.metadata.v1.ModelService/CreateModel',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.CreateModelRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.Model.FromString,
+                _registered_method=True)
         self.GetModel = channel.unary_unary(
                 '/modelyard.metadata.v1.ModelService/GetModel',
                 request_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.GetModelRequest.SerializeToString,
@@ -50,10 +55,20 @@ class ModelServiceStub:
                 request_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.UpdateModel = channel.unary_unary(
+                '/modelyard.metadata.v1.ModelService/UpdateModel',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.UpdateModelRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.Model.FromString,
+                _registered_method=True)
         self.DeleteModel = channel.unary_unary(
                 '/modelyard.metadata.v1.ModelService/DeleteModel',
                 request_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.DeleteModelRequest.SerializeToString,
                 response_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.DeleteModelResponse.FromString,
+                _registered_method=True)
+        self.CreateModelVersion = channel.unary_unary(
+                '/modelyard.metadata.v1.ModelService/CreateModelVersion',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.CreateModelVersionRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ModelVersion.FromString,
                 _registered_method=True)
         self.GetModelVersion = channel.unary_unary(
                 '/modelyard.metadata.v1.ModelService/GetModelVersion',
@@ -64,6 +79,16 @@ class ModelServiceStub:
                 '/modelyard.metadata.v1.ModelService/ListModelVersions',
                 request_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ListModelVersionsRequest.SerializeToString,
                 response_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ListModelVersionsResponse.FromString,
+                _registered_method=True)
+        self.UpdateModelVersion = channel.unary_unary(
+                '/modelyard.metadata.v1.ModelService/UpdateModelVersion',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.UpdateModelVersionRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ModelVersion.FromString,
+                _registered_method=True)
+        self.DeleteModelVersion = channel.unary_unary(
+                '/modelyard.metadata.v1.ModelService/DeleteModelVersion',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.DeleteModelVersionRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.DeleteModelVersionResponse.FromString,
                 _registered_method=True)
 
 
@@ -76,6 +101,15 @@ class ModelServiceServicer:
         metrics, the version is added to the model of that name (which is created when the user has none), and the
         project, if any, completed. Fails with NOT_FOUND when the artifact or run was not announced. A repeat for the
         same version id returns what the first one recorded: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateModel(self, request, context):
+        """Creates a model that has no version yet. Fails with INVALID_ARGUMENT for a missing or impossible field,
+        ALREADY_EXISTS when the user has one of that name, and FAILED_PRECONDITION when its project does not exist.
+        A repeat with the same request_id returns the first one: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,9 +129,28 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateModel(self, request, context):
+        """Changes the fields the mask names. Fails with NOT_FOUND, and ABORTED when the etag is not the current one: get it
+        again and repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteModel(self, request, context):
-        """Deletes a model with its versions and the records of their artifacts; the bytes are the caller's to delete first.
+        """Deletes a model with its versions, their predictions and the records of their artifacts; the bytes are the caller's
+        to delete first.
         Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateModelVersion(self, request, context):
+        """Adds a version to a model, with the next number, for what was trained elsewhere or is yet to be. Fails with
+        INVALID_ARGUMENT for an impossible field, FAILED_PRECONDITION when its model, run, artifact or dataset does not
+        exist, and ALREADY_EXISTS when the model has a version of that label, or another version has the artifact.
+        A repeat with the same request_id returns the first one: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,6 +170,23 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateModelVersion(self, request, context):
+        """Changes the fields the mask names. Fails with NOT_FOUND, and ABORTED when the etag is not the current one: get it
+        again and repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteModelVersion(self, request, context):
+        """Deletes one version with its predictions and the record of its artifact; the bytes are the caller's to delete
+        first, and its number is not given again. Fails with NOT_FOUND unless allow_missing. Safe to repeat with
+        allow_missing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -124,6 +194,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.PublishModelVersion,
                     request_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.PublishModelVersionRequest.FromString,
                     response_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.PublishModelVersionResponse.SerializeToString,
+            ),
+            'CreateModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateModel,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.CreateModelRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.Model.SerializeToString,
             ),
             'GetModel': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModel,
@@ -135,10 +210,20 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     request_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ListModelsRequest.FromString,
                     response_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ListModelsResponse.SerializeToString,
             ),
+            'UpdateModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateModel,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.UpdateModelRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.Model.SerializeToString,
+            ),
             'DeleteModel': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteModel,
                     request_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.DeleteModelRequest.FromString,
                     response_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.DeleteModelResponse.SerializeToString,
+            ),
+            'CreateModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateModelVersion,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.CreateModelVersionRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ModelVersion.SerializeToString,
             ),
             'GetModelVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModelVersion,
@@ -149,6 +234,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.ListModelVersions,
                     request_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ListModelVersionsRequest.FromString,
                     response_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ListModelVersionsResponse.SerializeToString,
+            ),
+            'UpdateModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateModelVersion,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.UpdateModelVersionRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ModelVersion.SerializeToString,
+            ),
+            'DeleteModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteModelVersion,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.DeleteModelVersionRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.DeleteModelVersionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +274,33 @@ class ModelService:
             '/modelyard.metadata.v1.ModelService/PublishModelVersion',
             modelyard_dot_metadata_dot_v1_dot_model__pb2.PublishModelVersionRequest.SerializeToString,
             modelyard_dot_metadata_dot_v1_dot_model__pb2.PublishModelVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ModelService/CreateModel',
+            modelyard_dot_metadata_dot_v1_dot_model__pb2.CreateModelRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_model__pb2.Model.FromString,
             options,
             channel_credentials,
             insecure,
@@ -244,6 +366,33 @@ class ModelService:
             _registered_method=True)
 
     @staticmethod
+    def UpdateModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ModelService/UpdateModel',
+            modelyard_dot_metadata_dot_v1_dot_model__pb2.UpdateModelRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_model__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DeleteModel(request,
             target,
             options=(),
@@ -260,6 +409,33 @@ class ModelService:
             '/modelyard.metadata.v1.ModelService/DeleteModel',
             modelyard_dot_metadata_dot_v1_dot_model__pb2.DeleteModelRequest.SerializeToString,
             modelyard_dot_metadata_dot_v1_dot_model__pb2.DeleteModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ModelService/CreateModelVersion',
+            modelyard_dot_metadata_dot_v1_dot_model__pb2.CreateModelVersionRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_model__pb2.ModelVersion.FromString,
             options,
             channel_credentials,
             insecure,
@@ -314,6 +490,60 @@ class ModelService:
             '/modelyard.metadata.v1.ModelService/ListModelVersions',
             modelyard_dot_metadata_dot_v1_dot_model__pb2.ListModelVersionsRequest.SerializeToString,
             modelyard_dot_metadata_dot_v1_dot_model__pb2.ListModelVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ModelService/UpdateModelVersion',
+            modelyard_dot_metadata_dot_v1_dot_model__pb2.UpdateModelVersionRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_model__pb2.ModelVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ModelService/DeleteModelVersion',
+            modelyard_dot_metadata_dot_v1_dot_model__pb2.DeleteModelVersionRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_model__pb2.DeleteModelVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,18 +39,43 @@ class ModelServiceStub:
     project, if any, completed. Fails with NOT_FOUND when the artifact or run was not announced. A repeat for the
     same version id returns what the first one recorded: safe.
     """
+    CreateModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.CreateModelRequest, _model_pb2.Model]
+    """Creates a model that has no version yet. Fails with INVALID_ARGUMENT for a missing or impossible field,
+    ALREADY_EXISTS when the user has one of that name, and FAILED_PRECONDITION when its project does not exist.
+    A repeat with the same request_id returns the first one: safe.
+    """
     GetModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.GetModelRequest, _model_pb2.Model]
     """Gets a model. Fails with NOT_FOUND. Safe to repeat."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_model_pb2.ListModelsRequest, _model_pb2.ListModelsResponse]
     """Lists models, newest first, a page at a time. Safe to repeat."""
+    UpdateModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.UpdateModelRequest, _model_pb2.Model]
+    """Changes the fields the mask names. Fails with NOT_FOUND, and ABORTED when the etag is not the current one: get it
+    again and repeat.
+    """
     DeleteModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.DeleteModelRequest, _model_pb2.DeleteModelResponse]
-    """Deletes a model with its versions and the records of their artifacts; the bytes are the caller's to delete first.
+    """Deletes a model with its versions, their predictions and the records of their artifacts; the bytes are the caller's
+    to delete first.
     Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing.
+    """
+    CreateModelVersion: _grpc.UnaryUnaryMultiCallable[_model_pb2.CreateModelVersionRequest, _model_pb2.ModelVersion]
+    """Adds a version to a model, with the next number, for what was trained elsewhere or is yet to be. Fails with
+    INVALID_ARGUMENT for an impossible field, FAILED_PRECONDITION when its model, run, artifact or dataset does not
+    exist, and ALREADY_EXISTS when the model has a version of that label, or another version has the artifact.
+    A repeat with the same request_id returns the first one: safe.
     """
     GetModelVersion: _grpc.UnaryUnaryMultiCallable[_model_pb2.GetModelVersionRequest, _model_pb2.ModelVersion]
     """Gets one version. Fails with NOT_FOUND. Safe to repeat."""
     ListModelVersions: _grpc.UnaryUnaryMultiCallable[_model_pb2.ListModelVersionsRequest, _model_pb2.ListModelVersionsResponse]
     """Lists a model's versions, newest first, a page at a time. Safe to repeat."""
+    UpdateModelVersion: _grpc.UnaryUnaryMultiCallable[_model_pb2.UpdateModelVersionRequest, _model_pb2.ModelVersion]
+    """Changes the fields the mask names. Fails with NOT_FOUND, and ABORTED when the etag is not the current one: get it
+    again and repeat.
+    """
+    DeleteModelVersion: _grpc.UnaryUnaryMultiCallable[_model_pb2.DeleteModelVersionRequest, _model_pb2.DeleteModelVersionResponse]
+    """Deletes one version with its predictions and the record of its artifact; the bytes are the caller's to delete
+    first, and its number is not given again. Fails with NOT_FOUND unless allow_missing. Safe to repeat with
+    allow_missing.
+    """
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
@@ -63,18 +88,43 @@ class ModelServiceAsyncStub(ModelServiceStub):
     project, if any, completed. Fails with NOT_FOUND when the artifact or run was not announced. A repeat for the
     same version id returns what the first one recorded: safe.
     """
+    CreateModel: _aio.UnaryUnaryMultiCallable[_model_pb2.CreateModelRequest, _model_pb2.Model]  # type: ignore[assignment]
+    """Creates a model that has no version yet. Fails with INVALID_ARGUMENT for a missing or impossible field,
+    ALREADY_EXISTS when the user has one of that name, and FAILED_PRECONDITION when its project does not exist.
+    A repeat with the same request_id returns the first one: safe.
+    """
     GetModel: _aio.UnaryUnaryMultiCallable[_model_pb2.GetModelRequest, _model_pb2.Model]  # type: ignore[assignment]
     """Gets a model. Fails with NOT_FOUND. Safe to repeat."""
     ListModels: _aio.UnaryUnaryMultiCallable[_model_pb2.ListModelsRequest, _model_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Lists models, newest first, a page at a time. Safe to repeat."""
+    UpdateModel: _aio.UnaryUnaryMultiCallable[_model_pb2.UpdateModelRequest, _model_pb2.Model]  # type: ignore[assignment]
+    """Changes the fields the mask names. Fails with NOT_FOUND, and ABORTED when the etag is not the current one: get it
+    again and repeat.
+    """
     DeleteModel: _aio.UnaryUnaryMultiCallable[_model_pb2.DeleteModelRequest, _model_pb2.DeleteModelResponse]  # type: ignore[assignment]
-    """Deletes a model with its versions and the records of their artifacts; the bytes are the caller's to delete first.
+    """Deletes a model with its versions, their predictions and the records of their artifacts; the bytes are the caller's
+    to delete first.
     Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing.
+    """
+    CreateModelVersion: _aio.UnaryUnaryMultiCallable[_model_pb2.CreateModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
+    """Adds a version to a model, with the next number, for what was trained elsewhere or is yet to be. Fails with
+    INVALID_ARGUMENT for an impossible field, FAILED_PRECONDITION when its model, run, artifact or dataset does not
+    exist, and ALREADY_EXISTS when the model has a version of that label, or another version has the artifact.
+    A repeat with the same request_id returns the first one: safe.
     """
     GetModelVersion: _aio.UnaryUnaryMultiCallable[_model_pb2.GetModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
     """Gets one version. Fails with NOT_FOUND. Safe to repeat."""
     ListModelVersions: _aio.UnaryUnaryMultiCallable[_model_pb2.ListModelVersionsRequest, _model_pb2.ListModelVersionsResponse]  # type: ignore[assignment]
     """Lists a model's versions, newest first, a page at a time. Safe to repeat."""
+    UpdateModelVersion: _aio.UnaryUnaryMultiCallable[_model_pb2.UpdateModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
+    """Changes the fields the mask names. Fails with NOT_FOUND, and ABORTED when the etag is not the current one: get it
+    again and repeat.
+    """
+    DeleteModelVersion: _aio.UnaryUnaryMultiCallable[_model_pb2.DeleteModelVersionRequest, _model_pb2.DeleteModelVersionResponse]  # type: ignore[assignment]
+    """Deletes one version with its predictions and the record of its artifact; the bytes are the caller's to delete
+    first, and its number is not given again. Fails with NOT_FOUND unless allow_missing. Safe to repeat with
+    allow_missing.
+    """
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """Models and their versions."""
@@ -89,6 +139,17 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         metrics, the version is added to the model of that name (which is created when the user has none), and the
         project, if any, completed. Fails with NOT_FOUND when the artifact or run was not announced. A repeat for the
         same version id returns what the first one recorded: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateModel(
+        self,
+        request: _model_pb2.CreateModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.Model, _abc.Awaitable[_model_pb2.Model]]:
+        """Creates a model that has no version yet. Fails with INVALID_ARGUMENT for a missing or impossible field,
+        ALREADY_EXISTS when the user has one of that name, and FAILED_PRECONDITION when its project does not exist.
+        A repeat with the same request_id returns the first one: safe.
         """
 
     @_abc_1.abstractmethod
@@ -108,13 +169,36 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists models, newest first, a page at a time. Safe to repeat."""
 
     @_abc_1.abstractmethod
+    def UpdateModel(
+        self,
+        request: _model_pb2.UpdateModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.Model, _abc.Awaitable[_model_pb2.Model]]:
+        """Changes the fields the mask names. Fails with NOT_FOUND, and ABORTED when the etag is not the current one: get it
+        again and repeat.
+        """
+
+    @_abc_1.abstractmethod
     def DeleteModel(
         self,
         request: _model_pb2.DeleteModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.DeleteModelResponse, _abc.Awaitable[_model_pb2.DeleteModelResponse]]:
-        """Deletes a model with its versions and the records of their artifacts; the bytes are the caller's to delete first.
+        """Deletes a model with its versions, their predictions and the records of their artifacts; the bytes are the caller's
+        to delete first.
         Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateModelVersion(
+        self,
+        request: _model_pb2.CreateModelVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
+        """Adds a version to a model, with the next number, for what was trained elsewhere or is yet to be. Fails with
+        INVALID_ARGUMENT for an impossible field, FAILED_PRECONDITION when its model, run, artifact or dataset does not
+        exist, and ALREADY_EXISTS when the model has a version of that label, or another version has the artifact.
+        A repeat with the same request_id returns the first one: safe.
         """
 
     @_abc_1.abstractmethod
@@ -132,5 +216,26 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ListModelVersionsResponse, _abc.Awaitable[_model_pb2.ListModelVersionsResponse]]:
         """Lists a model's versions, newest first, a page at a time. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def UpdateModelVersion(
+        self,
+        request: _model_pb2.UpdateModelVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
+        """Changes the fields the mask names. Fails with NOT_FOUND, and ABORTED when the etag is not the current one: get it
+        again and repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteModelVersion(
+        self,
+        request: _model_pb2.DeleteModelVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.DeleteModelVersionResponse, _abc.Awaitable[_model_pb2.DeleteModelVersionResponse]]:
+        """Deletes one version with its predictions and the record of its artifact; the bytes are the caller's to delete
+        first, and its number is not given again. Fails with NOT_FOUND unless allow_missing. Safe to repeat with
+        allow_missing.
+        """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,15 +22,38 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from modelyard.metadata.v1 import artifact_pb2 as modelyard_dot_metadata_dot_v1_dot_artifact__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelyard/metadata/v1/postback.proto\x12\x15modelyard.metadata.v12\x11\n\x0fPostbackServiceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelyard/metadata/v1/postback.proto\x12\x15modelyard.metadata.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$modelyard/metadata/v1/artifact.proto\"\xb7\x04\n\x08Postback\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x03 \x01(\t\x12\x11\n\trender_id\x18\x04 \x01(\t\x12\x13\n\x0b\x61rtifact_id\x18\x05 \x01(\t\x12\x11\n\timage_url\x18\x06 \x01(\t\x12\x16\n\x0e\x62\x61\x63kground_url\x18\x07 \x01(\t\x12\x15\n\rcomposite_url\x18\x08 \x01(\t\x12\x0c\n\x04size\x18\t \x01(\t\x12\r\n\x05width\x18\n \x01(\x05\x12\x0e\n\x06height\x18\x0b \x01(\x05\x12\x0e\n\x06prompt\x18\x0c \x01(\t\x12\r\n\x05model\x18\r \x01(\t\x12\x0c\n\x04seed\x18\x0e \x01(\x03\x12\x12\n\nevent_name\x18\x0f \x01(\t\x12\x12\n\nevent_date\x18\x10 \x01(\t\x12\x0c\n\x04mood\x18\x11 \x01(\t\x12\x0f\n\x07palette\x18\x12 \x03(\t\x12\x0f\n\x07\x61rtists\x18\x13 \x03(\t\x12\x13\n\x0bimage_index\x18\x14 \x01(\x05\x12\x15\n\rprompt_source\x18\x15 \x01(\t\x12\x17\n\x0fgeneration_type\x18\x16 \x01(\t\x12(\n\x07\x64\x65tails\x18\x17 \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x0b\x63reate_time\x18\x18 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x19 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x1a \x01(\t\"D\n\x1cGetPostbackStatisticsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x02 \x01(\t\"\xbc\x02\n\x12PostbackStatistics\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\x32\n\x07\x62y_mood\x18\x02 \x03(\x0b\x32!.modelyard.metadata.v1.ValueCount\x12\x33\n\x08\x62y_model\x18\x03 \x03(\x0b\x32!.modelyard.metadata.v1.ValueCount\x12\x32\n\x07\x62y_size\x18\x04 \x03(\x0b\x32!.modelyard.metadata.v1.ValueCount\x12=\n\x12\x62y_generation_type\x18\x05 \x03(\x0b\x32!.modelyard.metadata.v1.ValueCount\x12;\n\x10\x62y_prompt_source\x18\x06 \x03(\x0b\x32!.modelyard.metadata.v1.ValueCount\"*\n\nValueCount\x12\r\n\x05value\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\xa0\x01\n\x15\x43reatePostbackRequest\x12\x31\n\x08postback\x18\x01 \x01(\x0b\x32\x1f.modelyard.metadata.v1.Postback\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12@\n\x08\x61rtifact\x18\x03 \x01(\x0b\x32..modelyard.metadata.v1.ActivateArtifactRequest\"3\n\x12GetPostbackRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\trender_id\x18\x02 \x01(\t\"\x8f\x01\n\x14ListPostbacksRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x04 \x01(\t\x12\x11\n\trender_id\x18\x05 \x01(\t\x12\x17\n\x0fgeneration_type\x18\x06 \x01(\t\"d\n\x15ListPostbacksResponse\x12\x32\n\tpostbacks\x18\x01 \x03(\x0b\x32\x1f.modelyard.metadata.v1.Postback\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\":\n\x15\x44\x65letePostbackRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"\'\n\x16\x44\x65letePostbackResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x32\xa1\x04\n\x0fPostbackService\x12_\n\x0e\x43reatePostback\x12,.modelyard.metadata.v1.CreatePostbackRequest\x1a\x1f.modelyard.metadata.v1.Postback\x12Y\n\x0bGetPostback\x12).modelyard.metadata.v1.GetPostbackRequest\x1a\x1f.modelyard.metadata.v1.Postback\x12j\n\rListPostbacks\x12+.modelyard.metadata.v1.ListPostbacksRequest\x1a,.modelyard.metadata.v1.ListPostbacksResponse\x12m\n\x0e\x44\x65letePostback\x12,.modelyard.metadata.v1.DeletePostbackRequest\x1a-.modelyard.metadata.v1.DeletePostbackResponse\x12w\n\x15GetPostbackStatistics\x12\x33.modelyard.metadata.v1.GetPostbackStatisticsRequest\x1a).modelyard.metadata.v1.PostbackStatisticsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.metadata.v1.postback_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_POSTBACKSERVICE']._serialized_start=63
-  _globals['_POSTBACKSERVICE']._serialized_end=80
+  _globals['_POSTBACK']._serialized_start=165
+  _globals['_POSTBACK']._serialized_end=732
+  _globals['_GETPOSTBACKSTATISTICSREQUEST']._serialized_start=734
+  _globals['_GETPOSTBACKSTATISTICSREQUEST']._serialized_end=802
+  _globals['_POSTBACKSTATISTICS']._serialized_start=805
+  _globals['_POSTBACKSTATISTICS']._serialized_end=1121
+  _globals['_VALUECOUNT']._serialized_start=1123
+  _globals['_VALUECOUNT']._serialized_end=1165
+  _globals['_CREATEPOSTBACKREQUEST']._serialized_start=1168
+  _globals['_CREATEPOSTBACKREQUEST']._serialized_end=1328
+  _globals['_GETPOSTBACKREQUEST']._serialized_start=1330
+  _globals['_GETPOSTBACKREQUEST']._serialized_end=1381
+  _globals['_LISTPOSTBACKSREQUEST']._serialized_start=1384
+  _globals['_LISTPOSTBACKSREQUEST']._serialized_end=1527
+  _globals['_LISTPOSTBACKSRESPONSE']._serialized_start=1529
+  _globals['_LISTPOSTBACKSRESPONSE']._serialized_end=1629
+  _globals['_DELETEPOSTBACKREQUEST']._serialized_start=1631
+  _globals['_DELETEPOSTBACKREQUEST']._serialized_end=1689
+  _globals['_DELETEPOSTBACKRESPONSE']._serialized_start=1691
+  _globals['_DELETEPOSTBACKRESPONSE']._serialized_end=1730
+  _globals['_POSTBACKSERVICE']._serialized_start=1733
+  _globals['_POSTBACKSERVICE']._serialized_end=2278
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,434 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from modelyard.metadata.v1 import artifact_pb2 as _artifact_pb2
+import builtins as _builtins
+import sys
+import typing as _typing
+
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
+else:
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+@_typing.final
+class Postback(_message.Message):
+    """One image that was made or uploaded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    RENDER_ID_FIELD_NUMBER: _builtins.int
+    ARTIFACT_ID_FIELD_NUMBER: _builtins.int
+    IMAGE_URL_FIELD_NUMBER: _builtins.int
+    BACKGROUND_URL_FIELD_NUMBER: _builtins.int
+    COMPOSITE_URL_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    EVENT_NAME_FIELD_NUMBER: _builtins.int
+    EVENT_DATE_FIELD_NUMBER: _builtins.int
+    MOOD_FIELD_NUMBER: _builtins.int
+    PALETTE_FIELD_NUMBER: _builtins.int
+    ARTISTS_FIELD_NUMBER: _builtins.int
+    IMAGE_INDEX_FIELD_NUMBER: _builtins.int
+    PROMPT_SOURCE_FIELD_NUMBER: _builtins.int
+    GENERATION_TYPE_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Opaque id."""
+    user_id: _builtins.str
+    """User it belongs to. Set by the caller; required."""
+    campaign_id: _builtins.str
+    """Campaign it was made for, which need not be recorded; empty for none."""
+    render_id: _builtins.str
+    """Rendering that made it, as its maker names it; one rendering may make several images. Set by the caller; required."""
+    artifact_id: _builtins.str
+    """Artifact that names its bytes; empty for an image that is kept elsewhere."""
+    image_url: _builtins.str
+    """Address of the image."""
+    background_url: _builtins.str
+    """Address of the background that a composite was made from; empty for others."""
+    composite_url: _builtins.str
+    """Address of the composite; empty for others."""
+    size: _builtins.str
+    """Name of its size: "square" or "story"."""
+    width: _builtins.int
+    """Pixels across; 0 when unknown."""
+    height: _builtins.int
+    """Pixels down; 0 when unknown."""
+    prompt: _builtins.str
+    """Prompt it was made from."""
+    model: _builtins.str
+    """What made it, as its library or author names it."""
+    seed: _builtins.int
+    """Seed it was made from."""
+    event_name: _builtins.str
+    """Name of the event it shows."""
+    event_date: _builtins.str
+    """Day of that event as written by its user; may be empty."""
+    mood: _builtins.str
+    """Mood it was made in."""
+    image_index: _builtins.int
+    """Which image of its rendering it is, from 0."""
+    prompt_source: _builtins.str
+    """Where the prompt came from: "ai_enhanced", "user"; may be empty."""
+    generation_type: _builtins.str
+    """What it is: "background", "composite" or "upload"; "background" when empty."""
+    etag: _builtins.str
+    """Changes with every change. Set by the service."""
+    @_builtins.property
+    def palette(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Colours as #RRGGBB, the most important first."""
+
+    @_builtins.property
+    def artists(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who appears."""
+
+    @_builtins.property
+    def details(self) -> _struct_pb2.Struct:
+        """What else it takes to make it again: strengths, masks, library versions, as JSON."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was created, UTC. Set by the service."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it last changed, UTC. Set by the service."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        campaign_id: _builtins.str = ...,
+        render_id: _builtins.str = ...,
+        artifact_id: _builtins.str = ...,
+        image_url: _builtins.str = ...,
+        background_url: _builtins.str = ...,
+        composite_url: _builtins.str = ...,
+        size: _builtins.str = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        prompt: _builtins.str = ...,
+        model: _builtins.str = ...,
+        seed: _builtins.int = ...,
+        event_name: _builtins.str = ...,
+        event_date: _builtins.str = ...,
+        mood: _builtins.str = ...,
+        palette: _abc.Iterable[_builtins.str] | None = ...,
+        artists: _abc.Iterable[_builtins.str] | None = ...,
+        image_index: _builtins.int = ...,
+        prompt_source: _builtins.str = ...,
+        generation_type: _builtins.str = ...,
+        details: _struct_pb2.Struct | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "details", b"details", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_id", b"artifact_id", "artists", b"artists", "background_url", b"background_url", "campaign_id", b"campaign_id", "composite_url", b"composite_url", "create_time", b"create_time", "details", b"details", "etag", b"etag", "event_date", b"event_date", "event_name", b"event_name", "generation_type", b"generation_type", "height", b"height", "id", b"id", "image_index", b"image_index", "image_url", b"image_url", "model", b"model", "mood", b"mood", "palette", b"palette", "prompt", b"prompt", "prompt_source", b"prompt_source", "render_id", b"render_id", "seed", b"seed", "size", b"size", "update_time", b"update_time", "user_id", b"user_id", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Postback: _TypeAlias = Postback  # noqa: Y015
+
+@_typing.final
+class GetPostbackStatisticsRequest(_message.Message):
+    """Whose images to count."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Only this user's; everyone's when empty."""
+    campaign_id: _builtins.str
+    """Only this campaign's; all when empty."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        campaign_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPostbackStatisticsRequest: _TypeAlias = GetPostbackStatisticsRequest  # noqa: Y015
+
+@_typing.final
+class PostbackStatistics(_message.Message):
+    """How many images there are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    BY_MOOD_FIELD_NUMBER: _builtins.int
+    BY_MODEL_FIELD_NUMBER: _builtins.int
+    BY_SIZE_FIELD_NUMBER: _builtins.int
+    BY_GENERATION_TYPE_FIELD_NUMBER: _builtins.int
+    BY_PROMPT_SOURCE_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """All of them."""
+    @_builtins.property
+    def by_mood(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueCount]:
+        """By mood, the most frequent first."""
+
+    @_builtins.property
+    def by_model(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueCount]:
+        """By what made them, the most frequent first."""
+
+    @_builtins.property
+    def by_size(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueCount]:
+        """By the name of their size, the most frequent first."""
+
+    @_builtins.property
+    def by_generation_type(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueCount]:
+        """By what they are, the most frequent first."""
+
+    @_builtins.property
+    def by_prompt_source(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueCount]:
+        """By where their prompt came from, the most frequent first."""
+
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        by_mood: _abc.Iterable[Global___ValueCount] | None = ...,
+        by_model: _abc.Iterable[Global___ValueCount] | None = ...,
+        by_size: _abc.Iterable[Global___ValueCount] | None = ...,
+        by_generation_type: _abc.Iterable[Global___ValueCount] | None = ...,
+        by_prompt_source: _abc.Iterable[Global___ValueCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_generation_type", b"by_generation_type", "by_model", b"by_model", "by_mood", b"by_mood", "by_prompt_source", b"by_prompt_source", "by_size", b"by_size", "count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PostbackStatistics: _TypeAlias = PostbackStatistics  # noqa: Y015
+
+@_typing.final
+class ValueCount(_message.Message):
+    """How often a value occurs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """The value; empty for those that have none."""
+    count: _builtins.int
+    """How many have it, 1 or more."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ValueCount: _TypeAlias = ValueCount  # noqa: Y015
+
+@_typing.final
+class CreatePostbackRequest(_message.Message):
+    """What to create."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSTBACK_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ARTIFACT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes a repeat safe: the same id returns the first postback. Set by the caller; required."""
+    @_builtins.property
+    def postback(self) -> Global___Postback:
+        """The postback; id, times and etag are set by the service, the id only when empty."""
+
+    @_builtins.property
+    def artifact(self) -> _artifact_pb2.ActivateArtifactRequest:
+        """Where the image was written: its artifact becomes ACTIVE in the same transaction. Unchanged when absent."""
+
+    def __init__(
+        self,
+        *,
+        postback: Global___Postback | None = ...,
+        request_id: _builtins.str = ...,
+        artifact: _artifact_pb2.ActivateArtifactRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "postback", b"postback"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "postback", b"postback", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreatePostbackRequest: _TypeAlias = CreatePostbackRequest  # noqa: Y015
+
+@_typing.final
+class GetPostbackRequest(_message.Message):
+    """Which postback to get."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    RENDER_ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its id."""
+    render_id: _builtins.str
+    """Its rendering, when the id is empty; of several images the newest."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        render_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "render_id", b"render_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPostbackRequest: _TypeAlias = GetPostbackRequest  # noqa: Y015
+
+@_typing.final
+class ListPostbacksRequest(_message.Message):
+    """Which postbacks to list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    RENDER_ID_FIELD_NUMBER: _builtins.int
+    GENERATION_TYPE_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Only this user's; everyone's when empty."""
+    page_size: _builtins.int
+    """Most to return, 1 to 1000; 50 when 0."""
+    page_token: _builtins.str
+    """next_page_token of the page before; the first page when empty."""
+    campaign_id: _builtins.str
+    """Only this campaign's; all when empty."""
+    render_id: _builtins.str
+    """Only this rendering's; all when empty."""
+    generation_type: _builtins.str
+    """Only those that are this; all when empty."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        campaign_id: _builtins.str = ...,
+        render_id: _builtins.str = ...,
+        generation_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "generation_type", b"generation_type", "page_size", b"page_size", "page_token", b"page_token", "render_id", b"render_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPostbacksRequest: _TypeAlias = ListPostbacksRequest  # noqa: Y015
+
+@_typing.final
+class ListPostbacksResponse(_message.Message):
+    """One page, newest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSTBACKS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def postbacks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Postback]:
+        """The postbacks."""
+
+    def __init__(
+        self,
+        *,
+        postbacks: _abc.Iterable[Global___Postback] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "postbacks", b"postbacks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPostbacksResponse: _TypeAlias = ListPostbacksResponse  # noqa: Y015
+
+@_typing.final
+class DeletePostbackRequest(_message.Message):
+    """Which postback to delete."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its id."""
+    allow_missing: _builtins.bool
+    """Succeed when there is none."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        allow_missing: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletePostbackRequest: _TypeAlias = DeletePostbackRequest  # noqa: Y015
+
+@_typing.final
+class DeletePostbackResponse(_message.Message):
+    """What was deleted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """Records removed, those that fell with it included; 0 when there was none."""
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletePostbackResponse: _TypeAlias = DeletePostbackResponse  # noqa: Y015

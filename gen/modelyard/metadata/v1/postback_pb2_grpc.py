@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from modelyard.metadata.v1 import postback_pb2 as modelyard_dot_metadata_dot_v1_dot_postback__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -25,8 +26,7 @@ if _version_not_supported:
 
 
 class PostbackServiceStub:
-    """Postbacks: all that is needed to make a generated image again. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Postbacks: one record for every image that was made or uploaded, with all that it takes to make it again.
     """
 
     def __init__(self, channel):
@@ -35,16 +35,105 @@ class PostbackServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.CreatePostback = channel.unary_unary(
+                '/modelyard.metadata.v1.PostbackService/CreatePostback',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.CreatePostbackRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.Postback.FromString,
+                _registered_method=True)
+        self.GetPostback = channel.unary_unary(
+                '/modelyard.metadata.v1.PostbackService/GetPostback',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.GetPostbackRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.Postback.FromString,
+                _registered_method=True)
+        self.ListPostbacks = channel.unary_unary(
+                '/modelyard.metadata.v1.PostbackService/ListPostbacks',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.ListPostbacksRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.ListPostbacksResponse.FromString,
+                _registered_method=True)
+        self.DeletePostback = channel.unary_unary(
+                '/modelyard.metadata.v1.PostbackService/DeletePostback',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.DeletePostbackRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.DeletePostbackResponse.FromString,
+                _registered_method=True)
+        self.GetPostbackStatistics = channel.unary_unary(
+                '/modelyard.metadata.v1.PostbackService/GetPostbackStatistics',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.GetPostbackStatisticsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.PostbackStatistics.FromString,
+                _registered_method=True)
 
 
 class PostbackServiceServicer:
-    """Postbacks: all that is needed to make a generated image again. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Postbacks: one record for every image that was made or uploaded, with all that it takes to make it again.
     """
+
+    def CreatePostback(self, request, context):
+        """Records an image and, when told where it was written, makes its artifact ACTIVE in the same transaction. Fails with
+        INVALID_ARGUMENT for a missing or impossible field, FAILED_PRECONDITION when its artifact does not exist, and
+        ALREADY_EXISTS when another postback has the artifact. A repeat with the same request_id returns the first one:
+        safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPostback(self, request, context):
+        """Gets one, by its id or its render. Fails with NOT_FOUND, and INVALID_ARGUMENT when neither is given. Safe to
+        repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPostbacks(self, request, context):
+        """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeletePostback(self, request, context):
+        """Deletes one, with the record of its image; the bytes are the caller's to delete first. Fails with NOT_FOUND unless
+        allow_missing. Safe to repeat with allow_missing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPostbackStatistics(self, request, context):
+        """Counts the images of a user or a campaign by what they were made with. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
 
 def add_PostbackServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'CreatePostback': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreatePostback,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.CreatePostbackRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.Postback.SerializeToString,
+            ),
+            'GetPostback': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPostback,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.GetPostbackRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.Postback.SerializeToString,
+            ),
+            'ListPostbacks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPostbacks,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.ListPostbacksRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.ListPostbacksResponse.SerializeToString,
+            ),
+            'DeletePostback': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePostback,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.DeletePostbackRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.DeletePostbackResponse.SerializeToString,
+            ),
+            'GetPostbackStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPostbackStatistics,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.GetPostbackStatisticsRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_postback__pb2.PostbackStatistics.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'modelyard.metadata.v1.PostbackService', rpc_method_handlers)
@@ -54,6 +143,140 @@ def add_PostbackServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PostbackService:
-    """Postbacks: all that is needed to make a generated image again. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Postbacks: one record for every image that was made or uploaded, with all that it takes to make it again.
     """
+
+    @staticmethod
+    def CreatePostback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.PostbackService/CreatePostback',
+            modelyard_dot_metadata_dot_v1_dot_postback__pb2.CreatePostbackRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_postback__pb2.Postback.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPostback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.PostbackService/GetPostback',
+            modelyard_dot_metadata_dot_v1_dot_postback__pb2.GetPostbackRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_postback__pb2.Postback.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPostbacks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.PostbackService/ListPostbacks',
+            modelyard_dot_metadata_dot_v1_dot_postback__pb2.ListPostbacksRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_postback__pb2.ListPostbacksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePostback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.PostbackService/DeletePostback',
+            modelyard_dot_metadata_dot_v1_dot_postback__pb2.DeletePostbackRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_postback__pb2.DeletePostbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPostbackStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.PostbackService/GetPostbackStatistics',
+            modelyard_dot_metadata_dot_v1_dot_postback__pb2.GetPostbackStatisticsRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_postback__pb2.PostbackStatistics.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

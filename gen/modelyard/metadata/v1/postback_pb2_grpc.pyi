@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from modelyard.metadata.v1 import postback_pb2 as _postback_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -26,28 +27,104 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PostbackServiceStub:
-    """Postbacks: all that is needed to make a generated image again. It has no methods before its
-    records are built; the name and the place are settled here.
-    """
+    """Postbacks: one record for every image that was made or uploaded, with all that it takes to make it again."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PostbackServiceAsyncStub: ...
+    CreatePostback: _grpc.UnaryUnaryMultiCallable[_postback_pb2.CreatePostbackRequest, _postback_pb2.Postback]
+    """Records an image and, when told where it was written, makes its artifact ACTIVE in the same transaction. Fails with
+    INVALID_ARGUMENT for a missing or impossible field, FAILED_PRECONDITION when its artifact does not exist, and
+    ALREADY_EXISTS when another postback has the artifact. A repeat with the same request_id returns the first one:
+    safe.
+    """
+    GetPostback: _grpc.UnaryUnaryMultiCallable[_postback_pb2.GetPostbackRequest, _postback_pb2.Postback]
+    """Gets one, by its id or its render. Fails with NOT_FOUND, and INVALID_ARGUMENT when neither is given. Safe to
+    repeat.
+    """
+    ListPostbacks: _grpc.UnaryUnaryMultiCallable[_postback_pb2.ListPostbacksRequest, _postback_pb2.ListPostbacksResponse]
+    """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+    DeletePostback: _grpc.UnaryUnaryMultiCallable[_postback_pb2.DeletePostbackRequest, _postback_pb2.DeletePostbackResponse]
+    """Deletes one, with the record of its image; the bytes are the caller's to delete first. Fails with NOT_FOUND unless
+    allow_missing. Safe to repeat with allow_missing.
+    """
+    GetPostbackStatistics: _grpc.UnaryUnaryMultiCallable[_postback_pb2.GetPostbackStatisticsRequest, _postback_pb2.PostbackStatistics]
+    """Counts the images of a user or a campaign by what they were made with. Safe to repeat."""
 
 @_typing.type_check_only
 class PostbackServiceAsyncStub(PostbackServiceStub):
-    """Postbacks: all that is needed to make a generated image again. It has no methods before its
-    records are built; the name and the place are settled here.
-    """
+    """Postbacks: one record for every image that was made or uploaded, with all that it takes to make it again."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    CreatePostback: _aio.UnaryUnaryMultiCallable[_postback_pb2.CreatePostbackRequest, _postback_pb2.Postback]  # type: ignore[assignment]
+    """Records an image and, when told where it was written, makes its artifact ACTIVE in the same transaction. Fails with
+    INVALID_ARGUMENT for a missing or impossible field, FAILED_PRECONDITION when its artifact does not exist, and
+    ALREADY_EXISTS when another postback has the artifact. A repeat with the same request_id returns the first one:
+    safe.
+    """
+    GetPostback: _aio.UnaryUnaryMultiCallable[_postback_pb2.GetPostbackRequest, _postback_pb2.Postback]  # type: ignore[assignment]
+    """Gets one, by its id or its render. Fails with NOT_FOUND, and INVALID_ARGUMENT when neither is given. Safe to
+    repeat.
+    """
+    ListPostbacks: _aio.UnaryUnaryMultiCallable[_postback_pb2.ListPostbacksRequest, _postback_pb2.ListPostbacksResponse]  # type: ignore[assignment]
+    """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+    DeletePostback: _aio.UnaryUnaryMultiCallable[_postback_pb2.DeletePostbackRequest, _postback_pb2.DeletePostbackResponse]  # type: ignore[assignment]
+    """Deletes one, with the record of its image; the bytes are the caller's to delete first. Fails with NOT_FOUND unless
+    allow_missing. Safe to repeat with allow_missing.
+    """
+    GetPostbackStatistics: _aio.UnaryUnaryMultiCallable[_postback_pb2.GetPostbackStatisticsRequest, _postback_pb2.PostbackStatistics]  # type: ignore[assignment]
+    """Counts the images of a user or a campaign by what they were made with. Safe to repeat."""
 
 class PostbackServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Postbacks: all that is needed to make a generated image again. It has no methods before its
-    records are built; the name and the place are settled here.
-    """
+    """Postbacks: one record for every image that was made or uploaded, with all that it takes to make it again."""
 
-    ...
+    @_abc_1.abstractmethod
+    def CreatePostback(
+        self,
+        request: _postback_pb2.CreatePostbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_postback_pb2.Postback, _abc.Awaitable[_postback_pb2.Postback]]:
+        """Records an image and, when told where it was written, makes its artifact ACTIVE in the same transaction. Fails with
+        INVALID_ARGUMENT for a missing or impossible field, FAILED_PRECONDITION when its artifact does not exist, and
+        ALREADY_EXISTS when another postback has the artifact. A repeat with the same request_id returns the first one:
+        safe.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPostback(
+        self,
+        request: _postback_pb2.GetPostbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_postback_pb2.Postback, _abc.Awaitable[_postback_pb2.Postback]]:
+        """Gets one, by its id or its render. Fails with NOT_FOUND, and INVALID_ARGUMENT when neither is given. Safe to
+        repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPostbacks(
+        self,
+        request: _postback_pb2.ListPostbacksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_postback_pb2.ListPostbacksResponse, _abc.Awaitable[_postback_pb2.ListPostbacksResponse]]:
+        """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def DeletePostback(
+        self,
+        request: _postback_pb2.DeletePostbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_postback_pb2.DeletePostbackResponse, _abc.Awaitable[_postback_pb2.DeletePostbackResponse]]:
+        """Deletes one, with the record of its image; the bytes are the caller's to delete first. Fails with NOT_FOUND unless
+        allow_missing. Safe to repeat with allow_missing.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPostbackStatistics(
+        self,
+        request: _postback_pb2.GetPostbackStatisticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_postback_pb2.PostbackStatistics, _abc.Awaitable[_postback_pb2.PostbackStatistics]]:
+        """Counts the images of a user or a campaign by what they were made with. Safe to repeat."""
 
 def add_PostbackServiceServicer_to_server(servicer: PostbackServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

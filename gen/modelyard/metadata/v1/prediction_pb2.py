@@ -22,15 +22,38 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&modelyard/metadata/v1/prediction.proto\x12\x15modelyard.metadata.v12\x13\n\x11PredictionServiceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&modelyard/metadata/v1/prediction.proto\x12\x15modelyard.metadata.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\x03\n\nPrediction\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x10\n\x08model_id\x18\x03 \x01(\t\x12\x18\n\x10model_version_id\x18\x04 \x01(\t\x12\'\n\x06inputs\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12(\n\x07outputs\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x17\n\nconfidence\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nlatency_ms\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x30\n\x0cpredict_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\n \x01(\t\x12\'\n\x06\x61\x63tual\x18\x0b \x01(\x0b\x32\x17.google.protobuf.Struct\x12%\n\x04tags\x18\x0c \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x0f \x01(\tB\r\n\x0b_confidenceB\r\n\x0b_latency_ms\"k\n\x1d\x42\x61tchCreatePredictionsRequest\x12\x36\n\x0bpredictions\x18\x01 \x03(\x0b\x32!.modelyard.metadata.v1.Prediction\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"X\n\x1e\x42\x61tchCreatePredictionsResponse\x12\x36\n\x0bpredictions\x18\x01 \x03(\x0b\x32!.modelyard.metadata.v1.Prediction\"d\n\x17\x43reatePredictionRequest\x12\x35\n\nprediction\x18\x01 \x01(\x0b\x32!.modelyard.metadata.v1.Prediction\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\"\n\x14GetPredictionRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xb2\x01\n\x16ListPredictionsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x10\n\x08model_id\x18\x04 \x01(\t\x12\x18\n\x10model_version_id\x18\x05 \x01(\t\x12\x34\n\x10predicted_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"j\n\x17ListPredictionsResponse\x12\x36\n\x0bpredictions\x18\x01 \x03(\x0b\x32!.modelyard.metadata.v1.Prediction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x81\x01\n\x17UpdatePredictionRequest\x12\x35\n\nprediction\x18\x01 \x01(\x0b\x32!.modelyard.metadata.v1.Prediction\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"<\n\x17\x44\x65letePredictionRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\")\n\x18\x44\x65letePredictionResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x32\xb1\x05\n\x11PredictionService\x12\x65\n\x10\x43reatePrediction\x12..modelyard.metadata.v1.CreatePredictionRequest\x1a!.modelyard.metadata.v1.Prediction\x12\x85\x01\n\x16\x42\x61tchCreatePredictions\x12\x34.modelyard.metadata.v1.BatchCreatePredictionsRequest\x1a\x35.modelyard.metadata.v1.BatchCreatePredictionsResponse\x12_\n\rGetPrediction\x12+.modelyard.metadata.v1.GetPredictionRequest\x1a!.modelyard.metadata.v1.Prediction\x12p\n\x0fListPredictions\x12-.modelyard.metadata.v1.ListPredictionsRequest\x1a..modelyard.metadata.v1.ListPredictionsResponse\x12\x65\n\x10UpdatePrediction\x12..modelyard.metadata.v1.UpdatePredictionRequest\x1a!.modelyard.metadata.v1.Prediction\x12s\n\x10\x44\x65letePrediction\x12..modelyard.metadata.v1.DeletePredictionRequest\x1a/.modelyard.metadata.v1.DeletePredictionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.metadata.v1.prediction_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PREDICTIONSERVICE']._serialized_start=65
-  _globals['_PREDICTIONSERVICE']._serialized_end=84
+  _globals['_PREDICTION']._serialized_start=163
+  _globals['_PREDICTION']._serialized_end=669
+  _globals['_BATCHCREATEPREDICTIONSREQUEST']._serialized_start=671
+  _globals['_BATCHCREATEPREDICTIONSREQUEST']._serialized_end=778
+  _globals['_BATCHCREATEPREDICTIONSRESPONSE']._serialized_start=780
+  _globals['_BATCHCREATEPREDICTIONSRESPONSE']._serialized_end=868
+  _globals['_CREATEPREDICTIONREQUEST']._serialized_start=870
+  _globals['_CREATEPREDICTIONREQUEST']._serialized_end=970
+  _globals['_GETPREDICTIONREQUEST']._serialized_start=972
+  _globals['_GETPREDICTIONREQUEST']._serialized_end=1006
+  _globals['_LISTPREDICTIONSREQUEST']._serialized_start=1009
+  _globals['_LISTPREDICTIONSREQUEST']._serialized_end=1187
+  _globals['_LISTPREDICTIONSRESPONSE']._serialized_start=1189
+  _globals['_LISTPREDICTIONSRESPONSE']._serialized_end=1295
+  _globals['_UPDATEPREDICTIONREQUEST']._serialized_start=1298
+  _globals['_UPDATEPREDICTIONREQUEST']._serialized_end=1427
+  _globals['_DELETEPREDICTIONREQUEST']._serialized_start=1429
+  _globals['_DELETEPREDICTIONREQUEST']._serialized_end=1489
+  _globals['_DELETEPREDICTIONRESPONSE']._serialized_start=1491
+  _globals['_DELETEPREDICTIONRESPONSE']._serialized_end=1532
+  _globals['_PREDICTIONSERVICE']._serialized_start=1535
+  _globals['_PREDICTIONSERVICE']._serialized_end=2224
 # @@protoc_insertion_point(module_scope)

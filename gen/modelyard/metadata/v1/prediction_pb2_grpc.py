@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from modelyard.metadata.v1 import prediction_pb2 as modelyard_dot_metadata_dot_v1_dot_prediction__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -25,8 +26,7 @@ if _version_not_supported:
 
 
 class PredictionServiceStub:
-    """Predictions: what a model answered, to what, and when. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Predictions: what model versions said of which inputs, and, once it is known, what was so.
     """
 
     def __init__(self, channel):
@@ -35,16 +35,122 @@ class PredictionServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.CreatePrediction = channel.unary_unary(
+                '/modelyard.metadata.v1.PredictionService/CreatePrediction',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.CreatePredictionRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.Prediction.FromString,
+                _registered_method=True)
+        self.BatchCreatePredictions = channel.unary_unary(
+                '/modelyard.metadata.v1.PredictionService/BatchCreatePredictions',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.BatchCreatePredictionsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.BatchCreatePredictionsResponse.FromString,
+                _registered_method=True)
+        self.GetPrediction = channel.unary_unary(
+                '/modelyard.metadata.v1.PredictionService/GetPrediction',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.GetPredictionRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.Prediction.FromString,
+                _registered_method=True)
+        self.ListPredictions = channel.unary_unary(
+                '/modelyard.metadata.v1.PredictionService/ListPredictions',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.ListPredictionsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.ListPredictionsResponse.FromString,
+                _registered_method=True)
+        self.UpdatePrediction = channel.unary_unary(
+                '/modelyard.metadata.v1.PredictionService/UpdatePrediction',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.UpdatePredictionRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.Prediction.FromString,
+                _registered_method=True)
+        self.DeletePrediction = channel.unary_unary(
+                '/modelyard.metadata.v1.PredictionService/DeletePrediction',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.DeletePredictionRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.DeletePredictionResponse.FromString,
+                _registered_method=True)
 
 
 class PredictionServiceServicer:
-    """Predictions: what a model answered, to what, and when. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Predictions: what model versions said of which inputs, and, once it is known, what was so.
     """
+
+    def CreatePrediction(self, request, context):
+        """Logs a prediction. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when the
+        model version does not exist. A repeat with the same request_id returns the first one: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchCreatePredictions(self, request, context):
+        """Logs many, all or none. Fails as CreatePrediction, and with INVALID_ARGUMENT for more than 1,000.
+        A repeat with the same request_id returns the first ones: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPrediction(self, request, context):
+        """Gets one. Fails with NOT_FOUND. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPredictions(self, request, context):
+        """Lists, the latest prediction first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give.
+        Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdatePrediction(self, request, context):
+        """Changes the fields the mask names. Fails with NOT_FOUND, INVALID_ARGUMENT for a field that cannot be changed so,
+        and ABORTED when the etag is not the current one: get it again and repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeletePrediction(self, request, context):
+        """Deletes one. Fails with NOT_FOUND unless allow_missing. Safe to repeat
+        with allow_missing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
 
 def add_PredictionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'CreatePrediction': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreatePrediction,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.CreatePredictionRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.Prediction.SerializeToString,
+            ),
+            'BatchCreatePredictions': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchCreatePredictions,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.BatchCreatePredictionsRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.BatchCreatePredictionsResponse.SerializeToString,
+            ),
+            'GetPrediction': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPrediction,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.GetPredictionRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.Prediction.SerializeToString,
+            ),
+            'ListPredictions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPredictions,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.ListPredictionsRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.ListPredictionsResponse.SerializeToString,
+            ),
+            'UpdatePrediction': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdatePrediction,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.UpdatePredictionRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.Prediction.SerializeToString,
+            ),
+            'DeletePrediction': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePrediction,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.DeletePredictionRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_prediction__pb2.DeletePredictionResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'modelyard.metadata.v1.PredictionService', rpc_method_handlers)
@@ -54,6 +160,167 @@ def add_PredictionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PredictionService:
-    """Predictions: what a model answered, to what, and when. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Predictions: what model versions said of which inputs, and, once it is known, what was so.
     """
+
+    @staticmethod
+    def CreatePrediction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.PredictionService/CreatePrediction',
+            modelyard_dot_metadata_dot_v1_dot_prediction__pb2.CreatePredictionRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_prediction__pb2.Prediction.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchCreatePredictions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.PredictionService/BatchCreatePredictions',
+            modelyard_dot_metadata_dot_v1_dot_prediction__pb2.BatchCreatePredictionsRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_prediction__pb2.BatchCreatePredictionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPrediction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.PredictionService/GetPrediction',
+            modelyard_dot_metadata_dot_v1_dot_prediction__pb2.GetPredictionRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_prediction__pb2.Prediction.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPredictions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.PredictionService/ListPredictions',
+            modelyard_dot_metadata_dot_v1_dot_prediction__pb2.ListPredictionsRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_prediction__pb2.ListPredictionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdatePrediction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.PredictionService/UpdatePrediction',
+            modelyard_dot_metadata_dot_v1_dot_prediction__pb2.UpdatePredictionRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_prediction__pb2.Prediction.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePrediction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.PredictionService/DeletePrediction',
+            modelyard_dot_metadata_dot_v1_dot_prediction__pb2.DeletePredictionRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_prediction__pb2.DeletePredictionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

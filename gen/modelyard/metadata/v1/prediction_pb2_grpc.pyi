@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from modelyard.metadata.v1 import prediction_pb2 as _prediction_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -26,28 +27,122 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PredictionServiceStub:
-    """Predictions: what a model answered, to what, and when. It has no methods before its
-    records are built; the name and the place are settled here.
-    """
+    """Predictions: what model versions said of which inputs, and, once it is known, what was so."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PredictionServiceAsyncStub: ...
+    CreatePrediction: _grpc.UnaryUnaryMultiCallable[_prediction_pb2.CreatePredictionRequest, _prediction_pb2.Prediction]
+    """Logs a prediction. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when the
+    model version does not exist. A repeat with the same request_id returns the first one: safe.
+    """
+    BatchCreatePredictions: _grpc.UnaryUnaryMultiCallable[_prediction_pb2.BatchCreatePredictionsRequest, _prediction_pb2.BatchCreatePredictionsResponse]
+    """Logs many, all or none. Fails as CreatePrediction, and with INVALID_ARGUMENT for more than 1,000.
+    A repeat with the same request_id returns the first ones: safe.
+    """
+    GetPrediction: _grpc.UnaryUnaryMultiCallable[_prediction_pb2.GetPredictionRequest, _prediction_pb2.Prediction]
+    """Gets one. Fails with NOT_FOUND. Safe to repeat."""
+    ListPredictions: _grpc.UnaryUnaryMultiCallable[_prediction_pb2.ListPredictionsRequest, _prediction_pb2.ListPredictionsResponse]
+    """Lists, the latest prediction first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give.
+    Safe to repeat.
+    """
+    UpdatePrediction: _grpc.UnaryUnaryMultiCallable[_prediction_pb2.UpdatePredictionRequest, _prediction_pb2.Prediction]
+    """Changes the fields the mask names. Fails with NOT_FOUND, INVALID_ARGUMENT for a field that cannot be changed so,
+    and ABORTED when the etag is not the current one: get it again and repeat.
+    """
+    DeletePrediction: _grpc.UnaryUnaryMultiCallable[_prediction_pb2.DeletePredictionRequest, _prediction_pb2.DeletePredictionResponse]
+    """Deletes one. Fails with NOT_FOUND unless allow_missing. Safe to repeat
+    with allow_missing.
+    """
 
 @_typing.type_check_only
 class PredictionServiceAsyncStub(PredictionServiceStub):
-    """Predictions: what a model answered, to what, and when. It has no methods before its
-    records are built; the name and the place are settled here.
-    """
+    """Predictions: what model versions said of which inputs, and, once it is known, what was so."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-
-class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Predictions: what a model answered, to what, and when. It has no methods before its
-    records are built; the name and the place are settled here.
+    CreatePrediction: _aio.UnaryUnaryMultiCallable[_prediction_pb2.CreatePredictionRequest, _prediction_pb2.Prediction]  # type: ignore[assignment]
+    """Logs a prediction. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when the
+    model version does not exist. A repeat with the same request_id returns the first one: safe.
+    """
+    BatchCreatePredictions: _aio.UnaryUnaryMultiCallable[_prediction_pb2.BatchCreatePredictionsRequest, _prediction_pb2.BatchCreatePredictionsResponse]  # type: ignore[assignment]
+    """Logs many, all or none. Fails as CreatePrediction, and with INVALID_ARGUMENT for more than 1,000.
+    A repeat with the same request_id returns the first ones: safe.
+    """
+    GetPrediction: _aio.UnaryUnaryMultiCallable[_prediction_pb2.GetPredictionRequest, _prediction_pb2.Prediction]  # type: ignore[assignment]
+    """Gets one. Fails with NOT_FOUND. Safe to repeat."""
+    ListPredictions: _aio.UnaryUnaryMultiCallable[_prediction_pb2.ListPredictionsRequest, _prediction_pb2.ListPredictionsResponse]  # type: ignore[assignment]
+    """Lists, the latest prediction first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give.
+    Safe to repeat.
+    """
+    UpdatePrediction: _aio.UnaryUnaryMultiCallable[_prediction_pb2.UpdatePredictionRequest, _prediction_pb2.Prediction]  # type: ignore[assignment]
+    """Changes the fields the mask names. Fails with NOT_FOUND, INVALID_ARGUMENT for a field that cannot be changed so,
+    and ABORTED when the etag is not the current one: get it again and repeat.
+    """
+    DeletePrediction: _aio.UnaryUnaryMultiCallable[_prediction_pb2.DeletePredictionRequest, _prediction_pb2.DeletePredictionResponse]  # type: ignore[assignment]
+    """Deletes one. Fails with NOT_FOUND unless allow_missing. Safe to repeat
+    with allow_missing.
     """
 
-    ...
+class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Predictions: what model versions said of which inputs, and, once it is known, what was so."""
+
+    @_abc_1.abstractmethod
+    def CreatePrediction(
+        self,
+        request: _prediction_pb2.CreatePredictionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_prediction_pb2.Prediction, _abc.Awaitable[_prediction_pb2.Prediction]]:
+        """Logs a prediction. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when the
+        model version does not exist. A repeat with the same request_id returns the first one: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchCreatePredictions(
+        self,
+        request: _prediction_pb2.BatchCreatePredictionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_prediction_pb2.BatchCreatePredictionsResponse, _abc.Awaitable[_prediction_pb2.BatchCreatePredictionsResponse]]:
+        """Logs many, all or none. Fails as CreatePrediction, and with INVALID_ARGUMENT for more than 1,000.
+        A repeat with the same request_id returns the first ones: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPrediction(
+        self,
+        request: _prediction_pb2.GetPredictionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_prediction_pb2.Prediction, _abc.Awaitable[_prediction_pb2.Prediction]]:
+        """Gets one. Fails with NOT_FOUND. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def ListPredictions(
+        self,
+        request: _prediction_pb2.ListPredictionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_prediction_pb2.ListPredictionsResponse, _abc.Awaitable[_prediction_pb2.ListPredictionsResponse]]:
+        """Lists, the latest prediction first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give.
+        Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdatePrediction(
+        self,
+        request: _prediction_pb2.UpdatePredictionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_prediction_pb2.Prediction, _abc.Awaitable[_prediction_pb2.Prediction]]:
+        """Changes the fields the mask names. Fails with NOT_FOUND, INVALID_ARGUMENT for a field that cannot be changed so,
+        and ABORTED when the etag is not the current one: get it again and repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def DeletePrediction(
+        self,
+        request: _prediction_pb2.DeletePredictionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_prediction_pb2.DeletePredictionResponse, _abc.Awaitable[_prediction_pb2.DeletePredictionResponse]]:
+        """Deletes one. Fails with NOT_FOUND unless allow_missing. Safe to repeat
+        with allow_missing.
+        """
 
 def add_PredictionServiceServicer_to_server(servicer: PredictionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -28,39 +28,43 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from modelyard.common.v1 import metric_pb2 as modelyard_dot_common_dot_v1_dot_metric__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmodelyard/metadata/v1/run.proto\x12\x15modelyard.metadata.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a modelyard/common/v1/metric.proto\"\xaa\x03\n\x03Run\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x12\n\ndataset_id\x18\x04 \x01(\t\x12\x0e\n\x06job_id\x18\x05 \x01(\t\x12\x0c\n\x04name\x18\x06 \x01(\t\x12\x30\n\x06status\x18\x07 \x01(\x0e\x32 .modelyard.metadata.v1.RunStatus\x12\x0e\n\x06\x65ngine\x18\x08 \x01(\t\x12\x30\n\x0fhyperparameters\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\nstart_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\"Q\n\x11LogMetricsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12,\n\x07metrics\x18\x02 \x03(\x0b\x32\x1b.modelyard.common.v1.Metric\"#\n\x12LogMetricsResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\"Y\n\x12ListMetricsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\\\n\x13ListMetricsResponse\x12,\n\x07metrics\x18\x01 \x03(\x0b\x32\x1b.modelyard.common.v1.Metric\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x10\x43reateRunRequest\x12\'\n\x03run\x18\x01 \x01(\x0b\x32\x1a.modelyard.metadata.v1.Run\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1b\n\rGetRunRequest\x12\n\n\x02id\x18\x01 \x01(\t\"I\n\x0fListRunsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x10ListRunsResponse\x12(\n\x04runs\x18\x01 \x03(\x0b\x32\x1a.modelyard.metadata.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n\x10UpdateRunRequest\x12\'\n\x03run\x18\x01 \x01(\x0b\x32\x1a.modelyard.metadata.v1.Run\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"5\n\x10\x44\x65leteRunRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"\"\n\x11\x44\x65leteRunResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03*\x8a\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12RUN_STATUS_RUNNING\x10\x01\x12\x18\n\x14RUN_STATUS_COMPLETED\x10\x02\x12\x15\n\x11RUN_STATUS_FAILED\x10\x03\x12\x18\n\x14RUN_STATUS_CANCELLED\x10\x04\x32\xec\x05\n\nRunService\x12P\n\tCreateRun\x12\'.modelyard.metadata.v1.CreateRunRequest\x1a\x1a.modelyard.metadata.v1.Run\x12J\n\x06GetRun\x12$.modelyard.metadata.v1.GetRunRequest\x1a\x1a.modelyard.metadata.v1.Run\x12[\n\x08ListRuns\x12&.modelyard.metadata.v1.ListRunsRequest\x1a\'.modelyard.metadata.v1.ListRunsResponse\x12P\n\tUpdateRun\x12\'.modelyard.metadata.v1.UpdateRunRequest\x1a\x1a.modelyard.metadata.v1.Run\x12^\n\tDeleteRun\x12\'.modelyard.metadata.v1.DeleteRunRequest\x1a(.modelyard.metadata.v1.DeleteRunResponse\x12\x63\n\nLogMetrics\x12(.modelyard.metadata.v1.LogMetricsRequest\x1a).modelyard.metadata.v1.LogMetricsResponse(\x01\x12\x66\n\x0f\x42\x61tchLogMetrics\x12(.modelyard.metadata.v1.LogMetricsRequest\x1a).modelyard.metadata.v1.LogMetricsResponse\x12\x64\n\x0bListMetrics\x12).modelyard.metadata.v1.ListMetricsRequest\x1a*.modelyard.metadata.v1.ListMetricsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmodelyard/metadata/v1/run.proto\x12\x15modelyard.metadata.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a modelyard/common/v1/metric.proto\"\xf7\x04\n\x03Run\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x12\n\ndataset_id\x18\x04 \x01(\t\x12\x0e\n\x06job_id\x18\x05 \x01(\t\x12\x0c\n\x04name\x18\x06 \x01(\t\x12\x30\n\x06status\x18\x07 \x01(\x0e\x32 .modelyard.metadata.v1.RunStatus\x12\x0e\n\x06\x65ngine\x18\x08 \x01(\t\x12\x30\n\x0fhyperparameters\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\nstart_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x15\n\rexperiment_id\x18\x0f \x01(\t\x12\x10\n\x08model_id\x18\x10 \x01(\t\x12\x17\n\x0f\x62\x61se_version_id\x18\x11 \x01(\t\x12\x16\n\x0eplanned_epochs\x18\x12 \x01(\x03\x12,\n\x0b\x65nvironment\x18\x13 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\r\n\x05notes\x18\x14 \x01(\t\x12\r\n\x05\x65rror\x18\x15 \x01(\t\x12%\n\x04tags\x18\x16 \x01(\x0b\x32\x17.google.protobuf.Struct\"h\n\x19LogHyperparametersRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x30\n\x0fhyperparameters\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\r\n\x05\x66ixed\x18\x03 \x01(\x08\"Y\n\rTagRunRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12%\n\x04tags\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x15\n\rremoved_names\x18\x03 \x03(\t\"Q\n\x11LogMetricsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12,\n\x07metrics\x18\x02 \x03(\x0b\x32\x1b.modelyard.common.v1.Metric\"#\n\x12LogMetricsResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\"Y\n\x12ListMetricsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\\\n\x13ListMetricsResponse\x12,\n\x07metrics\x18\x01 \x03(\x0b\x32\x1b.modelyard.common.v1.Metric\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x10\x43reateRunRequest\x12\'\n\x03run\x18\x01 \x01(\x0b\x32\x1a.modelyard.metadata.v1.Run\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1b\n\rGetRunRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xea\x01\n\x0fListRunsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\nproject_id\x18\x04 \x01(\t\x12\x15\n\rexperiment_id\x18\x05 \x01(\t\x12\x10\n\x08model_id\x18\x06 \x01(\t\x12\x12\n\ndataset_id\x18\x07 \x01(\t\x12\x0e\n\x06job_id\x18\x08 \x01(\t\x12\x30\n\x06status\x18\t \x01(\x0e\x32 .modelyard.metadata.v1.RunStatus\x12\x0c\n\x04name\x18\n \x01(\t\"U\n\x10ListRunsResponse\x12(\n\x04runs\x18\x01 \x03(\x0b\x32\x1a.modelyard.metadata.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n\x10UpdateRunRequest\x12\'\n\x03run\x18\x01 \x01(\x0b\x32\x1a.modelyard.metadata.v1.Run\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"5\n\x10\x44\x65leteRunRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"\"\n\x11\x44\x65leteRunResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03*\xa1\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12RUN_STATUS_RUNNING\x10\x01\x12\x18\n\x14RUN_STATUS_COMPLETED\x10\x02\x12\x15\n\x11RUN_STATUS_FAILED\x10\x03\x12\x18\n\x14RUN_STATUS_CANCELLED\x10\x04\x12\x15\n\x11RUN_STATUS_QUEUED\x10\x05\x32\x9c\x07\n\nRunService\x12P\n\tCreateRun\x12\'.modelyard.metadata.v1.CreateRunRequest\x1a\x1a.modelyard.metadata.v1.Run\x12J\n\x06GetRun\x12$.modelyard.metadata.v1.GetRunRequest\x1a\x1a.modelyard.metadata.v1.Run\x12[\n\x08ListRuns\x12&.modelyard.metadata.v1.ListRunsRequest\x1a\'.modelyard.metadata.v1.ListRunsResponse\x12P\n\tUpdateRun\x12\'.modelyard.metadata.v1.UpdateRunRequest\x1a\x1a.modelyard.metadata.v1.Run\x12^\n\tDeleteRun\x12\'.modelyard.metadata.v1.DeleteRunRequest\x1a(.modelyard.metadata.v1.DeleteRunResponse\x12\x62\n\x12LogHyperparameters\x12\x30.modelyard.metadata.v1.LogHyperparametersRequest\x1a\x1a.modelyard.metadata.v1.Run\x12J\n\x06TagRun\x12$.modelyard.metadata.v1.TagRunRequest\x1a\x1a.modelyard.metadata.v1.Run\x12\x63\n\nLogMetrics\x12(.modelyard.metadata.v1.LogMetricsRequest\x1a).modelyard.metadata.v1.LogMetricsResponse(\x01\x12\x66\n\x0f\x42\x61tchLogMetrics\x12(.modelyard.metadata.v1.LogMetricsRequest\x1a).modelyard.metadata.v1.LogMetricsResponse\x12\x64\n\x0bListMetrics\x12).modelyard.metadata.v1.ListMetricsRequest\x1a*.modelyard.metadata.v1.ListMetricsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.metadata.v1.run_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RUNSTATUS']._serialized_start=1397
-  _globals['_RUNSTATUS']._serialized_end=1535
+  _globals['_RUNSTATUS']._serialized_start=1961
+  _globals['_RUNSTATUS']._serialized_end=2122
   _globals['_RUN']._serialized_start=190
-  _globals['_RUN']._serialized_end=616
-  _globals['_LOGMETRICSREQUEST']._serialized_start=618
-  _globals['_LOGMETRICSREQUEST']._serialized_end=699
-  _globals['_LOGMETRICSRESPONSE']._serialized_start=701
-  _globals['_LOGMETRICSRESPONSE']._serialized_end=736
-  _globals['_LISTMETRICSREQUEST']._serialized_start=738
-  _globals['_LISTMETRICSREQUEST']._serialized_end=827
-  _globals['_LISTMETRICSRESPONSE']._serialized_start=829
-  _globals['_LISTMETRICSRESPONSE']._serialized_end=921
-  _globals['_CREATERUNREQUEST']._serialized_start=923
-  _globals['_CREATERUNREQUEST']._serialized_end=1002
-  _globals['_GETRUNREQUEST']._serialized_start=1004
-  _globals['_GETRUNREQUEST']._serialized_end=1031
-  _globals['_LISTRUNSREQUEST']._serialized_start=1033
-  _globals['_LISTRUNSREQUEST']._serialized_end=1106
-  _globals['_LISTRUNSRESPONSE']._serialized_start=1108
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1193
-  _globals['_UPDATERUNREQUEST']._serialized_start=1195
-  _globals['_UPDATERUNREQUEST']._serialized_end=1303
-  _globals['_DELETERUNREQUEST']._serialized_start=1305
-  _globals['_DELETERUNREQUEST']._serialized_end=1358
-  _globals['_DELETERUNRESPONSE']._serialized_start=1360
-  _globals['_DELETERUNRESPONSE']._serialized_end=1394
-  _globals['_RUNSERVICE']._serialized_start=1538
-  _globals['_RUNSERVICE']._serialized_end=2286
+  _globals['_RUN']._serialized_end=821
+  _globals['_LOGHYPERPARAMETERSREQUEST']._serialized_start=823
+  _globals['_LOGHYPERPARAMETERSREQUEST']._serialized_end=927
+  _globals['_TAGRUNREQUEST']._serialized_start=929
+  _globals['_TAGRUNREQUEST']._serialized_end=1018
+  _globals['_LOGMETRICSREQUEST']._serialized_start=1020
+  _globals['_LOGMETRICSREQUEST']._serialized_end=1101
+  _globals['_LOGMETRICSRESPONSE']._serialized_start=1103
+  _globals['_LOGMETRICSRESPONSE']._serialized_end=1138
+  _globals['_LISTMETRICSREQUEST']._serialized_start=1140
+  _globals['_LISTMETRICSREQUEST']._serialized_end=1229
+  _globals['_LISTMETRICSRESPONSE']._serialized_start=1231
+  _globals['_LISTMETRICSRESPONSE']._serialized_end=1323
+  _globals['_CREATERUNREQUEST']._serialized_start=1325
+  _globals['_CREATERUNREQUEST']._serialized_end=1404
+  _globals['_GETRUNREQUEST']._serialized_start=1406
+  _globals['_GETRUNREQUEST']._serialized_end=1433
+  _globals['_LISTRUNSREQUEST']._serialized_start=1436
+  _globals['_LISTRUNSREQUEST']._serialized_end=1670
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1672
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1757
+  _globals['_UPDATERUNREQUEST']._serialized_start=1759
+  _globals['_UPDATERUNREQUEST']._serialized_end=1867
+  _globals['_DELETERUNREQUEST']._serialized_start=1869
+  _globals['_DELETERUNREQUEST']._serialized_end=1922
+  _globals['_DELETERUNRESPONSE']._serialized_start=1924
+  _globals['_DELETERUNRESPONSE']._serialized_end=1958
+  _globals['_RUNSERVICE']._serialized_start=2125
+  _globals['_RUNSERVICE']._serialized_end=3049
 # @@protoc_insertion_point(module_scope)

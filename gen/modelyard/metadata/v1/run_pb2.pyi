@@ -39,9 +39,13 @@ class _RunStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunStatus.V
     """Ended by an error."""
     RUN_STATUS_CANCELLED: _RunStatus.ValueType  # 4
     """Ended by its user."""
+    RUN_STATUS_QUEUED: _RunStatus.ValueType  # 5
+    """Not begun."""
 
 class RunStatus(_RunStatus, metaclass=_RunStatusEnumTypeWrapper):
-    """Life of a run."""
+    """Life of a run: QUEUED leads to RUNNING, RUNNING to one of the ends, and an end to RUNNING when it is taken up again;
+    what was queued may fail or be cancelled before it runs.
+    """
 
 RUN_STATUS_UNSPECIFIED: RunStatus.ValueType  # 0
 """Not set."""
@@ -53,6 +57,8 @@ RUN_STATUS_FAILED: RunStatus.ValueType  # 3
 """Ended by an error."""
 RUN_STATUS_CANCELLED: RunStatus.ValueType  # 4
 """Ended by its user."""
+RUN_STATUS_QUEUED: RunStatus.ValueType  # 5
+"""Not begun."""
 Global___RunStatus: _TypeAlias = RunStatus  # noqa: Y015
 
 @_typing.final
@@ -75,6 +81,14 @@ class Run(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_ID_FIELD_NUMBER: _builtins.int
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    BASE_VERSION_ID_FIELD_NUMBER: _builtins.int
+    PLANNED_EPOCHS_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Opaque id."""
     user_id: _builtins.str
@@ -88,22 +102,36 @@ class Run(_message.Message):
     name: _builtins.str
     """Name for people."""
     status: Global___RunStatus.ValueType
-    """Where it is in its life."""
+    """Where it is in its life; RUNNING when not set."""
     engine: _builtins.str
     """Engine that ran: "quick", "autogluon"; empty until known."""
     etag: _builtins.str
     """Changes with every change. Set by the service."""
+    experiment_id: _builtins.str
+    """Experiment it was made in; empty for none, and once that is deleted. Set by the caller."""
+    model_id: _builtins.str
+    """Model it trains, where that is known beforehand; empty once that is deleted. Set by the caller."""
+    base_version_id: _builtins.str
+    """Version it starts from; stays though that is deleted. Set by the caller."""
+    planned_epochs: _builtins.int
+    """Epochs it is to run, 0 or more; 0 when it does not count in epochs. Set by the caller."""
+    notes: _builtins.str
+    """Remarks, for people."""
+    error: _builtins.str
+    """Why it failed, for people; empty unless it did."""
     @_builtins.property
     def hyperparameters(self) -> _struct_pb2.Struct:
         """Hyperparameters as used."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """When training began, UTC; absent until known."""
+        """When training began, UTC; absent until known. Set by the service when a queued run begins without it."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ended, UTC; absent while running."""
+        """When it ended, UTC; absent while running. Set by the service when it ends without it, and removed when it is taken
+        up again.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -112,6 +140,14 @@ class Run(_message.Message):
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it last changed, UTC. Set by the service."""
+
+    @_builtins.property
+    def environment(self) -> _struct_pb2.Struct:
+        """What it runs on: hardware, library versions, source. Set by the caller."""
+
+    @_builtins.property
+    def tags(self) -> _struct_pb2.Struct:
+        """Labels, by name. Set by the caller."""
 
     def __init__(
         self,
@@ -130,14 +166,88 @@ class Run(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        experiment_id: _builtins.str = ...,
+        model_id: _builtins.str = ...,
+        base_version_id: _builtins.str = ...,
+        planned_epochs: _builtins.int = ...,
+        environment: _struct_pb2.Struct | None = ...,
+        notes: _builtins.str = ...,
+        error: _builtins.str = ...,
+        tags: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "hyperparameters", b"hyperparameters", "start_time", b"start_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "environment", b"environment", "hyperparameters", b"hyperparameters", "start_time", b"start_time", "tags", b"tags", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dataset_id", b"dataset_id", "end_time", b"end_time", "engine", b"engine", "etag", b"etag", "hyperparameters", b"hyperparameters", "id", b"id", "job_id", b"job_id", "name", b"name", "project_id", b"project_id", "start_time", b"start_time", "status", b"status", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_version_id", b"base_version_id", "create_time", b"create_time", "dataset_id", b"dataset_id", "end_time", b"end_time", "engine", b"engine", "environment", b"environment", "error", b"error", "etag", b"etag", "experiment_id", b"experiment_id", "hyperparameters", b"hyperparameters", "id", b"id", "job_id", b"job_id", "model_id", b"model_id", "name", b"name", "notes", b"notes", "planned_epochs", b"planned_epochs", "project_id", b"project_id", "start_time", b"start_time", "status", b"status", "tags", b"tags", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class LogHyperparametersRequest(_message.Message):
+    """What to log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    HYPERPARAMETERS_FIELD_NUMBER: _builtins.int
+    FIXED_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The run's id."""
+    fixed: _builtins.bool
+    """Whether one that has another value already is an error, and none is changed then."""
+    @_builtins.property
+    def hyperparameters(self) -> _struct_pb2.Struct:
+        """At least one, by name; names have 1 to 200 characters."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        hyperparameters: _struct_pb2.Struct | None = ...,
+        fixed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hyperparameters", b"hyperparameters"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fixed", b"fixed", "hyperparameters", b"hyperparameters", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogHyperparametersRequest: _TypeAlias = LogHyperparametersRequest  # noqa: Y015
+
+@_typing.final
+class TagRunRequest(_message.Message):
+    """What to tag."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    REMOVED_NAMES_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The run's id."""
+    @_builtins.property
+    def tags(self) -> _struct_pb2.Struct:
+        """Tags to set, by name; names have 1 to 200 characters."""
+
+    @_builtins.property
+    def removed_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of tags to remove; those that it does not have are passed over."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        tags: _struct_pb2.Struct | None = ...,
+        removed_names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["tags", b"tags"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "removed_names", b"removed_names", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TagRunRequest: _TypeAlias = TagRunRequest  # noqa: Y015
 
 @_typing.final
 class LogMetricsRequest(_message.Message):
@@ -310,22 +420,50 @@ class ListRunsRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_ID_FIELD_NUMBER: _builtins.int
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    DATASET_ID_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Only this user's; everyone's when empty."""
     page_size: _builtins.int
     """Most to return, 1 to 1000; 50 when 0."""
     page_token: _builtins.str
     """next_page_token of the page before; the first page when empty."""
+    project_id: _builtins.str
+    """Only this project's; all when empty."""
+    experiment_id: _builtins.str
+    """Only those made in this experiment; all when empty."""
+    model_id: _builtins.str
+    """Only those that train this model; all when empty."""
+    dataset_id: _builtins.str
+    """Only those trained on this dataset; all when empty."""
+    job_id: _builtins.str
+    """Only this job's; all when empty."""
+    status: Global___RunStatus.ValueType
+    """Only those of this status; all when not set."""
+    name: _builtins.str
+    """Only those of this name; all when empty."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        project_id: _builtins.str = ...,
+        experiment_id: _builtins.str = ...,
+        model_id: _builtins.str = ...,
+        dataset_id: _builtins.str = ...,
+        job_id: _builtins.str = ...,
+        status: Global___RunStatus.ValueType = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset_id", b"dataset_id", "experiment_id", b"experiment_id", "job_id", b"job_id", "model_id", b"model_id", "name", b"name", "page_size", b"page_size", "page_token", b"page_token", "project_id", b"project_id", "status", b"status", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -373,7 +511,9 @@ class UpdateRunRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Fields to change: name, status, engine, hyperparameters, start_time, end_time."""
+        """Fields to change: name, status, engine, hyperparameters, start_time, end_time, planned_epochs, environment,
+        notes, error, tags.
+        """
 
     def __init__(
         self,

@@ -60,6 +60,16 @@ class RunServiceStub:
                 request_serializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.DeleteRunRequest.SerializeToString,
                 response_deserializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.DeleteRunResponse.FromString,
                 _registered_method=True)
+        self.LogHyperparameters = channel.unary_unary(
+                '/modelyard.metadata.v1.RunService/LogHyperparameters',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.LogHyperparametersRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.Run.FromString,
+                _registered_method=True)
+        self.TagRun = channel.unary_unary(
+                '/modelyard.metadata.v1.RunService/TagRun',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.TagRunRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.Run.FromString,
+                _registered_method=True)
         self.LogMetrics = channel.stream_unary(
                 '/modelyard.metadata.v1.RunService/LogMetrics',
                 request_serializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.LogMetricsRequest.SerializeToString,
@@ -82,7 +92,9 @@ class RunServiceServicer:
     """
 
     def CreateRun(self, request, context):
-        """Creates a run. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its dataset or project does not exist.
+        """Creates a run, and makes it part of its experiment, if it names one. Fails with INVALID_ARGUMENT for a missing or
+        impossible field, and FAILED_PRECONDITION when its dataset, project, experiment, model or base version does not
+        exist.
         A repeat with the same request_id returns the first one: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -104,8 +116,8 @@ class RunServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateRun(self, request, context):
-        """Changes the fields the mask names. Fails with NOT_FOUND, and ABORTED when the etag is not the current one: get it
-        again and repeat.
+        """Changes the fields the mask names. Fails with NOT_FOUND, ABORTED when the etag is not the current one: get it again
+        and repeat, and FAILED_PRECONDITION for a status that its status does not lead to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,6 +125,23 @@ class RunServiceServicer:
 
     def DeleteRun(self, request, context):
         """Deletes one, with its metrics. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LogHyperparameters(self, request, context):
+        """Adds hyperparameters to a run, each in place of one of the same name; the others stay. What several log at once is
+        all kept. Fails with NOT_FOUND, INVALID_ARGUMENT for none or an impossible one, and, when they are to be fixed,
+        ALREADY_EXISTS for one that has another value. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TagRun(self, request, context):
+        """Sets and removes tags of a run; the others stay. What several set at once is all kept. Fails with NOT_FOUND, and
+        INVALID_ARGUMENT for an impossible one. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -168,6 +197,16 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.DeleteRun,
                     request_deserializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.DeleteRunRequest.FromString,
                     response_serializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.DeleteRunResponse.SerializeToString,
+            ),
+            'LogHyperparameters': grpc.unary_unary_rpc_method_handler(
+                    servicer.LogHyperparameters,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.LogHyperparametersRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.Run.SerializeToString,
+            ),
+            'TagRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.TagRun,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.TagRunRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.Run.SerializeToString,
             ),
             'LogMetrics': grpc.stream_unary_rpc_method_handler(
                     servicer.LogMetrics,
@@ -321,6 +360,60 @@ class RunService:
             '/modelyard.metadata.v1.RunService/DeleteRun',
             modelyard_dot_metadata_dot_v1_dot_run__pb2.DeleteRunRequest.SerializeToString,
             modelyard_dot_metadata_dot_v1_dot_run__pb2.DeleteRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LogHyperparameters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.RunService/LogHyperparameters',
+            modelyard_dot_metadata_dot_v1_dot_run__pb2.LogHyperparametersRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_run__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TagRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.RunService/TagRun',
+            modelyard_dot_metadata_dot_v1_dot_run__pb2.TagRunRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_run__pb2.Run.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,7 +34,9 @@ class RunServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RunServiceAsyncStub: ...
     CreateRun: _grpc.UnaryUnaryMultiCallable[_run_pb2.CreateRunRequest, _run_pb2.Run]
-    """Creates a run. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its dataset or project does not exist.
+    """Creates a run, and makes it part of its experiment, if it names one. Fails with INVALID_ARGUMENT for a missing or
+    impossible field, and FAILED_PRECONDITION when its dataset, project, experiment, model or base version does not
+    exist.
     A repeat with the same request_id returns the first one: safe.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_run_pb2.GetRunRequest, _run_pb2.Run]
@@ -42,11 +44,20 @@ class RunServiceStub:
     ListRuns: _grpc.UnaryUnaryMultiCallable[_run_pb2.ListRunsRequest, _run_pb2.ListRunsResponse]
     """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
     UpdateRun: _grpc.UnaryUnaryMultiCallable[_run_pb2.UpdateRunRequest, _run_pb2.Run]
-    """Changes the fields the mask names. Fails with NOT_FOUND, and ABORTED when the etag is not the current one: get it
-    again and repeat.
+    """Changes the fields the mask names. Fails with NOT_FOUND, ABORTED when the etag is not the current one: get it again
+    and repeat, and FAILED_PRECONDITION for a status that its status does not lead to.
     """
     DeleteRun: _grpc.UnaryUnaryMultiCallable[_run_pb2.DeleteRunRequest, _run_pb2.DeleteRunResponse]
     """Deletes one, with its metrics. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing."""
+    LogHyperparameters: _grpc.UnaryUnaryMultiCallable[_run_pb2.LogHyperparametersRequest, _run_pb2.Run]
+    """Adds hyperparameters to a run, each in place of one of the same name; the others stay. What several log at once is
+    all kept. Fails with NOT_FOUND, INVALID_ARGUMENT for none or an impossible one, and, when they are to be fixed,
+    ALREADY_EXISTS for one that has another value. Safe to repeat.
+    """
+    TagRun: _grpc.UnaryUnaryMultiCallable[_run_pb2.TagRunRequest, _run_pb2.Run]
+    """Sets and removes tags of a run; the others stay. What several set at once is all kept. Fails with NOT_FOUND, and
+    INVALID_ARGUMENT for an impossible one. Safe to repeat.
+    """
     LogMetrics: _grpc.StreamUnaryMultiCallable[_run_pb2.LogMetricsRequest, _run_pb2.LogMetricsResponse]
     """Adds metrics to a run from a stream of batches; all or, after an error, those of the batches before it.
     Fails with NOT_FOUND when there is no such run. A metric of the same name, split and step replaces the one there:
@@ -63,7 +74,9 @@ class RunServiceAsyncStub(RunServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateRun: _aio.UnaryUnaryMultiCallable[_run_pb2.CreateRunRequest, _run_pb2.Run]  # type: ignore[assignment]
-    """Creates a run. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its dataset or project does not exist.
+    """Creates a run, and makes it part of its experiment, if it names one. Fails with INVALID_ARGUMENT for a missing or
+    impossible field, and FAILED_PRECONDITION when its dataset, project, experiment, model or base version does not
+    exist.
     A repeat with the same request_id returns the first one: safe.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_run_pb2.GetRunRequest, _run_pb2.Run]  # type: ignore[assignment]
@@ -71,11 +84,20 @@ class RunServiceAsyncStub(RunServiceStub):
     ListRuns: _aio.UnaryUnaryMultiCallable[_run_pb2.ListRunsRequest, _run_pb2.ListRunsResponse]  # type: ignore[assignment]
     """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
     UpdateRun: _aio.UnaryUnaryMultiCallable[_run_pb2.UpdateRunRequest, _run_pb2.Run]  # type: ignore[assignment]
-    """Changes the fields the mask names. Fails with NOT_FOUND, and ABORTED when the etag is not the current one: get it
-    again and repeat.
+    """Changes the fields the mask names. Fails with NOT_FOUND, ABORTED when the etag is not the current one: get it again
+    and repeat, and FAILED_PRECONDITION for a status that its status does not lead to.
     """
     DeleteRun: _aio.UnaryUnaryMultiCallable[_run_pb2.DeleteRunRequest, _run_pb2.DeleteRunResponse]  # type: ignore[assignment]
     """Deletes one, with its metrics. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing."""
+    LogHyperparameters: _aio.UnaryUnaryMultiCallable[_run_pb2.LogHyperparametersRequest, _run_pb2.Run]  # type: ignore[assignment]
+    """Adds hyperparameters to a run, each in place of one of the same name; the others stay. What several log at once is
+    all kept. Fails with NOT_FOUND, INVALID_ARGUMENT for none or an impossible one, and, when they are to be fixed,
+    ALREADY_EXISTS for one that has another value. Safe to repeat.
+    """
+    TagRun: _aio.UnaryUnaryMultiCallable[_run_pb2.TagRunRequest, _run_pb2.Run]  # type: ignore[assignment]
+    """Sets and removes tags of a run; the others stay. What several set at once is all kept. Fails with NOT_FOUND, and
+    INVALID_ARGUMENT for an impossible one. Safe to repeat.
+    """
     LogMetrics: _aio.StreamUnaryMultiCallable[_run_pb2.LogMetricsRequest, _run_pb2.LogMetricsResponse]  # type: ignore[assignment]
     """Adds metrics to a run from a stream of batches; all or, after an error, those of the batches before it.
     Fails with NOT_FOUND when there is no such run. A metric of the same name, split and step replaces the one there:
@@ -95,7 +117,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_pb2.CreateRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
-        """Creates a run. Fails with INVALID_ARGUMENT for a missing or impossible field, and FAILED_PRECONDITION when its dataset or project does not exist.
+        """Creates a run, and makes it part of its experiment, if it names one. Fails with INVALID_ARGUMENT for a missing or
+        impossible field, and FAILED_PRECONDITION when its dataset, project, experiment, model or base version does not
+        exist.
         A repeat with the same request_id returns the first one: safe.
         """
 
@@ -121,8 +145,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_pb2.UpdateRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
-        """Changes the fields the mask names. Fails with NOT_FOUND, and ABORTED when the etag is not the current one: get it
-        again and repeat.
+        """Changes the fields the mask names. Fails with NOT_FOUND, ABORTED when the etag is not the current one: get it again
+        and repeat, and FAILED_PRECONDITION for a status that its status does not lead to.
         """
 
     @_abc_1.abstractmethod
@@ -132,6 +156,27 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.DeleteRunResponse, _abc.Awaitable[_run_pb2.DeleteRunResponse]]:
         """Deletes one, with its metrics. Fails with NOT_FOUND unless allow_missing. Safe to repeat with allow_missing."""
+
+    @_abc_1.abstractmethod
+    def LogHyperparameters(
+        self,
+        request: _run_pb2.LogHyperparametersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
+        """Adds hyperparameters to a run, each in place of one of the same name; the others stay. What several log at once is
+        all kept. Fails with NOT_FOUND, INVALID_ARGUMENT for none or an impossible one, and, when they are to be fixed,
+        ALREADY_EXISTS for one that has another value. Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def TagRun(
+        self,
+        request: _run_pb2.TagRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.Run, _abc.Awaitable[_run_pb2.Run]]:
+        """Sets and removes tags of a run; the others stay. What several set at once is all kept. Fails with NOT_FOUND, and
+        INVALID_ARGUMENT for an impossible one. Safe to repeat.
+        """
 
     @_abc_1.abstractmethod
     def LogMetrics(

@@ -3,6 +3,412 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
+from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from modelyard.metadata.v1 import artifact_pb2 as _artifact_pb2
+import builtins as _builtins
+import sys
+import typing as _typing
+
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
+else:
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Visibility:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VisibilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Visibility.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VISIBILITY_UNSPECIFIED: _Visibility.ValueType  # 0
+    """Not set."""
+    VISIBILITY_PRIVATE: _Visibility.ValueType  # 1
+    """Its user alone."""
+    VISIBILITY_PUBLIC: _Visibility.ValueType  # 2
+    """Whoever has its address."""
+
+class Visibility(_Visibility, metaclass=_VisibilityEnumTypeWrapper):
+    """Who may read a story."""
+
+VISIBILITY_UNSPECIFIED: Visibility.ValueType  # 0
+"""Not set."""
+VISIBILITY_PRIVATE: Visibility.ValueType  # 1
+"""Its user alone."""
+VISIBILITY_PUBLIC: Visibility.ValueType  # 2
+"""Whoever has its address."""
+Global___Visibility: _TypeAlias = Visibility  # noqa: Y015
+
+@_typing.final
+class Story(_message.Message):
+    """What a table says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    DATASET_ID_FIELD_NUMBER: _builtins.int
+    ARTIFACT_ID_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    NARRATIVES_FIELD_NUMBER: _builtins.int
+    CHARTS_FIELD_NUMBER: _builtins.int
+    STATISTICS_FIELD_NUMBER: _builtins.int
+    AUDIENCE_LEVEL_FIELD_NUMBER: _builtins.int
+    PROCESSING_MS_FIELD_NUMBER: _builtins.int
+    VISIBILITY_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Opaque id."""
+    user_id: _builtins.str
+    """User it belongs to. Set by the caller; required."""
+    job_id: _builtins.str
+    """Job that made it; may be empty."""
+    dataset_id: _builtins.str
+    """Dataset it tells of, where that is one of Modelyard's; empty once that is deleted."""
+    artifact_id: _builtins.str
+    """Artifact of the uploaded file, which goes with the story; may be empty."""
+    title: _builtins.str
+    """Title, 1 to 200 characters."""
+    audience_level: _builtins.str
+    """Whom it is told for: "executive", "analyst", "general"; may be empty."""
+    processing_ms: _builtins.int
+    """How long it took to make, in milliseconds, 0 or more. Set by the caller."""
+    visibility: Global___Visibility.ValueType
+    """Who may read it; its user alone when not set."""
+    etag: _builtins.str
+    """Changes with every change. Set by the service."""
+    @_builtins.property
+    def dataset(self) -> Global___StoryDataset:
+        """The table it tells of, as it was then."""
+
+    @_builtins.property
+    def narratives(self) -> Global___Narratives:
+        """Its texts."""
+
+    @_builtins.property
+    def charts(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
+        """Its charts: of each the configuration and the data, as JSON."""
+
+    @_builtins.property
+    def statistics(self) -> _struct_pb2.Struct:
+        """Its statistics as JSON: "trends", "correlations", "distributions" and what else was found."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was created, UTC. Set by the service."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it last changed, UTC. Set by the service."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        job_id: _builtins.str = ...,
+        dataset_id: _builtins.str = ...,
+        artifact_id: _builtins.str = ...,
+        title: _builtins.str = ...,
+        dataset: Global___StoryDataset | None = ...,
+        narratives: Global___Narratives | None = ...,
+        charts: _abc.Iterable[_struct_pb2.Struct] | None = ...,
+        statistics: _struct_pb2.Struct | None = ...,
+        audience_level: _builtins.str = ...,
+        processing_ms: _builtins.int = ...,
+        visibility: Global___Visibility.ValueType = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dataset", b"dataset", "narratives", b"narratives", "statistics", b"statistics", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_id", b"artifact_id", "audience_level", b"audience_level", "charts", b"charts", "create_time", b"create_time", "dataset", b"dataset", "dataset_id", b"dataset_id", "etag", b"etag", "id", b"id", "job_id", b"job_id", "narratives", b"narratives", "processing_ms", b"processing_ms", "statistics", b"statistics", "title", b"title", "update_time", b"update_time", "user_id", b"user_id", "visibility", b"visibility"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Story: _TypeAlias = Story  # noqa: Y015
+
+@_typing.final
+class StoryDataset(_message.Message):
+    """The table that a story tells of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGINAL_FILENAME_FIELD_NUMBER: _builtins.int
+    STORAGE_KEY_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    COLUMN_COUNT_FIELD_NUMBER: _builtins.int
+    FILE_SIZE_FIELD_NUMBER: _builtins.int
+    original_filename: _builtins.str
+    """Name it was uploaded with."""
+    storage_key: _builtins.str
+    """Key of the stored file."""
+    row_count: _builtins.int
+    """Data rows."""
+    column_count: _builtins.int
+    """Columns."""
+    file_size: _builtins.int
+    """Bytes."""
+    def __init__(
+        self,
+        *,
+        original_filename: _builtins.str = ...,
+        storage_key: _builtins.str = ...,
+        row_count: _builtins.int = ...,
+        column_count: _builtins.int = ...,
+        file_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column_count", b"column_count", "file_size", b"file_size", "original_filename", b"original_filename", "row_count", b"row_count", "storage_key", b"storage_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoryDataset: _TypeAlias = StoryDataset  # noqa: Y015
+
+@_typing.final
+class Narratives(_message.Message):
+    """The three texts of a story."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    KEY_FINDINGS_FIELD_NUMBER: _builtins.int
+    RECOMMENDATIONS_FIELD_NUMBER: _builtins.int
+    summary: _builtins.str
+    """What the table says, in short."""
+    key_findings: _builtins.str
+    """What stands out in it."""
+    recommendations: _builtins.str
+    """What to do about that."""
+    def __init__(
+        self,
+        *,
+        summary: _builtins.str = ...,
+        key_findings: _builtins.str = ...,
+        recommendations: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_findings", b"key_findings", "recommendations", b"recommendations", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Narratives: _TypeAlias = Narratives  # noqa: Y015
+
+@_typing.final
+class CreateStoryRequest(_message.Message):
+    """What to create."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ARTIFACT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes a repeat safe: the same id returns the first story. Set by the caller; required."""
+    @_builtins.property
+    def story(self) -> Global___Story:
+        """The story; id, times and etag are set by the service, the id only when empty."""
+
+    @_builtins.property
+    def artifact(self) -> _artifact_pb2.ActivateArtifactRequest:
+        """Where its file was written: its artifact becomes ACTIVE in the same transaction. Unchanged when absent."""
+
+    def __init__(
+        self,
+        *,
+        story: Global___Story | None = ...,
+        request_id: _builtins.str = ...,
+        artifact: _artifact_pb2.ActivateArtifactRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "story", b"story"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "request_id", b"request_id", "story", b"story"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateStoryRequest: _TypeAlias = CreateStoryRequest  # noqa: Y015
+
+@_typing.final
+class GetStoryRequest(_message.Message):
+    """Which story to get."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStoryRequest: _TypeAlias = GetStoryRequest  # noqa: Y015
+
+@_typing.final
+class ListStoriesRequest(_message.Message):
+    """Which stories to list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VISIBILITY_FIELD_NUMBER: _builtins.int
+    DATASET_ID_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Only this user's; everyone's when empty."""
+    page_size: _builtins.int
+    """Most to return, 1 to 1000; 20 when 0."""
+    page_token: _builtins.str
+    """next_page_token of the page before; the first page when empty."""
+    visibility: Global___Visibility.ValueType
+    """Only those that these may read; all when not set."""
+    dataset_id: _builtins.str
+    """Only those of this dataset; all when empty."""
+    job_id: _builtins.str
+    """Only what this job made; all when empty."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        visibility: Global___Visibility.ValueType = ...,
+        dataset_id: _builtins.str = ...,
+        job_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset_id", b"dataset_id", "job_id", b"job_id", "page_size", b"page_size", "page_token", b"page_token", "user_id", b"user_id", "visibility", b"visibility"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStoriesRequest: _TypeAlias = ListStoriesRequest  # noqa: Y015
+
+@_typing.final
+class ListStoriesResponse(_message.Message):
+    """One page, newest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def stories(self) -> _containers.RepeatedCompositeFieldContainer[Global___Story]:
+        """The stories."""
+
+    def __init__(
+        self,
+        *,
+        stories: _abc.Iterable[Global___Story] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "stories", b"stories"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStoriesResponse: _TypeAlias = ListStoriesResponse  # noqa: Y015
+
+@_typing.final
+class UpdateStoryRequest(_message.Message):
+    """What to change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORY_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def story(self) -> Global___Story:
+        """The story, by its id, with the new values. A non-empty etag must be the current one."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change: title, narratives, charts, statistics, visibility."""
+
+    def __init__(
+        self,
+        *,
+        story: Global___Story | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["story", b"story", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["story", b"story", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateStoryRequest: _TypeAlias = UpdateStoryRequest  # noqa: Y015
+
+@_typing.final
+class DeleteStoryRequest(_message.Message):
+    """Which story to delete."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its id."""
+    allow_missing: _builtins.bool
+    """Succeed when there is none."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        allow_missing: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteStoryRequest: _TypeAlias = DeleteStoryRequest  # noqa: Y015
+
+@_typing.final
+class DeleteStoryResponse(_message.Message):
+    """What was deleted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """Records removed, those that fell with it included; 0 when there was none."""
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteStoryResponse: _TypeAlias = DeleteStoryResponse  # noqa: Y015

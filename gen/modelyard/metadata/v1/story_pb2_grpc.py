@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from modelyard.metadata.v1 import story_pb2 as modelyard_dot_metadata_dot_v1_dot_story__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -25,8 +26,7 @@ if _version_not_supported:
 
 
 class StoryServiceStub:
-    """Data stories: narratives, charts and statistics of a dataset. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Stories: what tables say, told with texts, charts and statistics.
     """
 
     def __init__(self, channel):
@@ -35,16 +35,105 @@ class StoryServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.CreateStory = channel.unary_unary(
+                '/modelyard.metadata.v1.StoryService/CreateStory',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.CreateStoryRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.Story.FromString,
+                _registered_method=True)
+        self.GetStory = channel.unary_unary(
+                '/modelyard.metadata.v1.StoryService/GetStory',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.GetStoryRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.Story.FromString,
+                _registered_method=True)
+        self.ListStories = channel.unary_unary(
+                '/modelyard.metadata.v1.StoryService/ListStories',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.ListStoriesRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.ListStoriesResponse.FromString,
+                _registered_method=True)
+        self.UpdateStory = channel.unary_unary(
+                '/modelyard.metadata.v1.StoryService/UpdateStory',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.UpdateStoryRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.Story.FromString,
+                _registered_method=True)
+        self.DeleteStory = channel.unary_unary(
+                '/modelyard.metadata.v1.StoryService/DeleteStory',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.DeleteStoryRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.DeleteStoryResponse.FromString,
+                _registered_method=True)
 
 
 class StoryServiceServicer:
-    """Data stories: narratives, charts and statistics of a dataset. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Stories: what tables say, told with texts, charts and statistics.
     """
+
+    def CreateStory(self, request, context):
+        """Records a story and, when told where its file was written, makes that artifact ACTIVE in the same transaction.
+        Fails with INVALID_ARGUMENT for a missing or impossible field, FAILED_PRECONDITION when its dataset or artifact
+        does not exist, and ALREADY_EXISTS when another story has the artifact.
+        A repeat with the same request_id returns the first one: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStory(self, request, context):
+        """Gets one. Fails with NOT_FOUND. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStories(self, request, context):
+        """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateStory(self, request, context):
+        """Changes the fields the mask names. Fails with NOT_FOUND, INVALID_ARGUMENT for a field that cannot be changed so,
+        and ABORTED when the etag is not the current one: get it again and repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteStory(self, request, context):
+        """Deletes one, with the record of its file; the bytes are the caller's to delete first. Fails with NOT_FOUND unless
+        allow_missing. Safe to repeat with allow_missing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
 
 def add_StoryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'CreateStory': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateStory,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.CreateStoryRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.Story.SerializeToString,
+            ),
+            'GetStory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStory,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.GetStoryRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.Story.SerializeToString,
+            ),
+            'ListStories': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStories,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.ListStoriesRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.ListStoriesResponse.SerializeToString,
+            ),
+            'UpdateStory': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateStory,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.UpdateStoryRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.Story.SerializeToString,
+            ),
+            'DeleteStory': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteStory,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.DeleteStoryRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_story__pb2.DeleteStoryResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'modelyard.metadata.v1.StoryService', rpc_method_handlers)
@@ -54,6 +143,140 @@ def add_StoryServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class StoryService:
-    """Data stories: narratives, charts and statistics of a dataset. It has no methods before its
-    records are built; the name and the place are settled here.
+    """Stories: what tables say, told with texts, charts and statistics.
     """
+
+    @staticmethod
+    def CreateStory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.StoryService/CreateStory',
+            modelyard_dot_metadata_dot_v1_dot_story__pb2.CreateStoryRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_story__pb2.Story.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.StoryService/GetStory',
+            modelyard_dot_metadata_dot_v1_dot_story__pb2.GetStoryRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_story__pb2.Story.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStories(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.StoryService/ListStories',
+            modelyard_dot_metadata_dot_v1_dot_story__pb2.ListStoriesRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_story__pb2.ListStoriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateStory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.StoryService/UpdateStory',
+            modelyard_dot_metadata_dot_v1_dot_story__pb2.UpdateStoryRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_story__pb2.Story.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteStory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.StoryService/DeleteStory',
+            modelyard_dot_metadata_dot_v1_dot_story__pb2.DeleteStoryRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_story__pb2.DeleteStoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

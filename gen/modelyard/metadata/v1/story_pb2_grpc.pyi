@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from modelyard.metadata.v1 import story_pb2 as _story_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -26,28 +27,104 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class StoryServiceStub:
-    """Data stories: narratives, charts and statistics of a dataset. It has no methods before its
-    records are built; the name and the place are settled here.
-    """
+    """Stories: what tables say, told with texts, charts and statistics."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> StoryServiceAsyncStub: ...
+    CreateStory: _grpc.UnaryUnaryMultiCallable[_story_pb2.CreateStoryRequest, _story_pb2.Story]
+    """Records a story and, when told where its file was written, makes that artifact ACTIVE in the same transaction.
+    Fails with INVALID_ARGUMENT for a missing or impossible field, FAILED_PRECONDITION when its dataset or artifact
+    does not exist, and ALREADY_EXISTS when another story has the artifact.
+    A repeat with the same request_id returns the first one: safe.
+    """
+    GetStory: _grpc.UnaryUnaryMultiCallable[_story_pb2.GetStoryRequest, _story_pb2.Story]
+    """Gets one. Fails with NOT_FOUND. Safe to repeat."""
+    ListStories: _grpc.UnaryUnaryMultiCallable[_story_pb2.ListStoriesRequest, _story_pb2.ListStoriesResponse]
+    """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+    UpdateStory: _grpc.UnaryUnaryMultiCallable[_story_pb2.UpdateStoryRequest, _story_pb2.Story]
+    """Changes the fields the mask names. Fails with NOT_FOUND, INVALID_ARGUMENT for a field that cannot be changed so,
+    and ABORTED when the etag is not the current one: get it again and repeat.
+    """
+    DeleteStory: _grpc.UnaryUnaryMultiCallable[_story_pb2.DeleteStoryRequest, _story_pb2.DeleteStoryResponse]
+    """Deletes one, with the record of its file; the bytes are the caller's to delete first. Fails with NOT_FOUND unless
+    allow_missing. Safe to repeat with allow_missing.
+    """
 
 @_typing.type_check_only
 class StoryServiceAsyncStub(StoryServiceStub):
-    """Data stories: narratives, charts and statistics of a dataset. It has no methods before its
-    records are built; the name and the place are settled here.
-    """
+    """Stories: what tables say, told with texts, charts and statistics."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-
-class StoryServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Data stories: narratives, charts and statistics of a dataset. It has no methods before its
-    records are built; the name and the place are settled here.
+    CreateStory: _aio.UnaryUnaryMultiCallable[_story_pb2.CreateStoryRequest, _story_pb2.Story]  # type: ignore[assignment]
+    """Records a story and, when told where its file was written, makes that artifact ACTIVE in the same transaction.
+    Fails with INVALID_ARGUMENT for a missing or impossible field, FAILED_PRECONDITION when its dataset or artifact
+    does not exist, and ALREADY_EXISTS when another story has the artifact.
+    A repeat with the same request_id returns the first one: safe.
+    """
+    GetStory: _aio.UnaryUnaryMultiCallable[_story_pb2.GetStoryRequest, _story_pb2.Story]  # type: ignore[assignment]
+    """Gets one. Fails with NOT_FOUND. Safe to repeat."""
+    ListStories: _aio.UnaryUnaryMultiCallable[_story_pb2.ListStoriesRequest, _story_pb2.ListStoriesResponse]  # type: ignore[assignment]
+    """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+    UpdateStory: _aio.UnaryUnaryMultiCallable[_story_pb2.UpdateStoryRequest, _story_pb2.Story]  # type: ignore[assignment]
+    """Changes the fields the mask names. Fails with NOT_FOUND, INVALID_ARGUMENT for a field that cannot be changed so,
+    and ABORTED when the etag is not the current one: get it again and repeat.
+    """
+    DeleteStory: _aio.UnaryUnaryMultiCallable[_story_pb2.DeleteStoryRequest, _story_pb2.DeleteStoryResponse]  # type: ignore[assignment]
+    """Deletes one, with the record of its file; the bytes are the caller's to delete first. Fails with NOT_FOUND unless
+    allow_missing. Safe to repeat with allow_missing.
     """
 
-    ...
+class StoryServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Stories: what tables say, told with texts, charts and statistics."""
+
+    @_abc_1.abstractmethod
+    def CreateStory(
+        self,
+        request: _story_pb2.CreateStoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_story_pb2.Story, _abc.Awaitable[_story_pb2.Story]]:
+        """Records a story and, when told where its file was written, makes that artifact ACTIVE in the same transaction.
+        Fails with INVALID_ARGUMENT for a missing or impossible field, FAILED_PRECONDITION when its dataset or artifact
+        does not exist, and ALREADY_EXISTS when another story has the artifact.
+        A repeat with the same request_id returns the first one: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def GetStory(
+        self,
+        request: _story_pb2.GetStoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_story_pb2.Story, _abc.Awaitable[_story_pb2.Story]]:
+        """Gets one. Fails with NOT_FOUND. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def ListStories(
+        self,
+        request: _story_pb2.ListStoriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_story_pb2.ListStoriesResponse, _abc.Awaitable[_story_pb2.ListStoriesResponse]]:
+        """Lists, newest first, a page at a time. Fails with INVALID_ARGUMENT for a token it did not give. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def UpdateStory(
+        self,
+        request: _story_pb2.UpdateStoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_story_pb2.Story, _abc.Awaitable[_story_pb2.Story]]:
+        """Changes the fields the mask names. Fails with NOT_FOUND, INVALID_ARGUMENT for a field that cannot be changed so,
+        and ABORTED when the etag is not the current one: get it again and repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteStory(
+        self,
+        request: _story_pb2.DeleteStoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_story_pb2.DeleteStoryResponse, _abc.Awaitable[_story_pb2.DeleteStoryResponse]]:
+        """Deletes one, with the record of its file; the bytes are the caller's to delete first. Fails with NOT_FOUND unless
+        allow_missing. Safe to repeat with allow_missing.
+        """
 
 def add_StoryServiceServicer_to_server(servicer: StoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

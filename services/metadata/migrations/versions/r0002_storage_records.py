@@ -5,6 +5,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from services.metadata.migrations import long_keys
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -48,21 +50,21 @@ def upgrade() -> None:
     with op.batch_alter_table("artifacts") as table:
         for name, kind in FILLED.items():
             table.alter_column(name, existing_type=kind, nullable=False)
-        table.create_foreign_key("fk_artifacts_project_id", "projects", ["project_id"], ["id"], ondelete="SET NULL")
-        table.create_unique_constraint("uq_artifacts_placement_key", ["placement", "key"])
         for name, columns in INDEXES.items():
             table.create_index(name, columns)
+        table.create_foreign_key("fk_artifacts_project_id", "projects", ["project_id"], ["id"], ondelete="SET NULL")
+    long_keys.create_unique("artifacts", {"placement": 200, "key": 1024})
 
 
 def downgrade() -> None:
     """Go back; what is gone counts as being deleted then."""
     gone = ARTIFACTS.c.state.in_(["deleted", "abandoned"])
     op.execute(ARTIFACTS.update().where(gone).values(state="deleting"))
+    long_keys.drop_unique("artifacts", {"placement": 200, "key": 1024})
     with op.batch_alter_table("artifacts") as table:
+        table.drop_constraint("fk_artifacts_project_id", type_="foreignkey")
         for name in INDEXES:
             table.drop_index(name)
-        table.drop_constraint("uq_artifacts_placement_key", type_="unique")
-        table.drop_constraint("fk_artifacts_project_id", type_="foreignkey")
         for name in OPTIONAL | FILLED:
             table.drop_column(name)
 

@@ -1,0 +1,106 @@
+"""Starts and stops the database servers that tests need: by process id, on loopback, in a folder of their own."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+START_SECONDS = 60
+STOP_SECONDS = 10
+UNPRIVILEGED = "nobody"
+# Where the system has it: whatever becomes of the tests, the server does not outlive them.
+_BOUND = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def folder_of(owner: str | None, prefix: str) -> Iterator[Path]:
+    """An empty folder that belongs to a user, or to us; gone at the end of the block."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        if owner:
+            shutil.chown(folder, owner)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def unprivileged() -> str | None:
+    """Whom to start a server as that refuses to run as root; None where we are not root."""
+    return pwd.getpwnam(UNPRIVILEGED).pw_name if os.getuid() == 0 else None
+
+
+def run(command: Sequence[str | Path], user: str | None = None, cwd: Path | None = None) -> None:
+    """Run a program to its end; RuntimeError with what it said when it fails."""
+    done = subprocess.run(command, user=user, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
+
+
+def succeeds(command: Sequence[str | Path]) -> bool:
+    """Whether a program ends well."""
+    return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL).returncode == 0
+
+
+class Program:
+    """A server that can be stopped, killed and started again."""
+
+    def __init__(
+        self, command: Sequence[str | Path], log: Path, answers: Callable[[], bool], user: str | None = None
+    ) -> None:
+        self._command = command
+        self._log = log
+        self._answers = answers
+        self._user = user
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with self._log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [*_BOUND, *self._command],
+                user=self._user,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                self.stop()
+                raise RuntimeError(f"{self._command[0]} did not start:\n{self._log.read_text()}")
+            time.sleep(0.02)
+
+    def stop(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send it a signal and wait until it is gone."""
+        if self._process is None:
+            return
+        self._process.send_signal(number)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections on a port of loopback."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
