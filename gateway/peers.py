@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gateway.settings import GatewaySettings
 from modelyard.metadata.v1.artifact_pb2_grpc import ArtifactServiceStub
@@ -36,6 +37,35 @@ BYTES_SECONDS = 6 * 3600.0
 """Deadline of a call that carries a file."""
 TRAINING_SECONDS = 7 * 24 * 3600.0
 """Deadline of a call that follows a training or a job."""
+
+
+class Page(Protocol):
+    """One page of a list."""
+
+    @property
+    def next_page_token(self) -> str:
+        """For the next page; empty on the last."""
+
+
+class PageRequest(Protocol):
+    """What asks for a page."""
+
+    page_token: str
+
+
+AnyPage = TypeVar("AnyPage", bound=Page)
+
+
+async def pages(
+    method: Callable[..., Awaitable[AnyPage]], request: PageRequest, options: CallOptions
+) -> AsyncGenerator[AnyPage, None]:
+    """Every page of a list, from the one that the request names; the request moves on with them."""
+    while True:
+        page = await method(request, **options)
+        yield page
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            return
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from grpc.aio import AioRpcError
 
 from gateway.flows.engine import as_timestamp
 from gateway.flows.storing import forget
-from gateway.peers import Peers
+from gateway.peers import Peers, pages
 from modelyard.metadata.v1.artifact_pb2 import (
     ARTIFACT_STATE_DELETING,
     ARTIFACT_STATE_PENDING,
@@ -54,13 +54,9 @@ class Leftovers:
 
     async def _unchanged(self, state: ArtifactState.ValueType, before: datetime) -> AsyncIterator[Artifact]:
         request = ListArtifactsRequest(state=state, updated_before=as_timestamp(before), page_size=PAGE_SIZE)
-        while True:
-            page = await self._peers.artifacts.ListArtifacts(request, **self._peers.quick)
+        async for page in pages(self._peers.artifacts.ListArtifacts, request, self._peers.quick):
             for artifact in page.artifacts:
                 yield artifact
-            request.page_token = page.next_page_token
-            if not request.page_token:
-                return
 
     async def _under_way(self, job_id: str) -> bool:
         """Whether a job is there to see to its artifact itself."""

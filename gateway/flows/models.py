@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from gateway.flows.storing import take_away
-from gateway.peers import Peers
+from gateway.peers import Peers, pages
 from modelyard.metadata.v1.model_pb2 import DeleteModelRequest, ListModelVersionsRequest, Model, ModelVersion
 
 PAGE_SIZE = 1000
@@ -23,10 +23,6 @@ async def let_go(peers: Peers, model: Model) -> int:
 async def versions_of(peers: Peers, model: Model) -> AsyncIterator[ModelVersion]:
     """All versions of a model, newest first."""
     request = ListModelVersionsRequest(model_id=model.id, page_size=PAGE_SIZE)
-    while True:
-        page = await peers.models.ListModelVersions(request, **peers.quick)
+    async for page in pages(peers.models.ListModelVersions, request, peers.quick):
         for version in page.model_versions:
             yield version
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return

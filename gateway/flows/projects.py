@@ -11,7 +11,7 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError
 
 from gateway.flows.storing import forget, named, whereabouts
-from gateway.peers import BYTES_SECONDS, Peers
+from gateway.peers import BYTES_SECONDS, Peers, pages
 from modelyard.metadata.v1.artifact_pb2 import (
     ARTIFACT_STATE_ACTIVE,
     ARTIFACT_STATE_DELETED,
@@ -67,13 +67,9 @@ async def package_of(peers: Peers, project: Project) -> Artifact | None:
 async def packages_of(peers: Peers, project: Project) -> AsyncIterator[Artifact]:
     """All packages of a project that are there, those that were announced last first."""
     wanted = ListArtifactsRequest(project_id=project.id, placement=PLACEMENT, state=ARTIFACT_STATE_ACTIVE)
-    while True:
-        page = await peers.artifacts.ListArtifacts(wanted, **peers.quick)
+    async for page in pages(peers.artifacts.ListArtifacts, wanted, peers.quick):
         for artifact in page.artifacts:
             yield artifact
-        if not page.next_page_token:
-            return
-        wanted.page_token = page.next_page_token
 
 
 async def restore(peers: Peers, project: Project, earlier: Artifact) -> Artifact:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from gateway.peers import SCAN_SECONDS, Peers
+from gateway.peers import SCAN_SECONDS, Peers, pages
 from modelyard.metadata.v1.artifact_pb2 import (
     ARTIFACT_STATE_ACTIVE,
     ARTIFACT_STATE_DELETING,
@@ -52,25 +52,17 @@ async def records(peers: Peers, wanted: ListArtifactsRequest) -> AsyncIterator[A
     request = ListArtifactsRequest()
     request.CopyFrom(wanted)
     request.page_size = PAGE_SIZE
-    while True:
-        page = await peers.artifacts.ListArtifacts(request, **peers.within(SCAN_SECONDS))
+    async for page in pages(peers.artifacts.ListArtifacts, request, peers.within(SCAN_SECONDS)):
         for artifact in page.artifacts:
             yield artifact
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return
 
 
 async def objects(peers: Peers, placement: str, prefix: str = "") -> AsyncIterator[Object]:
     """All objects of a placement whose keys start with a prefix."""
     request = ListObjectsRequest(placement=placement, prefix=prefix, page_size=PAGE_SIZE)
-    while True:
-        page = await peers.storage.ListObjects(request, **peers.within(SCAN_SECONDS))
+    async for page in pages(peers.storage.ListObjects, request, peers.within(SCAN_SECONDS)):
         for stored in page.objects:
             yield stored
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return
 
 
 async def record_of(peers: Peers, name: ObjectName) -> Artifact | None:

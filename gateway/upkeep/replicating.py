@@ -6,7 +6,7 @@ from functools import partial
 
 from grpc.aio import AioRpcError
 
-from gateway.peers import BYTES_SECONDS, Peers
+from gateway.peers import BYTES_SECONDS, Peers, pages
 from gateway.upkeep.findings import Finding, Looked, Outcome, Step, acted, failed, failed_there
 from gateway.upkeep.pacing import each, paced
 from gateway.upkeep.reading import (
@@ -34,17 +34,13 @@ async def replicate(peers: Peers, placement: str = "", dry_run: bool = False) ->
             async for step in _caught_up(peers, policy):
                 yield step
     request = ReplicateObjectsRequest(dry_run=dry_run, placement=placement, page_size=COPIED_AT_ONCE)
-    while True:
-        page = await peers.storage.ReplicateObjects(request, **peers.within(BYTES_SECONDS))
+    async for page in pages(peers.storage.ReplicateObjects, request, peers.within(BYTES_SECONDS)):
         async with aclosing(paced(each(page.objects), partial(_recorded, peers, dry_run))) as found:
             async for finding in found:
                 yield finding
         for failure in page.failures:
             yield failed_there(failure)
         yield Looked(len(page.objects))
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return
 
 
 async def _recorded(peers: Peers, dry_run: bool, stored: Object) -> Finding:

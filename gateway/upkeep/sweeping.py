@@ -15,7 +15,7 @@ from grpc.aio import AioRpcError
 
 from gateway.flows.engine import as_timestamp
 from gateway.flows.storing import delete
-from gateway.peers import SCAN_SECONDS, Peers
+from gateway.peers import SCAN_SECONDS, Peers, pages
 from gateway.upkeep.findings import Finding, Looked, Step, acted, failed, failed_there
 from gateway.upkeep.pacing import each, paced
 from gateway.upkeep.reading import PAGE_SIZE, is_alive, name_of, record_of, records
@@ -71,8 +71,7 @@ async def _unrecorded(peers: Peers, placement: str, dry_run: bool, now: datetime
     """Expired objects that no record told of."""
     # Always dry: were storage to delete them, an object could be gone of which a record says that it is there.
     request = SweepExpiredRequest(dry_run=True, placement=placement, page_size=PAGE_SIZE)
-    while True:
-        page = await peers.storage.SweepExpired(request, **peers.within(SCAN_SECONDS))
+    async for page in pages(peers.storage.SweepExpired, request, peers.within(SCAN_SECONDS)):
         for failure in page.failures:
             yield failed_there(failure)
         async with aclosing(paced(each(page.objects), partial(_expire_object, peers, dry_run, now))) as found:
@@ -80,9 +79,6 @@ async def _unrecorded(peers: Peers, placement: str, dry_run: bool, now: datetime
                 if finding:
                     yield finding
         yield Looked(len(page.objects))
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return
 
 
 async def _expire_object(peers: Peers, dry_run: bool, now: datetime, stored: Object) -> Finding | None:
