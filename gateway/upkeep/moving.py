@@ -13,7 +13,6 @@ from grpc.aio import AioRpcError
 
 from gateway.peers import BYTES_SECONDS, Peers
 from gateway.upkeep.findings import Finding, Looked, Outcome, Step, acted, failed
-from gateway.upkeep.pacing import paced
 from gateway.upkeep.reading import (
     LOCAL,
     copies_of,
@@ -33,6 +32,7 @@ from modelyard.metadata.v1.artifact_pb2 import (
 )
 from modelyard.storage.v1.storage_pb2 import CopyObjectRequest, DeleteObjectRequest, Object
 from servicekit import errors
+from servicekit.pacing import paced
 
 AT_ONCE = 4
 """Objects on their way at the same time."""

@@ -8,7 +8,6 @@ from grpc.aio import AioRpcError
 
 from gateway.peers import BYTES_SECONDS, Peers, pages
 from gateway.upkeep.findings import Finding, Looked, Outcome, Step, acted, failed, failed_there
-from gateway.upkeep.pacing import each, paced
 from gateway.upkeep.reading import (
     LOCAL,
     agree,
@@ -21,6 +20,7 @@ from gateway.upkeep.reading import (
 )
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_ACTIVE, Artifact, ListArtifactsRequest
 from modelyard.storage.v1.storage_pb2 import Object, Placement, ReplicateObjectsRequest
+from servicekit.pacing import each, paced
 
 COPIED_AT_ONCE = 50
 """Objects of one call: few enough that their records follow soon."""

@@ -22,7 +22,6 @@ from gateway.flows.engine import as_timestamp
 from gateway.flows.storing import delete
 from gateway.peers import Peers
 from gateway.upkeep.findings import Finding, Looked, Outcome, Step, failed
-from gateway.upkeep.pacing import paced
 from gateway.upkeep.reading import (
     agree,
     is_alive,
@@ -43,6 +42,7 @@ from modelyard.metadata.v1.artifact_pb2 import (
     ListArtifactsRequest,
 )
 from modelyard.storage.v1.storage_pb2 import Object
+from servicekit.pacing import paced
 
 GRACE = timedelta(hours=24)
 """Age under which an object may be that of an upload which is still on its way."""

@@ -17,7 +17,6 @@ from gateway.flows.engine import as_timestamp
 from gateway.flows.storing import delete
 from gateway.peers import SCAN_SECONDS, Peers, pages
 from gateway.upkeep.findings import Finding, Looked, Step, acted, failed, failed_there
-from gateway.upkeep.pacing import each, paced
 from gateway.upkeep.reading import PAGE_SIZE, is_alive, name_of, record_of, records
 from modelyard.metadata.v1.artifact_pb2 import (
     ARTIFACT_STATE_ACTIVE,
@@ -29,6 +28,7 @@ from modelyard.metadata.v1.artifact_pb2 import (
     RetireArtifactRequest,
 )
 from modelyard.storage.v1.storage_pb2 import Object, SweepExpiredRequest
+from servicekit.pacing import each, paced
 
 
 async def sweep(peers: Peers, placement: str = "", dry_run: bool = False) -> AsyncGenerator[Step, None]:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 V = TypeVar("V")
 MOST_TOGETHER = 200
@@ -46,3 +47,18 @@ class Gathered(Generic[V]):
         else:
             for key, answer in asked.items():
                 answer.set_result(found.get(key))
+
+
+class GatheredRecords:
+    """Records by their ids, those of one kind that are asked for at the same time read together."""
+
+    def __init__(self, read: Callable[[type[Any], Collection[str]], Awaitable[dict[str, Any]]]) -> None:
+        self._read = read
+        self._by_kind: dict[type[Any], Gathered[Any]] = {}
+
+    async def get(self, kind: type[V], record_id: str) -> V | None:
+        """The record of this id, or None."""
+        if kind not in self._by_kind:
+            self._by_kind[kind] = Gathered(partial(self._read, kind))
+        record: V | None = await self._by_kind[kind].get(record_id)
+        return record

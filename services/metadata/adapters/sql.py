@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.metadata.adapters.gathering import Gathered
+from services.metadata.adapters.gathering import GatheredRecords
 from services.metadata.adapters.tables import JOBS, TABLES
 from services.metadata.domain import declarations
 from services.metadata.domain.entities import Job, JobStatus, Metric, Record
@@ -201,18 +201,14 @@ class SqlStore:
         self._flavour = flavour
         self._turn = asyncio.Semaphore(flavour.writers)
         self._running: set[asyncio.Task[Any]] = set()
-        self._gathered: dict[type[Any], Gathered[Any]] = {}
+        self._gathered = GatheredRecords(self._get_all)
 
     async def get(self, kind: type[R], record_id: str) -> R | None:
         """The record of this id. Those asked for at the same time are read together."""
-        if kind not in self._gathered:
+        return await self._gathered.get(kind, record_id)
 
-            async def read(record_ids: Collection[str]) -> dict[str, R]:
-                return await self._read(lambda reader: reader.get_all(kind, record_ids))
-
-            self._gathered[kind] = Gathered(read)
-        record: R | None = await self._gathered[kind].get(record_id)
-        return record
+    async def _get_all(self, kind: type[R], record_ids: Collection[str]) -> dict[str, R]:
+        return await self._read(lambda reader: reader.get_all(kind, record_ids))
 
     async def find(self, kind: type[E], query: Query) -> list[E]:
         """The records that a query asks for, in order."""

@@ -18,7 +18,7 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from servicekit.logging import get_logger
-from services.metadata.adapters.gathering import Gathered
+from services.metadata.adapters.gathering import GatheredRecords
 from services.metadata.adapters.mongodb import failures, setup
 from services.metadata.adapters.mongodb.documents import Document
 from services.metadata.adapters.mongodb.measuring import Overtaken
@@ -71,18 +71,14 @@ class MongoStore:
         self._turn = asyncio.Semaphore(writers)
         self._claims = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
-        self._gathered: dict[type[Any], Gathered[Any]] = {}
+        self._gathered = GatheredRecords(self._get_all)
 
     async def get(self, kind: type[R], record_id: str) -> R | None:
         """The record of this id. Those asked for at the same time are read together."""
-        if kind not in self._gathered:
+        return await self._gathered.get(kind, record_id)
 
-            async def read(record_ids: Collection[str]) -> dict[str, R]:
-                return await self._read(lambda reader: reader.get_all(kind, record_ids))
-
-            self._gathered[kind] = Gathered(read)
-        record: R | None = await self._gathered[kind].get(record_id)
-        return record
+    async def _get_all(self, kind: type[R], record_ids: Collection[str]) -> dict[str, R]:
+        return await self._read(lambda reader: reader.get_all(kind, record_ids))
 
     async def find(self, kind: type[E], query: Query) -> list[E]:
         """The records that a query asks for, in order."""

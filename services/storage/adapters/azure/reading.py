@@ -1,14 +1,13 @@
 """An object that is being read: ranges of it, fetched a few ahead, in order."""
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from azure.core import MatchConditions
 from azure.storage.blob.aio import BlobClient
 
+from servicekit.pacing import each, paced
 from services.storage.adapters.azure.errors import Place
 from services.storage.adapters.azure.service import BlobService
 from services.storage.domain.errors import BackendUnreachable, BucketMissing, ObjectNotFound
@@ -29,7 +28,7 @@ class Source:
 
     async def batches(self, span: Span) -> AsyncGenerator[Batch, None]:
         """The bytes of a span."""
-        async with aclosing(_in_order(_ranges(span), self._fetch)) as ranges:
+        async with aclosing(paced(each(_ranges(span)), self._fetch, AHEAD)) as ranges:
             async for data in ranges:
                 yield [data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES)]
 
@@ -64,18 +63,3 @@ def _ranges(span: Span) -> Iterator[Span]:
     end = span.start + span.count
     for start in range(span.start, end, BATCH_BYTES):
         yield Span(start, min(BATCH_BYTES, end - start))
-
-
-async def _in_order(spans: Iterator[Span], fetch: Callable[[Span], Awaitable[bytes]]) -> AsyncGenerator[bytes, None]:
-    running: deque[asyncio.Future[bytes]] = deque()
-    try:
-        for span in spans:
-            running.append(asyncio.ensure_future(fetch(span)))
-            if len(running) >= AHEAD:
-                yield await running.popleft()
-        while running:
-            yield await running.popleft()
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)

@@ -26,8 +26,7 @@ async def paced(
     finally:
         for task in running:
             task.cancel()
-        if running:
-            await asyncio.wait(running)
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def each(items: Iterable[Item]) -> AsyncIterator[Item]:
