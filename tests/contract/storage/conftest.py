@@ -17,7 +17,7 @@ import pytest
 from modelyard.storage.v1 import storage_pb2 as pb
 from modelyard.storage.v1 import storage_pb2_grpc
 from servicekit.channels import Channel
-from servicekit.server import serving
+from servicekit.server import Application, serving
 from services.storage.adapters.azure.backend import azure_backend
 from services.storage.adapters.cloudinary.backend import cloudinary_backend
 from services.storage.adapters.local.backend import local_backend
@@ -127,6 +127,16 @@ class Store:
         return await self.stub.SignDownload(pb.SignDownloadRequest(name=self.name(key), **ttl), **self.within)
 
 
+@asynccontextmanager
+async def store_over(application: Application, socket: str) -> AsyncIterator[Store]:
+    """A client of a service that is served for the length of the block."""
+    settings = StorageSettings(bind=socket, drain_seconds=0.5, _env_file=None)
+    async with serving(application, socket, settings) as server:
+        store = Store(server.address)
+        yield store
+        await store.close()
+
+
 @contextmanager
 def refused(code: grpc.StatusCode) -> Iterator[pytest.ExceptionInfo[grpc.aio.AioRpcError]]:
     """The block's call fails with a status and a sentence."""
@@ -215,11 +225,8 @@ def served_with(backend, clock: Clock, socket: str):
     async def served_with(quota: int = 0) -> AsyncIterator[Store]:
         places = [replace(place, backends=(backend.name,), on_error=OnError.FAIL) for place in PLACEMENTS]
         application = compose([backend], KEY, timedelta(seconds=3600), places, now=clock, quota=quota)
-        settings = StorageSettings(bind=socket, drain_seconds=0.5, _env_file=None)
-        async with serving(application, socket, settings) as server:
-            store = Store(server.address)
+        async with store_over(application, socket) as store:
             yield store
-            await store.close()
 
     return served_with
 

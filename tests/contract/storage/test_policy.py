@@ -9,14 +9,12 @@ import grpc
 import pytest
 
 from modelyard.storage.v1 import storage_pb2 as pb
-from servicekit.server import serving
 from services.storage.adapters.local.backend import local_backend
 from services.storage.adapters.missing import MissingBackend
 from services.storage.bootstrap import compose
 from services.storage.domain.model import Access
 from services.storage.domain.placements import OnError, Placement
-from services.storage.settings import StorageSettings
-from tests.contract.storage.conftest import KEY, Store
+from tests.contract.storage.conftest import KEY, Store, store_over
 from tests.contract.storage.faulty import FaultyBackend
 
 DATA = b"0123456789" * 300_000
@@ -42,11 +40,8 @@ def served(socket: str, clock, cloud, local):
     async def served(*chain: str, using=None, quota: int = 0, **policy) -> AsyncIterator[Store]:
         places = [Placement("datasets", chain or ("cloud",), **policy)]
         application = compose(using or [cloud, local], KEY, timedelta(hours=1), places, now=clock, quota=quota)
-        settings = StorageSettings(bind=socket, drain_seconds=0.5, _env_file=None)
-        async with serving(application, socket, settings) as server:
-            store = Store(server.address)
+        async with store_over(application, socket) as store:
             yield store
-            await store.close()
 
     return served
 
