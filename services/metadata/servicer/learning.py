@@ -79,6 +79,12 @@ class RunServicer(Aggregate, run_pb2_grpc.RunServiceServicer):
         metrics = converters.METRIC.encode_all(page.records)
         return run_pb2.ListMetricsResponse(metrics=metrics, next_page_token=page.next_page_token)
 
+    @override
+    async def SampleMetrics(
+        self, request: run_pb2.SampleMetricsRequest, context: object
+    ) -> run_pb2.SampleMetricsResponse:
+        raise NotImplementedError
+
 
 class PredictionServicer(Aggregate, prediction_pb2_grpc.PredictionServiceServicer):
     """Predictions."""

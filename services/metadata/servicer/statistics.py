@@ -19,3 +19,15 @@ class AdminServicer(Aggregate, admin_pb2_grpc.AdminServiceServicer):
     @override
     async def GetStatistics(self, request: admin_pb2.GetStatisticsRequest, context: object) -> admin_pb2.Statistics:
         return converters.statistics_of(await count_all(self._reader, request.user_id))
+
+    async def ExportRecords(self, request, context):
+        raise NotImplementedError
+
+    async def ImportRecords(self, request_iterator, context):
+        raise NotImplementedError
+
+    async def GetImport(self, request, context):
+        raise NotImplementedError
+
+    async def DigestRecords(self, request, context):
+        raise NotImplementedError
