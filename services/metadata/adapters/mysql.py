@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import asyncmy
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.metadata.adapters import schema
@@ -68,11 +68,11 @@ class MySQLFlavour:
     def __init__(self, writers: int) -> None:
         self.writers = writers
 
-    def violation(self, error: IntegrityError) -> Duplicate | BrokenReference | None:
+    def violation(self, error: Exception) -> Duplicate | BrokenReference | None:
         """Read from the error's number and text: "Duplicate entry 'x' for key 'uq_projects_user_id_name'"."""
         number = _number(error)
         if number in DUPLICATE:
-            found = _KEY_NAME.findall(str(error.orig))
+            found = _KEY_NAME.findall(str(getattr(error, "orig", error)))
             name = found[-1] if found else ""
             return Duplicate(("id",) if name == "PRIMARY" else FIELDS_OF.get(name, (name,)))
         return BrokenReference() if number in BROKEN else None

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.metadata.adapters import schema
@@ -68,7 +68,7 @@ class PostgresFlavour:
     def __init__(self, writers: int) -> None:
         self.writers = writers
 
-    def violation(self, error: IntegrityError) -> Duplicate | BrokenReference | None:
+    def violation(self, error: Exception) -> Duplicate | BrokenReference | None:
         """The constraint's name tells the fields."""
         state = _state(error)
         if state == UNIQUE_VIOLATION:

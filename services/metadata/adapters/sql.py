@@ -49,7 +49,7 @@ class Flavour(Protocol):
     failures: tuple[type[Exception], ...]
     """What the driver raises where SQLAlchemy does not stand between."""
 
-    def violation(self, error: IntegrityError) -> Duplicate | BrokenReference | None:
+    def violation(self, error: Exception, /) -> Duplicate | BrokenReference | None:
         """Which rule of the schema an error is about; None when it is none of ours."""
 
     def in_the_way(self, error: Exception) -> bool:
