@@ -13,6 +13,8 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -93,13 +95,14 @@ class SqliteFlavour:
 
     async def put_metrics(self, connection: AsyncConnection, metrics: Sequence[Metric]) -> None:
         """One prepared statement for all; SQLAlchemy's own many-row upsert takes ten times as long."""
-        rows = [(*_values(metric), _as_kept(metric)) for metric in metrics]
+        rows = [(*_values(metric), _as_kept(metric.measure_time)) for metric in metrics]
         await connection.exec_driver_sql(PUT_METRIC, rows)
 
 
-def _as_kept(metric: Metric) -> str:
-    """The measure time as the Moment type keeps it: UTC, without saying so."""
-    return metric.measure_time.replace(tzinfo=None).isoformat(" ", "microseconds")
+@lru_cache(maxsize=10_000)  # metrics of one batch are often of one time
+def _as_kept(moment: datetime) -> str:
+    """A time as the Moment type keeps it: UTC, without saying so."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 class SqliteStore(SqlStore):

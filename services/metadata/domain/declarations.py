@@ -141,11 +141,12 @@ def entity(
     indexes: Sequence[tuple[str, ...]] = (),
     listed_by: tuple[str, ...] = ("create_time", "id"),
     newest_first: bool = True,
+    frozen: bool = True,
 ) -> Callable[[type[T]], type[T]]:
     """Declare a class as an entity, under the name of its table. Every attribute needs a default."""
 
     def declare(cls: type[T]) -> type[T]:
-        kind = dataclass(frozen=True, slots=True)(cls)
+        kind = dataclass(frozen=frozen, slots=True)(cls)
         attributes = {each.name: each for each in _attributes(kind)}
         single = tuple((each.name,) for each in attributes.values() if each.rules.unique)
         declaration = Declaration(

@@ -106,7 +106,13 @@ class Run(Record):
     tags: dict[str, Any] | None = attribute(default=None, updatable=True)
 
 
-@entity("metrics", key=("run_id", "name", "split", "step"), listed_by=("name", "split", "step"), newest_first=False)
+@entity(
+    "metrics",
+    key=("run_id", "name", "split", "step"),
+    listed_by=("name", "split", "step"),
+    newest_first=False,
+    frozen=False,  # they are made by the thousand, and a frozen one takes twice as long
+)
 class Metric:
     """One measured number of a run."""
 
