@@ -1,7 +1,8 @@
 """What happens around every call, each concern in one place.
 
-A concern is an async context manager over a `Call`. `around` turns it into a gRPC interceptor for all four kinds of
-methods, so that a concern never knows whether it wraps a unary call or a stream.
+Each is a function or an async context manager over a `Call`; `handling` says in which order they come. One gRPC
+interceptor puts that around all four kinds of methods, so that no concern knows whether it is about a unary call or a
+stream. One, because every further one would cost each call as much as the concern in it.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import hmac
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,17 +63,16 @@ class Call:
         return ""
 
 
-Concern = Callable[[Call], AbstractAsyncContextManager[None]]
+Check = Callable[[Call], None]
+"""Raises what keeps a call from being handled."""
 
 
-@asynccontextmanager
-async def request_id(call: Call) -> AsyncIterator[None]:
+def take_request_id(call: Call) -> None:
     """Take the request's id from the caller, or make one, for every log line of this call.
 
     It is never taken back: every call has a context of its own, which ends with it.
     """
     structlog.contextvars.bind_contextvars(request_id=call.header(REQUEST_ID) or secrets.token_hex(16))
-    yield
 
 
 @asynccontextmanager
@@ -139,37 +139,38 @@ async def _hear_out(requests: AsyncIterator[Any] | None) -> None:
                     await anext(requests)
 
 
-@asynccontextmanager
-async def deadlines(call: Call) -> AsyncIterator[None]:
-    """End a unary call at its caller's deadline, or at ours when the caller set none."""
+def remaining_seconds(call: Call) -> float | None:
+    """How long a call may take: until its caller's deadline, or ours for a unary call whose caller set none."""
     remaining = call.context.time_remaining()
-    if remaining is None and not call.streams:
-        remaining = UNARY_DEADLINE_SECONDS
-    async with asyncio.timeout(remaining):
-        yield
+    return UNARY_DEADLINE_SECONDS if remaining is None and not call.streams else remaining
 
 
-def authentication(token: str) -> Concern:
+def authentication(token: str) -> Check:
     """Let in only calls that carry the service token; without a token, which only loopback allows, let in all."""
 
-    @asynccontextmanager
-    async def authenticated(call: Call) -> AsyncIterator[None]:
+    def check(call: Call) -> None:
+        if not token or call.method.startswith(OPEN_TO_ALL):
+            return
         given = call.header("authorization").removeprefix("Bearer ")
-        if (
-            token
-            and not call.method.startswith(OPEN_TO_ALL)
-            and not hmac.compare_digest(given.encode(), token.encode())
-        ):
+        if not hmac.compare_digest(given.encode(), token.encode()):
             raise CallerUnknown
-        yield
 
-    return authenticated
+    return check
+
+
+@asynccontextmanager
+async def handling(call: Call, check: Check) -> AsyncIterator[None]:
+    """All that happens around a call, outermost first."""
+    take_request_id(call)
+    async with access_log(call), errors_to_statuses(call):
+        check(call)
+        async with asyncio.timeout(remaining_seconds(call)):
+            yield
 
 
 def standard(token: str) -> list[grpc.aio.ServerInterceptor]:
-    """The interceptors of every server, outermost first."""
-    concerns = [request_id, access_log, errors_to_statuses, deadlines, authentication(token)]
-    return [Around(concern) for concern in concerns]
+    """The interceptors of every server."""
+    return [Around(authentication(token))]
 
 
 if TYPE_CHECKING:
@@ -179,10 +180,10 @@ else:  # generic for the type checker only
 
 
 class Around(grpc.aio.ServerInterceptor):
-    """Puts a concern around the handlers of all methods."""
+    """Puts `handling` around the handlers of all methods."""
 
-    def __init__(self, concern: Concern) -> None:
-        self._concern = concern
+    def __init__(self, check: Check) -> None:
+        self._check = check
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -190,17 +191,17 @@ class Around(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Wrap the handler that the inner interceptors give, once for each method."""
+        """Wrap the handler of each method once."""
         method = handler_call_details.method
         if method not in self._wrapped:
             handler = await continuation(handler_call_details)
             if handler is None:  # there is no such method; the library answers UNIMPLEMENTED by itself
                 return None
-            self._wrapped[method] = _wrapped(handler, self._concern, method)
+            self._wrapped[method] = _wrapped(handler, self._check, method)
         return self._wrapped[method]
 
 
-def _wrapped(handler: Handler, concern: Concern, method: str) -> Handler:
+def _wrapped(handler: Handler, check: Check, method: str) -> Handler:
     streams = bool(handler.request_streaming or handler.response_streaming)
     inner: Any = (
         (handler.stream_stream or handler.unary_stream)
@@ -212,11 +213,11 @@ def _wrapped(handler: Handler, concern: Concern, method: str) -> Handler:
         return Call(method, context, streams, aiter(request) if handler.request_streaming else None)
 
     async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        async with concern(called(request, context)):
+        async with handling(called(request, context), check):
             return await inner(request, context)
 
     async def answers(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-        async with concern(called(request, context)):
+        async with handling(called(request, context), check):
             async for message in inner(request, context):
                 yield message
 

@@ -1,7 +1,7 @@
 """SQLite: one file, many readers, one writer at a time, also when several processes share the file.
 
 - WAL: readers never wait for the writer, nor the writer for them.
-- One writer a process, which does what waits at the same time in one transaction (`sqlite_writer`).
+- One writer a process, which does what waits at the same time in one transaction (`sqlite_direct`).
 - BEGIN IMMEDIATE: a transaction waits for its turn before its first read, so that it never has to be broken off.
 - synchronous=FULL: what was acknowledged survives a power cut as well as the end of the process. One fsync a
   transaction is the price.
@@ -11,25 +11,23 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-import aiosqlite
 import sqlalchemy as sa
 from sqlalchemy import event, pool
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from typing_extensions import override
 
 from servicekit.logging import get_logger
 from services.metadata.adapters import schema
-from services.metadata.adapters.sql import SqlStore
-from services.metadata.adapters.sqlite_writer import STATEMENTS, Writer
+from services.metadata.adapters.sql import SqlStore, select_all
+from services.metadata.adapters.sqlite_direct import Reader, Writer
 from services.metadata.adapters.tables import TABLES
 from services.metadata.domain.entities import Metric, Record
 from services.metadata.domain.ports import BrokenReference, Duplicate, Transaction
@@ -55,11 +53,12 @@ PUT_METRIC = (
 )
 _values = attrgetter(*NAMES[:-1])
 
+
 class SqliteFlavour:
     """What SQLite does in its own way."""
 
     writers = 1
-    failures: tuple[type[Exception], ...] = ()
+    failures: tuple[type[Exception], ...] = (sqlite3.OperationalError,)
 
     def violation(self, error: Exception) -> Duplicate | BrokenReference | None:
         """Read from the error's code and text: "UNIQUE constraint failed: projects.user_id, projects.name"."""
@@ -72,7 +71,7 @@ class SqliteFlavour:
 
     def in_the_way(self, error: Exception) -> bool:
         """The low byte of the code is what happened, whatever the circumstances that the rest tells."""
-        return (getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF) in BUSY_CODES
+        return (getattr(getattr(error, "orig", error), "sqlite_errorcode", 0) & 0xFF) in BUSY_CODES
 
     def is_gone(self, _: Exception) -> bool:
         """A file is there."""
@@ -83,15 +82,8 @@ class SqliteFlavour:
         return ""
 
     async def get_all(self, connection: AsyncConnection, kind: type[R], record_ids: Sequence[str]) -> list[R]:
-        """One call of the driver in place of the five that SQLAlchemy makes: each waits for the driver's thread."""
-        driver = (await connection.get_raw_connection()).driver_connection
-        statements = STATEMENTS[kind]
-        text = f"{statements.select} ({', '.join('?' * len(record_ids))})"
-        try:
-            rows = await cast(aiosqlite.Connection, driver).execute_fetchall(text, record_ids)
-        except sqlite3.OperationalError as error:
-            raise OperationalError(text, record_ids, error) from error
-        return list(map(statements.record, rows))
+        """As everywhere; what is asked for most takes the direct way."""
+        return await select_all(connection, kind, record_ids)
 
     async def put_metrics(self, connection: AsyncConnection, metrics: Sequence[Metric]) -> None:
         """One prepared statement for all; SQLAlchemy's own many-row upsert takes ten times as long."""
@@ -108,10 +100,15 @@ def _as_kept(moment: datetime) -> str:
 class SqliteStore(SqlStore):
     """Records in a file: written by one writer, read beside it."""
 
-    def __init__(self, readers: AsyncEngine, writer: sa.Engine) -> None:
-        flavour = SqliteFlavour()
+    def __init__(self, url: sa.URL) -> None:
+        flavour, readers = SqliteFlavour(), _readers(url)
         super().__init__(readers, readers, flavour)
-        self._writer = Writer(writer, flavour)
+        self._reader = Reader(_direct(url), "sqlite-reader")
+        self._writer = Writer(_direct(url), flavour)
+
+    @override
+    async def _get_all(self, kind: type[R], record_ids: Collection[str]) -> dict[str, R]:
+        return await self._patiently(lambda: self._reader.get_all(kind, record_ids))
 
     @override
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -122,6 +119,7 @@ class SqliteStore(SqlStore):
     async def close(self) -> None:
         """Let what runs come to its end, then close all connections."""
         await self._writer.close()
+        await self._reader.close()
         await super().close()
 
 
@@ -130,7 +128,7 @@ async def sqlite_store(url: str) -> AsyncIterator[SqlStore]:
     """A store in the file that a URL names, made and brought up to date before."""
     version = await asyncio.to_thread(prepare, url)
     driven = sa.make_url(url).set(drivername="sqlite+aiosqlite")
-    store = SqliteStore(_readers(driven), _writer(driven))
+    store = SqliteStore(driven)
     log.info("store opened", store=f"sqlite {sqlite3.sqlite_version}", url=url, schema=version)
     try:
         yield store
@@ -150,7 +148,7 @@ def _readers(url: sa.URL) -> AsyncEngine:
     return engine
 
 
-def _writer(url: sa.URL) -> sa.Engine:
+def _direct(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(url.set(drivername="sqlite"), poolclass=pool.StaticPool)
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin_immediate)

@@ -1,10 +1,10 @@
-"""Writes to SQLite: in one thread, on one connection, and what waits at the same time in one transaction.
+"""The shortest ways to SQLite: for all writes, and for records that are asked for by their ids.
 
-SQLite has one writer at a time whatever is done, and a round trip to another thread costs more than most statements.
-So a unit of work is done where the connection is, from its first statement to its last, and those that came meanwhile
-share the next transaction and its commit. One that fails before it has changed anything just has failed; when one fails
-later, the transaction is taken back and each of the others is done again alone. That is rare, and spares all of them
-the savepoints, which cost as much as the rest.
+Each is a thread with a connection of its own. SQLite has one writer at a time whatever is done, and a round trip to
+another thread costs more than most statements. So a unit of work is done where the connection is, from its first
+statement to its last, and those that came meanwhile share the next transaction and its commit. One that fails before
+it has changed anything just has failed; when one fails later, the transaction is taken back and each of the others is
+done again alone. That is rare, and spares all of them the savepoints, which cost as much as the rest.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from typing_extensions import override
 
 from services.metadata.adapters import sql
 from services.metadata.adapters.sql import Flavour, SqlTransaction
@@ -107,10 +108,7 @@ class SqliteTransaction(SqlTransaction):
 
     async def get_all(self, kind: type[R], record_ids: Collection[str]) -> dict[str, R]:
         """The records that there are of these ids."""
-        statements = STATEMENTS[kind]
-        text = f"{statements.select} ({', '.join('?' * len(record_ids))})"
-        rows = self._driver.execute(text, tuple(record_ids)).fetchall()
-        return {record.id: record for record in map(statements.record, rows)}
+        return _selected(self._driver, kind, record_ids)
 
     async def insert(self, record: Record) -> None:
         """Add a record."""
@@ -129,9 +127,57 @@ class SqliteTransaction(SqlTransaction):
             raise self._flavour.violation(error) or error from error
 
 
+def _selected(driver: sqlite3.Connection, kind: type[R], record_ids: Collection[str]) -> dict[str, R]:
+    statements = STATEMENTS[kind]
+    text = f"{statements.select} ({', '.join('?' * len(record_ids))})"
+    rows = driver.execute(text, tuple(record_ids)).fetchall()
+    return {record.id: record for record in map(statements.record, rows)}
+
+
 def driver_of(connection: sa.Connection) -> sqlite3.Connection:
     """The driver's own connection."""
     return cast(sqlite3.Connection, connection.connection.driver_connection)
+
+
+class Connected:
+    """A thread with a connection of its own."""
+
+    def __init__(self, engine: sa.Engine, name: str) -> None:
+        self._engine = engine
+        self._thread = ThreadPoolExecutor(1, name)
+        self._opened: sa.Connection | None = None
+
+    async def do(self, work: Callable[..., T], *told: Any) -> T:
+        """Do something in the thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *told)
+
+    @property
+    def connection(self) -> sa.Connection:
+        """The connection; for the thread alone."""
+        if self._opened is None:
+            self._opened = self._engine.connect()
+        return self._opened
+
+    async def close(self) -> None:
+        """Let what runs come to its end, then close the connection."""
+        await self.do(self._disconnect)
+        self._thread.shutdown()
+
+    def _disconnect(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+        self._engine.dispose()
+
+
+class Reader(Connected):
+    """Reads records by their ids."""
+
+    async def get_all(self, kind: type[R], record_ids: Collection[str]) -> dict[str, R]:
+        """The records that there are of these ids."""
+        return await self.do(self._get_all, kind, record_ids)
+
+    def _get_all(self, kind: type[R], record_ids: Collection[str]) -> dict[str, R]:
+        return _selected(driver_of(self.connection), kind, record_ids)
 
 
 @dataclass(frozen=True)
@@ -151,14 +197,12 @@ class Outcome:
             answer.set_exception(self.error)
 
 
-class Writer:
+class Writer(Connected):
     """Does units of work, and answers each when its transaction is committed."""
 
     def __init__(self, engine: sa.Engine, flavour: Flavour) -> None:
-        self._engine = engine
+        super().__init__(engine, "sqlite-writer")
         self._flavour = flavour
-        self._thread = ThreadPoolExecutor(1, "sqlite-writer")
-        self._connection: sa.Connection | None = None
         self._waiting: deque[tuple[Unit, asyncio.Future[Any]]] = deque()
         self._writing: asyncio.Task[None] | None = None
 
@@ -170,18 +214,17 @@ class Writer:
             self._writing = asyncio.create_task(self._write_all())
         return await answer
 
+    @override
     async def close(self) -> None:
         """Let what waits come to its end, then close the connection."""
         while self._writing is not None:
             await asyncio.wait([self._writing])
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
-        self._thread.shutdown()
+        await super().close()
 
     async def _write_all(self) -> None:
-        loop = asyncio.get_running_loop()
         try:
             while together := self._next():
-                outcomes = await loop.run_in_executor(self._thread, self._done, [unit for unit, _ in together])
+                outcomes = await self.do(self._done, [unit for unit, _ in together])
                 for (_, answer), outcome in zip(together, outcomes, strict=True):
                     outcome.tell(answer)
         finally:
@@ -225,10 +268,8 @@ class Writer:
     @contextmanager
     def _begun(self) -> Iterator[sa.Connection]:
         """A transaction, waited for while another process writes."""
-        if self._connection is None:
-            self._connection = self._engine.connect()
-        with self._patiently(self._connection.begin):
-            yield self._connection
+        with self._patiently(self.connection.begin):
+            yield self.connection
 
     def _patiently(self, begin: Callable[[], T]) -> T:
         give_up = time.monotonic() + sql.PATIENCE_SECONDS
@@ -241,11 +282,6 @@ class Writer:
                 if time.monotonic() > give_up:
                     raise StoreBusy from error
             time.sleep(random.uniform(0, sql.LONGEST_PAUSE_SECONDS))  # noqa: S311 (no secret)
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._engine.dispose()
 
 
 def _finished(unit: Unit, transaction: Transaction) -> Any:
