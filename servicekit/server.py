@@ -9,16 +9,18 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import grpc
 import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
+from grpc_reflection.v1alpha._async import ReflectionServicer
 from prometheus_client import start_http_server
 
-from servicekit import errors, interceptors
+from servicekit import errors
+from servicekit.handling import Methods, authentication
 from servicekit.logging import configure, get_logger
 from servicekit.memory import reuse_chunks
 from servicekit.settings import ServerSettings
@@ -109,15 +111,11 @@ class Serving:
 @asynccontextmanager
 async def serving(application: Application, bind: str, settings: ServerSettings) -> AsyncIterator[Serving]:
     """Serve an application for the length of the block. Port 0 takes a free one."""
-    server = grpc.aio.server(
-        interceptors=interceptors.standard(settings.service_token.get_secret_value()), options=OPTIONS
-    )
+    server = grpc.aio.server(options=OPTIONS)
     health = HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    for service in application.services:
-        service.add(service.servicer, cast(grpc.aio.Server, _Generic(server)))
     names = [service.full_name for service in application.services]
-    reflection.enable_server_reflection([*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
+    methods = _methods(application, health, names, settings.service_token.get_secret_value())
+    server.add_generic_rpc_handlers([methods])
     address = _listen(server, bind)
     await server.start()
     probing = asyncio.create_task(_keep_probing(health, ["", *names], application.probes))
@@ -130,18 +128,16 @@ async def serving(application: Application, bind: str, settings: ServerSettings)
         await server.stop(settings.drain_seconds)
 
 
-class _Generic:
-    """Adds methods to a server by their names alone.
-
-    Registered one by one, as generated code would have it besides, each of them is waited for by a task of its own,
-    and every call looks at all of these: a service of a hundred methods spends a third of its time on that.
-    """
-
-    def __init__(self, server: grpc.aio.Server) -> None:
-        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
-
-    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, object]) -> None:
-        """Leave it at the generic handlers."""
+def _methods(application: Application, health: HealthServicer, names: Sequence[str], token: str) -> Methods:
+    """The methods of all services, and of those that every server has."""
+    methods = Methods(authentication(token))
+    as_server: Any = methods
+    for service in application.services:
+        service.add(service.servicer, as_server)
+    health_pb2_grpc.add_HealthServicer_to_server(health, as_server)
+    described = ReflectionServicer([*names, "grpc.health.v1.Health", reflection.SERVICE_NAME])
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(described, as_server)
+    return methods
 
 
 def _listen(server: grpc.aio.Server, bind: str) -> str:

@@ -1,8 +1,7 @@
 """What happens around every call, each concern in one place.
 
-Each is a function or an async context manager over a `Call`; `handling` says in which order they come. One gRPC
-interceptor puts that around all four kinds of methods, so that no concern knows whether it is about a unary call or a
-stream. One, because every further one would cost each call as much as the concern in it.
+Each is a function of a `Call`; `handling` says in which order they come. `Methods` puts that around all four kinds of
+methods, so that no concern knows whether it is about a unary call or a stream.
 """
 
 import asyncio
@@ -11,7 +10,7 @@ import functools
 import hmac
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ import grpc
 import structlog
 from grpc_status import rpc_status
 from prometheus_client import Counter, Histogram
+from typing_extensions import override
 
 from servicekit import errors, statuses
 from servicekit.logging import get_logger
@@ -75,25 +75,6 @@ def take_request_id(call: Call) -> None:
     structlog.contextvars.bind_contextvars(request_id=call.header(REQUEST_ID) or secrets.token_hex(16))
 
 
-@asynccontextmanager
-async def access_log(call: Call) -> AsyncIterator[None]:
-    """Log and measure every call when it ends, whatever its end."""
-    started = time.perf_counter()
-    ended = "CANCELLED"  # what it is when neither an answer nor an error comes
-    try:
-        yield
-        ended = "OK"
-    except grpc.aio.AbortError:
-        ended = _aborted_as(call.context)
-        raise
-    finally:
-        seconds = time.perf_counter() - started
-        _handled(call.method, ended).inc()
-        _seconds(call.method).observe(seconds)
-        level = "debug" if ended == "OK" else "info"
-        getattr(log, level)("call ended", method=call.method, code=ended, ms=round(seconds * 1000, 1))
-
-
 def _aborted_as(context: grpc.aio.ServicerContext[Any, Any]) -> str:
     code: object = context.code()
     return code.name if isinstance(code, grpc.StatusCode) else _name_of(code)
@@ -104,25 +85,23 @@ def _name_of(number: object) -> str:
     return next((code.name for code in grpc.StatusCode if code.value[0] == number), "UNKNOWN")
 
 
-@asynccontextmanager
-async def errors_to_statuses(call: Call) -> AsyncIterator[None]:
-    """Turn every error into a status; of those nobody foresaw the caller learns only that they happened."""
-    try:
-        yield
-    except errors.Problem as problem:
-        await _hear_out(call.requests)
-        await call.context.abort_with_status(rpc_status.to_status(statuses.status_of(problem)))
-    except grpc.aio.AioRpcError as error:  # of a service that this one called: passed on as it is
-        await call.context.abort(error.code(), error.details() or "", tuple(error.trailing_metadata()))
-    except TimeoutError:
-        await call.context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "The call took longer than its deadline.")
-    except (grpc.aio.AbortError, asyncio.CancelledError):
-        raise
-    except Exception:
-        log.exception("call failed unexpectedly", method=call.method)
-        await call.context.abort(
-            grpc.StatusCode.INTERNAL, "Something went wrong that we did not foresee; the service's log tells more."
-        )
+async def abort(call: Call, error: Exception) -> None:
+    """End a call with the status of an error; of those nobody foresaw the caller learns only that they happened."""
+    context = call.context
+    match error:
+        case grpc.aio.AbortError():
+            raise error
+        case errors.Problem():
+            await _hear_out(call.requests)
+            await context.abort_with_status(rpc_status.to_status(statuses.status_of(error)))
+        case grpc.aio.AioRpcError():  # of a service that this one called: passed on as it is
+            await context.abort(error.code(), error.details() or "", tuple(error.trailing_metadata()))
+        case TimeoutError():
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "The call took longer than its deadline.")
+        case _:
+            log.error("call failed unexpectedly", method=call.method, exc_info=error)
+            sentence = "Something went wrong that we did not foresee; the service's log tells more."
+            await context.abort(grpc.StatusCode.INTERNAL, sentence)
 
 
 async def _hear_out(requests: AsyncIterator[Any] | None) -> None:
@@ -158,19 +137,32 @@ def authentication(token: str) -> Check:
     return check
 
 
+def account(call: Call, ended: str, seconds: float) -> None:
+    """Log and count a call that has ended."""
+    _handled(call.method, ended).inc()
+    _seconds(call.method).observe(seconds)
+    level = "debug" if ended == "OK" else "info"
+    getattr(log, level)("call ended", method=call.method, code=ended, ms=round(seconds * 1000, 1))
+
+
 @asynccontextmanager
 async def handling(call: Call, check: Check) -> AsyncIterator[None]:
-    """All that happens around a call, outermost first."""
+    """All that happens around a call."""
     take_request_id(call)
-    async with access_log(call), errors_to_statuses(call):
+    started = time.perf_counter()
+    ended = "CANCELLED"  # what it is when neither an answer nor an error comes
+    try:
         check(call)
         async with asyncio.timeout(remaining_seconds(call)):
             yield
-
-
-def standard(token: str) -> list[grpc.aio.ServerInterceptor]:
-    """The interceptors of every server."""
-    return [Around(authentication(token))]
+        ended = "OK"
+    except Exception as error:  # noqa: BLE001 (every error becomes a status)
+        try:
+            await abort(call, error)
+        finally:
+            ended = _aborted_as(call.context)
+    finally:
+        account(call, ended, time.perf_counter() - started)
 
 
 if TYPE_CHECKING:
@@ -179,26 +171,31 @@ else:  # generic for the type checker only
     Handler = grpc.RpcMethodHandler
 
 
-class Around(grpc.aio.ServerInterceptor):
-    """Puts `handling` around the handlers of all methods."""
+class Methods(grpc.GenericRpcHandler):
+    """Finds the handler of a method, with `handling` around it.
+
+    Generated code adds services to it as if it were the server. A server that knows each method for itself has a task
+    wait for each, and every call looks at all of these; one that asks interceptors does so at every call. With a
+    hundred methods either takes longer than many a call itself.
+    """
 
     def __init__(self, check: Check) -> None:
         self._check = check
-        self._wrapped: dict[str, Handler] = {}
+        self._handlers: dict[str, Handler] = {}
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        """Wrap the handler of each method once."""
-        method = handler_call_details.method
-        if method not in self._wrapped:
-            handler = await continuation(handler_call_details)
-            if handler is None:  # there is no such method; the library answers UNIMPLEMENTED by itself
-                return None
-            self._wrapped[method] = _wrapped(handler, self._check, method)
-        return self._wrapped[method]
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        """Add the methods of a service."""
+        for name, handler in handlers.items():
+            method = f"/{service}/{name}"
+            self._handlers[method] = _wrapped(handler, self._check, method)
+
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """Nothing: these are the same methods once more."""
+
+    @override
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+        """The handler of a method; None for one that there is not, which the library answers by itself."""
+        return self._handlers.get(str(handler_call_details.method))
 
 
 def _wrapped(handler: Handler, check: Check, method: str) -> Handler:
