@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gateway.settings import GatewaySettings
+from modelyard.metadata.v1.account_pb2_grpc import AccountServiceStub
 from modelyard.metadata.v1.artifact_pb2_grpc import ArtifactServiceStub
 from modelyard.metadata.v1.dataset_pb2_grpc import DatasetServiceStub
 from modelyard.metadata.v1.job_pb2_grpc import JobServiceStub
@@ -19,6 +20,7 @@ from modelyard.training.v1.training_pb2_grpc import TrainingServiceStub
 from servicekit.channels import CallOptions, Channel
 
 if TYPE_CHECKING:  # these exist for the type checker only
+    from modelyard.metadata.v1.account_pb2_grpc import AccountServiceAsyncStub
     from modelyard.metadata.v1.artifact_pb2_grpc import ArtifactServiceAsyncStub
     from modelyard.metadata.v1.dataset_pb2_grpc import DatasetServiceAsyncStub
     from modelyard.metadata.v1.job_pb2_grpc import JobServiceAsyncStub
@@ -74,6 +76,7 @@ class Peers:
 
     channels: dict[str, Channel]
     storage: StorageServiceAsyncStub
+    accounts: AccountServiceAsyncStub
     artifacts: ArtifactServiceAsyncStub
     datasets: DatasetServiceAsyncStub
     jobs: JobServiceAsyncStub
@@ -112,6 +115,7 @@ def connect(settings: GatewaySettings) -> Peers:
     return Peers(
         channels=channels,
         storage=StorageServiceStub(storage),
+        accounts=AccountServiceStub(metadata),
         artifacts=ArtifactServiceStub(metadata),
         datasets=DatasetServiceStub(metadata),
         jobs=JobServiceStub(metadata),

@@ -73,7 +73,8 @@ def _mysql(settings: MetadataSettings) -> AbstractAsyncContextManager[Store]:
 def _mongodb(settings: MetadataSettings) -> AbstractAsyncContextManager[Store]:
     from services.metadata.adapters.mongodb import mongodb_store
 
-    return mongodb_store(settings.database)
+    connections = settings.mongo_min_pool_size, settings.mongo_max_pool_size
+    return mongodb_store(settings.database, settings.mongo_db_name, connections)
 
 
 OPENERS: dict[str, Opener] = {

@@ -41,8 +41,9 @@ PATIENCE_SECONDS = 30.0
 FIRST_PAUSE_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 0.3
 """How long it is waited before a unit is done again: at random, up to twice as long each time."""
-CONNECTIONS = (2, 10)
+Connections = tuple[int, int]
 """Fewest and most to one server; what the address says goes before."""
+CONNECTIONS: Connections = (2, 10)
 START_SECONDS = 30.0
 """How long a server may take that is just starting beside us."""
 RECONNECTIONS = 1
@@ -54,8 +55,6 @@ OPTIONS: dict[str, Any] = {
     "connecttimeoutms": 2_000,
     "sockettimeoutms": 10_000,
     "waitqueuetimeoutms": 5_000,
-    "minpoolsize": CONNECTIONS[0],
-    "maxpoolsize": CONNECTIONS[1],
 }
 COMMIT_MILLISECONDS = 10_000
 DURABLE = WriteConcern("majority", j=True, wtimeout=COMMIT_MILLISECONDS)
@@ -180,12 +179,14 @@ class MongoStore:
 
 
 @asynccontextmanager
-async def mongodb_store(url: str, database: str = "") -> AsyncIterator[MongoStore]:
-    """A store in the database that a mongodb:// URL names, or a name beside it, prepared before.
+async def mongodb_store(
+    url: str, database: str = "", connections: Connections = CONNECTIONS
+) -> AsyncIterator[MongoStore]:
+    """A store in the database that a mongodb:// URL names, or else a name beside it, prepared before.
 
     StoreUnreachable, AccessRefused or AddressWrong when it cannot be; none of them says a password.
     """
-    client = connect(url)
+    client = connect(url, connections)
     try:
         with failures.told():
             store = await _open(client, database)
@@ -197,9 +198,10 @@ async def mongodb_store(url: str, database: str = "") -> AsyncIterator[MongoStor
         client.close()
 
 
-def connect(url: str) -> Client:
+def connect(url: str, connections: Connections = CONNECTIONS) -> Client:
     """A client for a URL; AddressWrong when it is none. Nothing is sent yet."""
-    ours = {name: value for name, value in OPTIONS.items() if f"{name}=" not in url.lower()}
+    options = {**OPTIONS, "minpoolsize": min(connections), "maxpoolsize": connections[1]}
+    ours = {name: value for name, value in options.items() if f"{name}=" not in url.lower()}
     try:
         return AsyncIOMotorClient(url, **ours)
     except (ConfigurationError, ValueError):
@@ -210,7 +212,7 @@ async def _open(client: Client, name: str) -> MongoStore:
     hello = await _greeting(client)
     transactional = "setName" in hello or hello.get("msg") == "isdbgrid"
     database = client.get_database(
-        name or client.get_default_database(DATABASE).name,
+        client.get_default_database(name or DATABASE).name,
         codec_options=CodecOptions(tz_aware=True, tzinfo=UTC),
         write_concern=DURABLE,
         read_concern=ReadConcern("majority") if transactional else None,
