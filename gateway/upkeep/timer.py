@@ -1,4 +1,7 @@
-"""Sweeps, replicates and ends what has expired, from time to time. Several gateways may do so at once: every step bears being repeated."""
+"""Sweeps, replicates and ends old sessions from time to time.
+
+Several gateways may do so at once: every step bears being repeated.
+"""
 
 import asyncio
 import random
