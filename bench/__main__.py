@@ -1,4 +1,7 @@
-"""python -m bench [jobs] [bytes] [azure] [records]: measures what the documents claim. Ratios count: one run gives both sides."""
+"""python -m bench [jobs] [bytes] [azure] [records]: measures what the documents claim.
+
+Ratios count: one run gives both sides.
+"""
 
 import sys
 import tempfile
