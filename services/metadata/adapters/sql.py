@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import random
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -86,6 +86,15 @@ class SqlReader:
     async def find(self, kind: type[E], query: Query) -> list[E]:
         """The records that a query asks for, in order."""
         return await self._found(kind, _select(kind, query))
+
+    async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
+        """The first records after a key."""
+        found: list[E] = []
+        for statement in _beyond(kind, after):
+            found += await self._found(kind, statement.limit(limit - len(found)))
+            if len(found) == limit:
+                break
+        return found
 
     async def _found(self, kind: type[E], statement: sa.Select[Any]) -> list[E]:
         result = await self._connection.execute(statement)
@@ -184,7 +193,22 @@ class SqlTransaction(SqlReader):
             except IntegrityError as error:
                 raise self._flavour.violation(error) or error from error
 
-    async def _changing(self, statement: sa.Executable, values: dict[str, Any] | None = None) -> int:
+    async def load(self, kind: type[Any], records: Sequence[Any]) -> None:
+        """Write many records as they are: those that are there already one over the other, all others in bulk."""
+        if kind is Metric:
+            return await self.put_metrics(records)
+        ids = [record.id for record in records]
+        there = set((await self._connection.execute(_SELECT_IDS[kind], {"ids": ids})).scalars())
+        known = [{**_values(record), "the_id": record.id} for record in records if record.id in there]
+        new = [_values(record) for record in records if record.id not in there]
+        for statement, values in ((_REPLACE[kind], known), (_INSERT[kind], new)):
+            if values:
+                await self._changing(statement, values)
+        return None
+
+    async def _changing(
+        self, statement: sa.Executable, values: dict[str, Any] | list[dict[str, Any]] | None = None
+    ) -> int:
         try:
             result = await self._connection.execute(statement, values)
         except IntegrityError as error:
@@ -217,6 +241,10 @@ class SqlStore:
     async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values."""
         return await self._finish(self._read(lambda reader: reader.tally(kind, where, by)))
+
+    async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
+        """The first records after a key."""
+        return await self._finish(self._read(lambda reader: reader.scan(kind, after, limit)))
 
     async def due_job(self, kinds: Collection[str], now: Any) -> Job | None:
         """The oldest job that is due."""
@@ -325,6 +353,16 @@ def _update(kind: type[Any], table: sa.Table) -> sa.Update:
 _KNOWN_BY_ID = {kind: table for kind, table in TABLES.items() if "id" in table.c}
 _INSERT = {kind: table.insert() for kind, table in _KNOWN_BY_ID.items()}
 _UPDATE = {kind: _update(kind, table) for kind, table in _KNOWN_BY_ID.items()}
+_REPLACE = {
+    kind: table.update()
+    .where(table.c.id == sa.bindparam("the_id"))
+    .values({column.name: sa.bindparam(column.name) for column in table.c if column.name != "id"})
+    for kind, table in _KNOWN_BY_ID.items()
+}
+_SELECT_IDS = {
+    kind: sa.select(table.c.id).where(table.c.id.in_(sa.bindparam("ids", expanding=True)))
+    for kind, table in _KNOWN_BY_ID.items()
+}
 _LOCK = {
     kind: sa.select(table.c.id).where(table.c.id == sa.bindparam("the_id")).with_for_update()
     for kind, table in _KNOWN_BY_ID.items()
@@ -351,6 +389,22 @@ def _select(kind: type[Any], query: Query) -> sa.Select[Any]:
         here = sa.tuple_(*order)
         statement = statement.where(here < position if declaration.newest_first else here > position)
     return statement.order_by(*(column.desc() if declaration.newest_first else column for column in order))
+
+
+def _beyond(kind: type[Any], after: tuple[Any, ...] | None) -> Iterator[sa.Select[Any]]:
+    """What comes after a key: the rest of what begins like it, then the rest of what begins a little less so.
+
+    Not every database looks a comparison of several columns at once up in its index.
+    """
+    table = TABLES[kind]
+    columns = [table.c[name] for name in declarations.of(kind).key]
+    ordered = table.select().order_by(*columns)
+    if after is None:
+        yield ordered
+        return
+    for last in reversed(range(len(columns))):
+        same = (column == value for column, value in zip(columns[:last], after, strict=False))
+        yield ordered.where(*same, columns[last] > after[last])
 
 
 def _tally(kind: type[Any], where: Values, by: Sequence[str]) -> sa.Select[Any]:
