@@ -360,7 +360,7 @@ async def parts_of(requests: AsyncIterator[admin_pb2.ImportRecordsRequest]) -> A
     """The parts of an import, as they come."""
     async for request in requests:
         given = request.batch if request.HasField("batch") else None
-        batch = given and Batch(given.entity, given.records, given.position, given.sha256)
+        batch = given and Batch(given.entity, list(given.records), given.position, given.sha256)
         yield Part(request.import_id, batch, request.last)
 
 
