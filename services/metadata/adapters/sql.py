@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import random
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.metadata.adapters import carrying
 from services.metadata.adapters.gathering import GatheredRecords
 from services.metadata.adapters.tables import JOBS, TABLES
 from services.metadata.domain import declarations
@@ -90,7 +91,7 @@ class SqlReader:
     async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
         """The first records after a key."""
         found: list[E] = []
-        for statement in _beyond(kind, after):
+        for statement in carrying.beyond(kind, after):
             found += await self._found(kind, statement.limit(limit - len(found)))
             if len(found) == limit:
                 break
@@ -197,14 +198,7 @@ class SqlTransaction(SqlReader):
         """Write many records as they are: those that are there already one over the other, all others in bulk."""
         if kind is Metric:
             return await self.put_metrics(records)
-        ids = [record.id for record in records]
-        there = set((await self._connection.execute(_SELECT_IDS[kind], {"ids": ids})).scalars())
-        known = [{**_values(record), "the_id": record.id} for record in records if record.id in there]
-        new = [_values(record) for record in records if record.id not in there]
-        for statement, values in ((_REPLACE[kind], known), (_INSERT[kind], new)):
-            if values:
-                await self._changing(statement, values)
-        return None
+        return await carrying.load(self._connection, self._changing, kind, records)
 
     async def _changing(
         self, statement: sa.Executable, values: dict[str, Any] | list[dict[str, Any]] | None = None
@@ -353,16 +347,6 @@ def _update(kind: type[Any], table: sa.Table) -> sa.Update:
 _KNOWN_BY_ID = {kind: table for kind, table in TABLES.items() if "id" in table.c}
 _INSERT = {kind: table.insert() for kind, table in _KNOWN_BY_ID.items()}
 _UPDATE = {kind: _update(kind, table) for kind, table in _KNOWN_BY_ID.items()}
-_REPLACE = {
-    kind: table.update()
-    .where(table.c.id == sa.bindparam("the_id"))
-    .values({column.name: sa.bindparam(column.name) for column in table.c if column.name != "id"})
-    for kind, table in _KNOWN_BY_ID.items()
-}
-_SELECT_IDS = {
-    kind: sa.select(table.c.id).where(table.c.id.in_(sa.bindparam("ids", expanding=True)))
-    for kind, table in _KNOWN_BY_ID.items()
-}
 _LOCK = {
     kind: sa.select(table.c.id).where(table.c.id == sa.bindparam("the_id")).with_for_update()
     for kind, table in _KNOWN_BY_ID.items()
@@ -389,22 +373,6 @@ def _select(kind: type[Any], query: Query) -> sa.Select[Any]:
         here = sa.tuple_(*order)
         statement = statement.where(here < position if declaration.newest_first else here > position)
     return statement.order_by(*(column.desc() if declaration.newest_first else column for column in order))
-
-
-def _beyond(kind: type[Any], after: tuple[Any, ...] | None) -> Iterator[sa.Select[Any]]:
-    """What comes after a key: the rest of what begins like it, then the rest of what begins a little less so.
-
-    Not every database looks a comparison of several columns at once up in its index.
-    """
-    table = TABLES[kind]
-    columns = [table.c[name] for name in declarations.of(kind).key]
-    ordered = table.select().order_by(*columns)
-    if after is None:
-        yield ordered
-        return
-    for last in reversed(range(len(columns))):
-        same = (column == value for column, value in zip(columns[:last], after, strict=False))
-        yield ordered.where(*same, columns[last] > after[last])
 
 
 def _tally(kind: type[Any], where: Values, by: Sequence[str]) -> sa.Select[Any]:

@@ -265,10 +265,10 @@ class Form(Generic[E]):
 
     def _object(self, given: bytes) -> dict[str, Any]:
         try:
-            told = DECODER.decode(given.decode())
+            told, end = DECODER.raw_decode(written := given.decode())
         except (ValueError, RecursionError) as error:
             raise Malformed("it is not JSON") from error
-        if not isinstance(told, dict):
+        if not isinstance(told, dict) or end != len(written):
             raise Malformed("it is no JSON object")
         if told.keys() != self._names:
             missing, unknown = self._names - told.keys(), told.keys() - self._names

@@ -63,9 +63,11 @@ class Contents:
 
     def after(self, place: Place | None) -> Sequence[Any]:
         """The records that come after a place."""
+        if place is None or self.begin > place:
+            return self.records
         number = PLACES[self.declaration.name]
         told = zip(self.records, self.keys, strict=True)
-        return [record for record, key in told if place is None or (number, key) > place]
+        return [record for record, key in told if (number, key) > place]
 
 
 class Imports:
