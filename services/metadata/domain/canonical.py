@@ -53,8 +53,9 @@ def number(value: float) -> str:
 
 def _large(value: int) -> str:
     """As a float, where that means the same: some databases make whole floats ints, and some the other way around."""
-    near = repr(float(value))
-    return repr(value) if abs(value) <= LARGEST_INT and int(Decimal(near)) != value else near
+    near = float(value)
+    same = near == value or int(Decimal(repr(near))) == value
+    return repr(near) if same or abs(value) > LARGEST_INT else repr(value)
 
 
 def _float(value: float) -> str:
