@@ -21,7 +21,7 @@ from tests.servers.mongod import Mongod, mongod
 from tests.servers.postgres import Postgres, postgres
 
 METRICS = 100_000
-BEGUN = (2_000, 80_000)
+BEGUN = (2_000, 60_000)
 """Records after which a migration is killed: some number between these."""
 PATIENCE_SECONDS = 60
 NAME = "migrated"
@@ -89,7 +89,7 @@ def noted_in_mongodb(server: Mongod) -> Count:
 
 def kill_on_the_way(source: str, target: str, count: Count) -> int:
     """Begin a migration and kill it after some batch; how many records the target had a moment before."""
-    process, wanted = migrate(source, target, "--batch-size", "250"), random.randint(*BEGUN)
+    process, wanted = migrate(source, target), random.randint(*BEGUN)
     give_up, seen = time.monotonic() + PATIENCE_SECONDS, 0
     while seen < wanted and time.monotonic() < give_up and process.poll() is None:
         with suppress(Exception):  # there is no such table yet
