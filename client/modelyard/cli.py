@@ -21,6 +21,7 @@ from modelyard.connection import Url, client_for, settings_for
 from modelyard.display import fact, follow, line, moving, size, table
 from modelyard.errors import ModelyardError
 from modelyard.lock import FolderTaken
+from modelyard.migrate_cli import migrate
 from modelyard.storage_cli import storage
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 
 app.add_typer(storage)
+app.command()(migrate)
 
 Engine = Annotated[str, typer.Option(help="quick or autogluon.")]
 TimeLimit = Annotated[int | None, typer.Option(min=1, help="Seconds that training may take.")]

@@ -28,6 +28,8 @@ from services.metadata.adapters.passwords import Bcrypt
 from services.metadata.domain.artifacts import Artifacts
 from services.metadata.domain.datasets import Datasets
 from services.metadata.domain.entities import Campaign, Experiment, ExperimentRun, Model, Project
+from services.metadata.domain.exporting import Exports
+from services.metadata.domain.importing import Imports
 from services.metadata.domain.jobs import Jobs, Watchers
 from services.metadata.domain.metrics import Metrics
 from services.metadata.domain.models import Versions
@@ -141,7 +143,7 @@ def compose(store: Store, now: Clock = utc_now) -> Application:
         _service("Campaign", campaign_pb2_grpc, servicer.CampaignServicer, records(Campaign), Contexts(store, now)),
         _service("Postback", postback_pb2_grpc, servicer.PostbackServicer, Postbacks(store, now)),
         _service("Story", story_pb2_grpc, servicer.StoryServicer, Stories(store, now)),
-        _service("Admin", admin_pb2_grpc, servicer.AdminServicer, store),
+        _service("Admin", admin_pb2_grpc, servicer.AdminServicer, store, Exports(store, now), Imports(store, now)),
     ]
     return Application(services, {"database": store.probe}, watchers.stop)
 

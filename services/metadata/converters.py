@@ -5,7 +5,7 @@ one exception are metrics, which come by the thousand.
 """
 
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -39,10 +39,13 @@ from services.metadata.domain import declarations, entities, tiers
 from services.metadata.domain.artifacts import Moved, Written
 from services.metadata.domain.declarations import EPOCH
 from services.metadata.domain.errors import FieldMalformed, FieldMissing
+from services.metadata.domain.exporting import Digest, Wish
+from services.metadata.domain.importing import Part
 from services.metadata.domain.paging import PageRequest
 from services.metadata.domain.posters import Tallies
 from services.metadata.domain.publishing import Publication
 from services.metadata.domain.statistics import Counted
+from services.metadata.domain.transfers import Batch
 from services.metadata.domain.usage import InUse
 
 M = TypeVar("M", bound=Message)
@@ -339,3 +342,35 @@ def statistics_of(counted: Iterable[Counted]) -> admin_pb2.Statistics:
             for each in counted
         ]
     )
+
+
+def wish_of(request: admin_pb2.ExportRecordsRequest) -> Wish:
+    """What to export."""
+    return Wish(tuple(request.entities), request.after_entity, request.after_position, request.batch_size)
+
+
+def batch_of(batch: Batch) -> admin_pb2.RecordBatch:
+    """A batch as a message."""
+    return admin_pb2.RecordBatch(
+        entity=batch.entity, records=batch.records, position=batch.position, sha256=batch.sha256
+    )
+
+
+async def parts_of(requests: AsyncIterator[admin_pb2.ImportRecordsRequest]) -> AsyncIterator[Part]:
+    """The parts of an import, as they come."""
+    async for request in requests:
+        given = request.batch if request.HasField("batch") else None
+        batch = given and Batch(given.entity, list(given.records), given.position, given.sha256)
+        yield Part(request.import_id, batch, request.last)
+
+
+def import_of(note: entities.Import) -> admin_pb2.Import:
+    """How far an import is."""
+    return admin_pb2.Import(
+        import_id=note.id, entity=note.entity, position=note.position, count=note.count, complete=note.complete
+    )
+
+
+def digest_of(digest: Digest) -> admin_pb2.EntityDigest:
+    """The records of one kind, as a number and a hash."""
+    return admin_pb2.EntityDigest(entity=digest.entity, count=digest.count, sha256=digest.sha256)

@@ -38,6 +38,11 @@ class MemoryReader:
             found = [row for row in found if _comes_after(declaration, row, query.after)]
         return found[: query.limit]
 
+    async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
+        """The first records after a key."""
+        rows = self._rows(kind)
+        return [rows[key] for key in sorted(key for key in rows if after is None or key > after)[:limit]]
+
     async def due_job(self, kinds: Collection[str], now: datetime) -> Job | None:
         """The oldest job that is due."""
         due = (job for job in self._rows(Job).values() if job.kind in kinds and _is_due(job, now))
@@ -108,6 +113,14 @@ class MemoryTransaction(MemoryReader):
         for metric in metrics:
             self._check_references(declaration, metric)
             self._rows(Metric)[tuple(getattr(metric, name) for name in declaration.key)] = metric
+
+    async def load(self, kind: type[E], records: Sequence[E]) -> None:
+        """Write many records as they are."""
+        declaration, rows = declarations.of(kind), self._rows(kind)
+        for record in records:
+            self._check_unique(declaration, record, declaration.unique)
+            self._check_references(declaration, record)
+            rows[tuple(getattr(record, name) for name in declaration.key)] = record
 
     def _check_unique(self, declaration: Declaration, record: Any, rules: Sequence[tuple[str, ...]]) -> None:
         for names in rules:

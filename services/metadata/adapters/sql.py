@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.metadata.adapters import carrying
 from services.metadata.adapters.gathering import GatheredRecords
 from services.metadata.adapters.tables import JOBS, TABLES
 from services.metadata.domain import declarations
@@ -86,6 +87,15 @@ class SqlReader:
     async def find(self, kind: type[E], query: Query) -> list[E]:
         """The records that a query asks for, in order."""
         return await self._found(kind, _select(kind, query))
+
+    async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
+        """The first records after a key."""
+        found: list[E] = []
+        for statement in carrying.beyond(kind, after):
+            found += await self._found(kind, statement.limit(limit - len(found)))
+            if len(found) == limit:
+                break
+        return found
 
     async def _found(self, kind: type[E], statement: sa.Select[Any]) -> list[E]:
         result = await self._connection.execute(statement)
@@ -184,7 +194,15 @@ class SqlTransaction(SqlReader):
             except IntegrityError as error:
                 raise self._flavour.violation(error) or error from error
 
-    async def _changing(self, statement: sa.Executable, values: dict[str, Any] | None = None) -> int:
+    async def load(self, kind: type[Any], records: Sequence[Any]) -> None:
+        """Write many records as they are: those that are there already one over the other, all others in bulk."""
+        if kind is Metric:
+            return await self.put_metrics(records)
+        return await carrying.load(self._connection, self._changing, kind, records)
+
+    async def _changing(
+        self, statement: sa.Executable, values: dict[str, Any] | list[dict[str, Any]] | None = None
+    ) -> int:
         try:
             result = await self._connection.execute(statement, values)
         except IntegrityError as error:
@@ -217,6 +235,10 @@ class SqlStore:
     async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values."""
         return await self._finish(self._read(lambda reader: reader.tally(kind, where, by)))
+
+    async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
+        """The first records after a key."""
+        return await self._finish(self._read(lambda reader: reader.scan(kind, after, limit)))
 
     async def due_job(self, kinds: Collection[str], now: Any) -> Job | None:
         """The oldest job that is due."""

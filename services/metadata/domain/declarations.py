@@ -96,6 +96,8 @@ class Declaration:
     """Attributes it is listed by; a value is unique to a record."""
     newest_first: bool
     attributes: dict[str, Attribute]
+    derived: bool = False
+    """Whether its records are made of those of other entities, so that nobody has to carry them along."""
 
     @property
     def label(self) -> str:
@@ -142,6 +144,7 @@ def entity(
     listed_by: tuple[str, ...] = ("create_time", "id"),
     newest_first: bool = True,
     frozen: bool = True,
+    derived: bool = False,
 ) -> Callable[[type[T]], type[T]]:
     """Declare a class as an entity, under the name of its table. Every attribute needs a default."""
 
@@ -150,7 +153,7 @@ def entity(
         attributes = {each.name: each for each in _attributes(kind)}
         single = tuple((each.name,) for each in attributes.values() if each.rules.unique)
         declaration = Declaration(
-            name, kind, key, (*single, *unique), tuple(indexes), listed_by, newest_first, attributes
+            name, kind, key, (*single, *unique), tuple(indexes), listed_by, newest_first, attributes, derived
         )
         ENTITIES[name] = declaration
         _OF[kind] = declaration

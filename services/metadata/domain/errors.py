@@ -143,3 +143,33 @@ class UsageLimitReached(errors.LimitReached):
 
 class ContextNotSaved(errors.NotFound):
     """No event context is saved for the campaign {id}. Save one first."""
+
+
+class RecordTooLarge(errors.NotReady):
+    """The {label} {key} has {size} bytes as JSON, and {limit} at most fit into a message. Make it smaller, then export again."""  # noqa: E501
+
+
+class RecordMalformed(errors.InvalidInput):
+    """Record {number} of a batch of {entity} cannot be read: {problem}. Nothing of the batch was written. Export again, with the same version of Modelyard."""  # noqa: E501
+
+    field = "batch.records"
+
+
+class BatchDamaged(errors.InvalidInput):
+    """The batch of {entity} up to {position} does not have the hash that it came with. Send it again."""
+
+    field = "batch.sha256"
+
+
+class BatchOutOfOrder(errors.InvalidInput):
+    """The batch of {entity} up to {position} is not in the order of an export. Send batches as they were exported."""
+
+    field = "batch.position"
+
+
+class ForeignRecords(errors.NotReady):
+    """The database has records already, of {entity} for example, that are not of this import. Import into one that is empty."""  # noqa: E501
+
+
+class ImportEnded(errors.NotReady):
+    """The import {id} is complete, and nothing is added to it. Import into an empty database, under another id."""

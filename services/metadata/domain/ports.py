@@ -55,6 +55,9 @@ class Reader(Protocol):
     async def find(self, kind: type[E], query: Query) -> list[E]:
         """The records that a query asks for, in order."""
 
+    async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
+        """The first records after a key, or of all, by their keys: in one order whichever database holds them."""
+
     async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values that they have in `by`.
 
@@ -94,6 +97,9 @@ class Transaction(Reader, Protocol):
 
     async def put_metrics(self, metrics: Sequence[Metric]) -> None:
         """Write many metrics, each over the one of its key. BrokenReference when there is no such run."""
+
+    async def load(self, kind: type[E], records: Sequence[E]) -> None:
+        """Write many records of different keys as they are, each over the one of its key. Errors as insert."""
 
 
 class Store(Reader, Protocol):

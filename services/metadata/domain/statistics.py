@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from services.metadata.domain.declarations import ENTITIES, Declaration
+from services.metadata.domain.declarations import Declaration
 from services.metadata.domain.ports import Reader
+from services.metadata.domain.transfers import CARRIED
 
 STATUSES = ("status", "state")
 """What entities call the attribute that says where in its life a record is."""
@@ -20,7 +21,7 @@ class Counted:
 
 async def count_all(reader: Reader, user_id: str = "") -> list[Counted]:
     """How many records there are of every kind, or of those kinds that name a user, of that user."""
-    wanted = [each for each in ENTITIES.values() if not user_id or "user_id" in each.attributes]
+    wanted = [each for each in CARRIED if not user_id or "user_id" in each.attributes]
     return [await _count(reader, each, {"user_id": user_id} if user_id else {}) for each in wanted]
 
 

@@ -1,7 +1,7 @@
 """What there is of every kind."""
 
 from modelyard.metadata.v1 import admin_pb2, experiment_pb2, run_pb2
-from services.metadata.domain.declarations import ENTITIES
+from services.metadata.domain.transfers import CARRIED
 
 from .aggregates import Aggregates, mask
 from .conftest import Metadata
@@ -15,7 +15,7 @@ async def counts(aggregates: Aggregates, user_id: str = "") -> dict[str, int]:
 
 
 async def test_statistics_of_nothing_name_every_kind(metadata: Metadata):
-    assert await counts(Aggregates(metadata)) == dict.fromkeys(ENTITIES, 0)
+    assert await counts(Aggregates(metadata)) == {each.name: 0 for each in CARRIED}
 
 
 async def test_statistics_of_the_demo(metadata: Metadata):

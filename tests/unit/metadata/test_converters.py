@@ -81,7 +81,7 @@ def test_every_field_of_every_message_has_its_attribute():
     ]
 
     assert missing == [("users", "limits")]  # the tier says them
-    assert {*(name for _, name in codecs), "usages"} == set(ENTITIES)  # a usage is told together with its limit
+    assert {*(name for _, name in codecs), "usages", "imports"} == set(ENTITIES)  # told in other shapes
 
 
 @pytest.mark.parametrize("seconds", [10**15, -(10**15)])

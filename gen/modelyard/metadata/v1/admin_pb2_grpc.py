@@ -76,8 +76,10 @@ class AdminServiceServicer:
 
     def ExportRecords(self, request, context):
         """Streams all records, secret hashes included, in one order whichever database holds them: kinds in the order of
-        Statistics, records of a kind by their keys. Fails with INVALID_ARGUMENT for a kind or a position that is none.
-        What is written meanwhile may be in it or not. Safe to repeat.
+        Statistics, records of a kind by their keys. Sessions that have ended are left out: some databases remove them by
+        themselves. Fails with INVALID_ARGUMENT for a kind or a position that is none, FAILED_PRECONDITION for a record
+        that no message carries: of more than 4,000,000 bytes. What is written meanwhile may be in it or not. Safe to
+        repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,10 +87,12 @@ class AdminServiceServicer:
 
     def ImportRecords(self, request_iterator, context):
         """Adds the records of an export, as they are, in place of those of the same key. Every batch is one transaction in
-        which is also noted how far the import is, so that one that broke off goes on where GetImport says. Fails with
-        FAILED_PRECONDITION when the database has records that are not of this import, INVALID_ARGUMENT for a batch whose
-        records are malformed, come in another order or do not have its hash, and FAILED_PRECONDITION for a reference to
-        what has not come. Safe to repeat.
+        which is also noted how far the import is, so that one that broke off goes on where GetImport says. What it has
+        already is passed over. Fails with FAILED_PRECONDITION when the database has records before the first part of this
+        import, INVALID_ARGUMENT for a batch whose records are malformed, come in another order or do not have its hash,
+        FAILED_PRECONDITION for a reference to what has not come and for records after the import was complete,
+        ALREADY_EXISTS for a unique value that another record has, and ABORTED when the same import is also taken in
+        elsewhere. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

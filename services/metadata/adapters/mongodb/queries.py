@@ -1,16 +1,22 @@
 """What is asked of the domain's queries, in the server's language. Nothing is left to be filtered here."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from bson import MaxKey, ObjectId
 
-from services.metadata.adapters.mongodb.documents import ID, MICROS, Document, Field, Layout, Values
+from services.metadata.adapters.mongodb.documents import ID, MICROS, Document, Field, Layout, Values, object_id
 from services.metadata.domain.entities import JobStatus
 from services.metadata.domain.ports import Query
 
 Sort = list[tuple[str, int]]
+
+DIGITS = "0123456789abcdef"
+OBJECT_ID_LENGTH = 24
+BEGINNING = re.compile(f"[0-9a-f]{{0,{OBJECT_ID_LENGTH}}}")
+LEAST = ObjectId("0" * OBJECT_ID_LENGTH)
 
 
 def equal(layout: Layout, where: Values) -> Document:
@@ -43,6 +49,48 @@ def _equals(field: Field, value: Any) -> Document:
     if isinstance(kept, ObjectId):
         return {field.path: {"$in": [kept, value]}}  # others may have written it as text
     return {field.path: {"$in": ["", None]} if kept == "" else kept}
+
+
+def beyond(layout: Layout, after: tuple[Any, ...] | None) -> Iterator[Document]:
+    """What comes after a key, by its text: first ids that are texts, then those that are ObjectIds.
+
+    The server orders all of the one before all of the other.
+    """
+    first, *rest = after or ("",)
+    # A comparison finds only values of its own type; compound keys are all of one, whatever is in them.
+    yield {ID: {"$gt": _key(layout, first, rest)} | ({"$lt": _key(layout, LEAST, [])} if layout.compound else {})}
+    same = object_id(first)
+    if isinstance(same, ObjectId):
+        yield {ID: {"$gt": _key(layout, same, rest)}}
+    elif (following := next_object_id(first)) is not None:
+        yield {ID: {"$gte": _key(layout, following, [])}}
+
+
+def _key(layout: Layout, first: Any, rest: Sequence[Any]) -> Any:
+    names = layout.declaration.key[: 1 + len(rest)]
+    return dict(zip(names, (first, *rest), strict=True)) if layout.compound else first
+
+
+def next_object_id(text: str) -> ObjectId | None:
+    """The first ObjectId whose text comes after a text that is none; None when there is none."""
+    digits = BEGINNING.match(text)[0]  # type: ignore[index]  # it always matches
+    if len(digits) < len(text):
+        digits = _higher(digits, text[len(digits)]) or _increased(digits)
+        if not digits:
+            return None
+    return ObjectId(digits.ljust(OBJECT_ID_LENGTH, "0"))
+
+
+def _higher(digits: str, than: str) -> str:
+    """The digits and a further one that comes after a character; empty when there is none."""
+    found = next((each for each in DIGITS if each > than), "") if len(digits) < OBJECT_ID_LENGTH else ""
+    return found and digits + found
+
+
+def _increased(digits: str) -> str:
+    """The next number of as many digits; empty when there is none."""
+    increased = f"{int(digits or '0', 16) + 1:0{len(digits)}x}"
+    return increased if len(increased) == len(digits) else ""
 
 
 def before(layout: Layout, than: Values) -> Document:

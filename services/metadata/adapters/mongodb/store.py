@@ -83,6 +83,10 @@ class MongoStore:
         """The records that a query asks for, in order."""
         return await self._read(lambda reader: reader.find(kind, query))
 
+    async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
+        """The first records after a key."""
+        return await self._read(lambda reader: reader.scan(kind, after, limit))
+
     async def due_job(self, kinds: Collection[str], now: datetime) -> Job | None:
         """The oldest job that is due."""
         return await self._read(lambda reader: reader.due_job(kinds, now))

@@ -5,12 +5,13 @@ import random
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from motor.motor_asyncio import AsyncIOMotorClientSession, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import DeleteOne, ReplaceOne, ReturnDocument, UpdateOne
 
-from services.metadata.adapters.mongodb import measuring, queries
+from services.metadata.adapters.mongodb import bulk, measuring, queries
 from services.metadata.adapters.mongodb.documents import ID, LAYOUTS, Document, Layout, Values, layout_named
 from services.metadata.adapters.mongodb.failures import unique
 from services.metadata.adapters.mongodb.views import SOURCES, VIEWS, View
@@ -61,6 +62,14 @@ class MongoReader:
             session=self._session,
         )
         return [layout.decode(document) for document in await cursor.to_list(query.limit)]
+
+    async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
+        """The first records after a key."""
+        layout, found = LAYOUTS[kind], []
+        for condition in queries.beyond(layout, after):
+            cursor = self._collection(layout).find(condition, sort=[(ID, 1)], limit=limit, session=self._session)
+            found += [layout.decode(document) for document in await cursor.to_list(limit)]
+        return sorted(found, key=attrgetter(*layout.declaration.key))[:limit]
 
     async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values."""
@@ -180,21 +189,34 @@ class MongoTransaction(MongoReader):
                 await self._hold(layout, metric)
             await measuring.put(self._collection(layout), layout, metrics, self._session)
 
+    async def load(self, kind: type[Any], records: Sequence[Any]) -> None:
+        """Write many records as they are."""
+        if kind is Metric:
+            return await self.put_metrics(records)
+        layout = LAYOUTS[kind]
+        wanted = {pair: None for record in records for pair in _wanted(layout, record)}
+        await self._hold_all(list(wanted))
+        fresh = await bulk.load(self._collection(layout), layout, records, self._session)
+        self._touch(layout, records, fresh)
+        return None
+
     async def _hold(self, layout: Layout, record: Any, before: Any = None) -> None:
         """Keep what a record refers to from being removed; BrokenReference when it is not there."""
-        wanted = [
-            (layout_named(reference.to), value)
-            for name, reference in layout.declaration.references
-            if (value := getattr(record, name)) is not None and value != getattr(before, name, None)
-        ]
+        await self._hold_all(_wanted(layout, record, before))
+
+    async def _hold_all(self, named: Sequence[tuple[str, str]]) -> None:
+        wanted = [(layout_named(to), value) for to, value in named]
         if wanted and self._session:
             slot = random.randrange(SLOTS)  # noqa: S311 (no secret)
             holds = [
                 UpdateOne({ID: _slot(to, value, slot)}, {"$inc": {"times": 1}}, upsert=True) for to, value in wanted
             ]
             await self._database[HELD].bulk_write(holds, session=self._session)
-        for to, value in wanted:
-            if not await self._collection(to).find_one({ID: {"$in": to.ids(value)}}, [ID], session=self._session):
+        for entity in dict(named):
+            to, values = layout_named(entity), {value for name, value in named if name == entity}
+            ids = [each for value in values for each in to.ids(value)]
+            found = self._collection(to).find({ID: {"$in": ids}}, [ID], session=self._session)
+            if not values <= {str(document[ID]) for document in await found.to_list(None)}:
                 raise BrokenReference
 
     async def _let_go(self, layout: Layout, ids: Sequence[Any]) -> None:
@@ -248,6 +270,15 @@ class MongoTransaction(MongoReader):
 
 
 CLAIM = {"$inc": {"claims": 1}}
+
+
+def _wanted(layout: Layout, record: Any, before: Any = None) -> list[tuple[str, str]]:
+    """What a record refers to, by entity and id, and did not refer to before."""
+    return [
+        (reference.to, value)
+        for name, reference in layout.declaration.references
+        if (value := getattr(record, name)) is not None and value != getattr(before, name, None)
+    ]
 
 
 def _slot(layout: Layout, record_id: str, number: int) -> str:

@@ -44,6 +44,7 @@ from services.metadata.domain.entities.posters import (
     Postback,
 )
 from services.metadata.domain.entities.stories import Narratives, Story, StoryDataset, Visibility
+from services.metadata.domain.entities.imports import Import
 
 __all__ = [
     "ARTIFACT_KINDS",
@@ -74,6 +75,7 @@ __all__ = [
     "EventContext",
     "Experiment",
     "ExperimentRun",
+    "Import",
     "Job",
     "JobError",
     "JobStatus",
