@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.metadata.adapters import schema
+from services.metadata.adapters import schema, upserting
 from services.metadata.adapters.pooled import (
     CONNECT_SECONDS,
     LOCK_SECONDS,
@@ -25,7 +25,7 @@ from services.metadata.adapters.pooled import (
 )
 from services.metadata.adapters.sql import SqlStore, select_all
 from services.metadata.adapters.tables import FIELDS_OF, TABLES, as_finite
-from services.metadata.domain.entities import Metric, Record
+from services.metadata.domain.entities import Metric, MetricSummary, Record
 from services.metadata.domain.ports import BrokenReference, Duplicate
 
 R = TypeVar("R", bound=Record)
@@ -56,6 +56,13 @@ PUT_METRICS = (
     f"INSERT INTO metrics ({', '.join(f'`{name}`' for name in NAMES)}) "  # noqa: S608 (our own names)
     f"VALUES ({', '.join(['%s'] * len(NAMES))}) "
     "ON DUPLICATE KEY UPDATE `value` = VALUES(`value`), measure_time = VALUES(measure_time)"
+)
+HIGHER = "(VALUES(precedence), VALUES(step)) >= (precedence, step)"
+# One column is set after the other, and sees what was set before; the comparison comes out the same each time.
+PUT_SUMMARIES = (
+    f"INSERT INTO metric_summaries ({', '.join(f'`{name}`' for name in upserting.NAMES)}) "  # noqa: S608 (our own names)
+    f"VALUES ({', '.join(['%s'] * len(upserting.NAMES))}) ON DUPLICATE KEY UPDATE "
+    + ", ".join(f"`{name}` = IF({HIGHER}, VALUES(`{name}`), `{name}`)" for name in ("value", "step", "precedence"))
 )
 _values = attrgetter(*NAMES[:-2])
 
@@ -99,6 +106,11 @@ class MySQLFlavour:
         """The driver makes one statement with many rows of them."""
         rows = [(*_values(each), as_finite(each.value), _as_kept(each)) for each in metrics]
         await connection.exec_driver_sql(PUT_METRICS, rows)
+
+    async def put_summaries(self, connection: AsyncConnection, summaries: Sequence[MetricSummary]) -> None:
+        """As metrics."""
+        rows = [(*row[:-1], as_finite(row[-1])) for row in upserting.rows_of(summaries)]
+        await connection.exec_driver_sql(PUT_SUMMARIES, rows)
 
 
 def _as_kept(metric: Metric) -> str:

@@ -24,10 +24,10 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from servicekit.logging import get_logger
-from services.metadata.adapters import schema
+from services.metadata.adapters import schema, upserting
 from services.metadata.adapters.sql import SqlStore
 from services.metadata.adapters.tables import TABLES
-from services.metadata.domain.entities import Metric, Record
+from services.metadata.domain.entities import Metric, MetricSummary, Record
 from services.metadata.domain.ports import BrokenReference, Duplicate
 
 R = TypeVar("R", bound=Record)
@@ -47,6 +47,10 @@ KEY = [column.name for column in METRICS.primary_key]
 PUT_METRIC = (
     f"INSERT INTO metrics ({', '.join(NAMES)}) VALUES ({', '.join('?' * len(NAMES))}) "  # noqa: S608 (our own names)
     f"ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET value = excluded.value, measure_time = excluded.measure_time"
+)
+PUT_SUMMARY = (
+    f"INSERT INTO metric_summaries ({', '.join(upserting.NAMES)}) "  # noqa: S608 (our own names)
+    f"VALUES ({', '.join('?' * len(upserting.NAMES))}) {upserting.KEEP_HIGHER}"
 )
 _values = attrgetter(*NAMES[:-1])
 
@@ -113,6 +117,10 @@ class SqliteFlavour:
         """One prepared statement for all; SQLAlchemy's own many-row upsert takes ten times as long."""
         rows = [(*_values(metric), _as_kept(metric)) for metric in metrics]
         await connection.exec_driver_sql(PUT_METRIC, rows)
+
+    async def put_summaries(self, connection: AsyncConnection, summaries: Sequence[MetricSummary]) -> None:
+        """As metrics."""
+        await connection.exec_driver_sql(PUT_SUMMARY, upserting.rows_of(summaries))
 
 
 def _as_kept(metric: Metric) -> str:

@@ -20,7 +20,8 @@ class Counted:
 
 async def count_all(reader: Reader, user_id: str = "") -> list[Counted]:
     """How many records there are of every kind, or of those kinds that name a user, of that user."""
-    wanted = [each for each in ENTITIES.values() if not user_id or "user_id" in each.attributes]
+    told = (each for each in ENTITIES.values() if not each.derived)
+    wanted = [each for each in told if not user_id or "user_id" in each.attributes]
     return [await _count(reader, each, {"user_id": user_id} if user_id else {}) for each in wanted]
 
 

@@ -24,6 +24,7 @@ from services.metadata.domain.entities.training import (
     Experiment,
     ExperimentRun,
     Metric,
+    MetricSummary,
     Model,
     ModelVersion,
     PROBLEM_TYPES,
@@ -44,6 +45,7 @@ from services.metadata.domain.entities.posters import (
     Postback,
 )
 from services.metadata.domain.entities.stories import Narratives, Story, StoryDataset, Visibility
+from services.metadata.domain.entities.searching import SearchText
 
 __all__ = [
     "ARTIFACT_KINDS",
@@ -78,6 +80,7 @@ __all__ = [
     "JobError",
     "JobStatus",
     "Metric",
+    "MetricSummary",
     "Model",
     "ModelVersion",
     "Narratives",
@@ -88,6 +91,7 @@ __all__ = [
     "Reservation",
     "Run",
     "RunStatus",
+    "SearchText",
     "Session",
     "Story",
     "StoryDataset",
