@@ -74,12 +74,15 @@ KINDS = {
 
 
 def _in_sqlite(column: "sa.Column[Any]", keys: tuple[str, ...], how: Operator, value: Any, _: str) -> Condition:
-    given: Any = column
-    found = sa.select(1)
-    for number, key in enumerate(keys):
-        each = sa.func.json_each(given).table_valued("key", "value", "type", "atom", name=f"inside_{number}")
-        found = found.select_from(each).where(each.c.key == sa.literal(key, sa.Text()))
-        given = sa.case((each.c.type == "object", each.c.value), else_="{}")
+    first, *others = keys
+    each = _opened(column, 0)
+    inside: Any = each
+    right = [each.c.key == sa.literal(first, sa.Text())]
+    for number, key in enumerate(others, 1):
+        each = _opened(sa.case((each.c.type == "object", each.c.value), else_="{}"), number)
+        inside = sa.join(inside, each, sa.true())
+        right.append(each.c.key == sa.literal(key, sa.Text()))
+    found = sa.select(sa.literal_column("1")).select_from(inside).where(*right)
     if how is Operator.PRESENT:
         found = found.where(each.c.type != "null")
     elif isinstance(value, bool):
@@ -88,6 +91,11 @@ def _in_sqlite(column: "sa.Column[Any]", keys: tuple[str, ...], how: Operator, v
         kinds = KINDS["sqlite"][filters.kind_of(value)]
         found = found.where(each.c.type.in_(kinds), _compared(each.c.atom, how, value, "sqlite"))
     return found.correlate(column.table).exists()
+
+
+def _opened(document: Any, number: int) -> Any:
+    """What is in a document, a row each."""
+    return sa.func.json_each(document).table_valued("key", "value", "type", "atom", name=f"inside_{number}")
 
 
 def _in_postgres(column: "sa.Column[Any]", keys: tuple[str, ...], how: Operator, value: Any, _: str) -> Condition:

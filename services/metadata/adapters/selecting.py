@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
 from services.metadata.adapters import inside
 from services.metadata.adapters.tables import PLAIN, TABLES
@@ -178,8 +179,8 @@ def _has_words(part: Words, dialect: str) -> Condition:
         return sa.func.to_tsvector(simple, TEXTS.c.words).op("@@")(sa.func.to_tsquery(simple, " & ".join(part.words)))
     if dialect == "sqlite":
         return sa.tuple_(TEXTS.c.entity, TEXTS.c.record_id).in_(_matching(part))
-    asked = sa.literal(" ".join(f"+{word}" for word in part.words))
-    return sa.text("MATCH (search_texts.words) AGAINST (:asked IN BOOLEAN MODE)").bindparams(asked=asked.value)  # type: ignore[return-value]
+    found: Condition = mysql.match(TEXTS.c.words, against=" ".join(f"+{word}" for word in part.words)).in_boolean_mode()
+    return found
 
 
 INDEX = sa.table("search_index", sa.column("rowid"), sa.column("search_index"))

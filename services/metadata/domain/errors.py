@@ -42,7 +42,7 @@ class PageTokenUnknown(errors.InvalidInput):
 
 
 class FilterWrong(errors.InvalidInput):
-    """The filter cannot be understood at character {position}: {problem}. docs/filters.md shows how filters are written."""
+    """The filter cannot be understood at character {position}: {problem}. See docs/filters.md for what it may say."""
 
     field = "filter"
 

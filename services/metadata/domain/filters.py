@@ -96,13 +96,13 @@ class All:
 
 
 @dataclass(frozen=True)
-class Any_:
+class Either:
     """That some of it is so."""
 
     parts: "tuple[Filter, ...]"
 
 
-Filter: TypeAlias = Comparison | Words | Not | All | Any_
+Filter: TypeAlias = Comparison | Words | Not | All | Either
 MetricOf: TypeAlias = Callable[[str, str], float | None]
 """The value of a run's metric, by name and split, where the empty split stands for the held-out one."""
 
@@ -113,7 +113,7 @@ def metrics_in(part: Filter | None) -> Iterator[Target]:
         yield part.target
     elif isinstance(part, Not):
         yield from metrics_in(part.part)
-    elif isinstance(part, All | Any_):
+    elif isinstance(part, All | Either):
         for each in part.parts:
             yield from metrics_in(each)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from services.metadata.domain.declarations import Declaration
 from services.metadata.domain.errors import FilterWrong
-from services.metadata.domain.filters import All, Any_, Filter, Not
+from services.metadata.domain.filters import All, Either, Filter, Not
 from services.metadata.domain.meanings import Literal, compared, searched
 
 LONGEST = 2_000
@@ -82,7 +82,7 @@ class _Reader:
         parts = [self.term()]
         while self.keyword("OR"):
             parts.append(self.term())
-        return parts[0] if len(parts) == 1 else Any_(tuple(parts))
+        return parts[0] if len(parts) == 1 else Either(tuple(parts))
 
     def term(self) -> Filter:
         if self.keyword("NOT") or self._minus():

@@ -134,7 +134,7 @@ def compared(declaration: Declaration, path: list[str], comparator: str, literal
     if value is None and how not in (Operator.EQUALS, Operator.DIFFERS):
         raise ValueError(f"{shown} is compared with null by = and != alone")
     if isinstance(value, bool) and how not in (Operator.EQUALS, Operator.DIFFERS):
-        raise ValueError(f"true and false are compared by = and != alone")
+        raise ValueError("true and false are compared by = and != alone")
     if how is Operator.HAS and not (isinstance(value, str) and value):
         raise ValueError(f"what {shown} is to have is a text that is not empty, or *")
     return Comparison(target, how, value)

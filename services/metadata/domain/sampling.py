@@ -1,4 +1,4 @@
-"""Series of metrics in a few points each, whatever their length: no peak is lost, and no store sends what is not shown."""
+"""Series of metrics in a few points each, whatever their length: no peak is lost, and nothing is sent in vain."""
 
 import math
 from collections.abc import Collection, Sequence

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from services.metadata.domain.entities import SearchText
 from services.metadata.domain.errors import KindNotSearchable, QueryWordless
-from services.metadata.domain.filters import All, Any_, Comparison, Filter, Kind, Operator, Target, Words
+from services.metadata.domain.filters import All, Either, Comparison, Filter, Kind, Operator, Target, Words
 from services.metadata.domain.indexing import searchable
 from services.metadata.domain.paging import Page, PageRequest, Sizes, find_page
 from services.metadata.domain.ports import Store
@@ -38,4 +38,4 @@ def _among(kinds: Sequence[str]) -> Filter:
     for kind in kinds:
         if kind not in choices:
             raise KindNotSearchable("entities", given=kind[:100], choices=", ".join(choices))
-    return Any_(tuple(Comparison(ENTITY, Operator.EQUALS, kind) for kind in sorted(set(kinds))))
+    return Either(tuple(Comparison(ENTITY, Operator.EQUALS, kind) for kind in sorted(set(kinds))))

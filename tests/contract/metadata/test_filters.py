@@ -1,5 +1,6 @@
 """Filters: the same records on every store as the memory's own evaluation finds."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from grpc.aio import AioRpcError
 
 from modelyard.common.v1.metric_pb2 import Metric
 from modelyard.metadata.v1 import job_pb2, run_pb2
+from modelyard.metadata.v1.dataset_pb2 import ListDatasetsRequest
 from servicekit import statuses
 
 from .conftest import Metadata
@@ -34,7 +36,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "planned_epochs": 3,
         "hyperparameters": document(learning_rate="0.01", layers=True, deep="er"),
         "tags": document(team="Core", urgent="true", **{"odd name.é": "ü😀 ", "count": 1}),
-        "start_time": "2026-02-01T10:00:00.123456Z",
+        "start_time": datetime(2026, 2, 1, 10, 0, 0, 123456, UTC),
     },
 }
 CASES = {
@@ -135,7 +137,7 @@ async def test_every_store_finds_what_a_filter_says(metadata: Metadata):
 async def test_words_of_a_fixed_set_are_called_as_the_contract_calls_them(metadata: Metadata):
     """Also where a database calls them otherwise."""
     queued, running = await metadata.job(), await metadata.job(kind="run")
-    await metadata.jobs.ClaimJob(job_pb2.ClaimJobRequest(worker="w", kinds=["run"]), **metadata.quick)
+    await metadata.jobs.ClaimJob(job_pb2.ClaimJobRequest(worker="w", kinds=["run"], lease={"seconds": 60}), **metadata.quick)
     found = [
         [job.id for job in (await metadata.jobs.ListJobs(job_pb2.ListJobsRequest(**each), **metadata.quick)).jobs]
         for each in ({"filter": "status = running"}, {"filter": "status != running"}, {"order_by": "status desc"})
@@ -147,10 +149,6 @@ async def test_words_of_a_fixed_set_are_called_as_the_contract_calls_them(metada
 async def test_lists_have_elements(metadata: Metadata):
     one = await metadata.dataset(column_names=["Age", 'a "b" \\ é😀'])
     two = await metadata.dataset(column_names=["age"])
-    request = type("Request", (), {})
-    del request
-    from modelyard.metadata.v1.dataset_pb2 import ListDatasetsRequest
-
     async def found(text: str) -> list[str]:
         response = await metadata.datasets.ListDatasets(ListDatasetsRequest(filter=text), **metadata.quick)
         return [each.id for each in response.datasets]
@@ -187,7 +185,7 @@ WRONG = {
     "metrics.a.b = 1": 1,
     'name:""': 1,
     "!!!": 1,
-    "(" * 30 + "name = x": 21,
+    "(" * 30 + "name = x": 22,
     "name = x " * 101: 901,
     "name = " + "x" * 2000: 2001,
     "tags.x < true": 1,

@@ -1,7 +1,7 @@
 """What filters and orders say, in the server's language. Nothing is left to be filtered or put in order here.
 
-Comparisons of whole attributes are written so that indexes serve them. What lies inside documents, and ids, which may be
-of two types, are compared by expressions.
+Comparisons of whole attributes are written so that indexes serve them. What lies inside documents, and ids, which may
+be of two types, are compared by expressions.
 """
 
 from collections.abc import Iterator, Sequence
@@ -92,7 +92,7 @@ def _has_words(part: Filter) -> bool:
 def _comparison(layout: Layout, comparison: Comparison) -> Document:
     target = comparison.target
     if target.kind is Kind.METRIC:
-        return _plain(f"{field_of(target.keys)}.value", comparison)
+        return _metric(field_of(target.keys), comparison)
     field = layout.fields[target.name]
     if target.keys:
         return {"$expr": _inside(_value_at(layout, target), comparison)}
@@ -109,14 +109,12 @@ def _whole(field: Field, comparison: Comparison) -> Document:
     return {field.path: comparison.value}
 
 
-def _plain(path: str, comparison: Comparison) -> Document:
-    """A comparison of a field that is a number or not there."""
+def _metric(laid: str, comparison: Comparison) -> Document:
+    """A metric lies beside its run as a list of one or none."""
     how, value = comparison.operator, comparison.value
-    if how is Operator.PRESENT or (value is None and how is Operator.DIFFERS):
-        return {path: {"$ne": None}}
-    if value is None or how is Operator.DIFFERS:
-        return {path: None} if value is None else {path: {"$ne": _sendable(value)}}
-    return {path: {OPERATORS[how]: _sendable(value)}}
+    if how is Operator.PRESENT or value is None:
+        return {laid: [] if how is Operator.EQUALS else {"$ne": []}}
+    return {f"{laid}.value": {OPERATORS[how]: _sendable(value)}}
 
 
 def _attribute(layout: Layout, field: Field, comparison: Comparison) -> Document:
