@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import statistics
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ from services.metadata.domain.declarations import ENTITIES, Declaration
 from services.metadata.domain.entities import Job, JobStatus, Metric, MetricSummary, Record, SearchText
 from services.metadata.domain.filters import holds
 from services.metadata.domain.ports import BrokenReference, Duplicate, Ordering, Query, Series, Transaction, Values
-from services.metadata.domain.sampling import mean_of
+from services.metadata.domain.sampling import LARGE, SCALE, mean_of
 from services.metadata.domain.summaries import rank
 
 E = TypeVar("E")
@@ -93,7 +92,7 @@ class MemoryReader:
         chosen = {each.step: each for each in all_of_them if each.step in (series.first_step, series.last_step)}
         stretches: dict[int, list[Metric]] = {}
         for each in all_of_them if width else ():
-            stretches.setdefault((each.step - series.first_step) // width, []).append(each)
+            stretches.setdefault((each.step - series.first_step - 1) // width, []).append(each)
         for members in stretches.values():
             least = min(members, key=lambda each: (each.value, each.step))
             largest = max(members, key=lambda each: (each.value, -each.step))
@@ -259,8 +258,9 @@ def _comes_after(order: Sequence[Ordering], row: Any, position: tuple[Any, ...])
 
 def _series(metrics: list[Metric]) -> Series:
     values = [each.value for each in metrics]
-    finite = [value for value in values if math.isfinite(value)]
-    mean = mean_of(min(values), max(values), statistics.fmean(finite) if finite else None)
+    small = math.fsum(value for value in values if abs(value) <= LARGE)
+    large = math.fsum(value / SCALE for value in values if LARGE < abs(value) < math.inf)
+    mean = mean_of(min(values), max(values), len(values), small, large)
     first = metrics[0]
     steps = first.step, metrics[-1].step
     return Series(first.run_id, first.name, first.split, len(values), min(values), max(values), mean, *steps)

@@ -8,6 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.selectable import Join
 
 from services.metadata.adapters import selecting
 from services.metadata.adapters.tables import TABLES
@@ -50,7 +53,6 @@ def _measured(query: Query, ordering: Ordering, dialect: str, few: bool) -> sa.S
     """Which runs they are is found in an inner statement, so that only those that are shown are read whole."""
     chosen = sa.select(SUMMARIES.c.run_id, SUMMARIES.c.value).select_from(_joined(dialect, few))
     chosen = chosen.where(*_of_metric(ordering), *selecting.conditions(Run, query, dialect))
-    chosen = chosen.where(SUMMARIES.c.run_id == RUNS.c.id)
     if query.after is not None:
         chosen = chosen.where(_beyond(query.after, ordering))
     columns = (SUMMARIES.c.value, SUMMARIES.c.run_id)
@@ -60,12 +62,24 @@ def _measured(query: Query, ordering: Ordering, dialect: str, few: bool) -> sa.S
     return shown.order_by(*(each.desc() if ordering.descending else each for each in (inner.c.value, inner.c.run_id)))
 
 
-def _joined(dialect: str, few: bool) -> Any:
+def _joined(dialect: str, few: bool) -> sa.FromClause:
+    linked = SUMMARIES.c.run_id == RUNS.c.id
     if dialect != "sqlite":
-        return sa.join(SUMMARIES, RUNS, SUMMARIES.c.run_id == RUNS.c.id)
-    # SQLite reads the left of a CROSS JOIN first, and has no such thing in a FROM of SQLAlchemy's.
-    first, second = (RUNS, SUMMARIES) if few else (SUMMARIES, RUNS)
-    return sa.text(f"{first.name} CROSS JOIN {second.name}")
+        return sa.join(SUMMARIES, RUNS, linked)
+    return InOrder(RUNS, SUMMARIES, linked) if few else InOrder(SUMMARIES, RUNS, linked)
+
+
+class InOrder(Join):
+    """A join whose left side SQLite reads first."""
+
+    inherit_cache = True
+
+
+@compiles(InOrder)
+def _written(join: InOrder, compiler: SQLCompiler, **told: Any) -> str:
+    left, right = (compiler.process(side, **told) for side in (join.left, join.right))
+    told.pop("asfrom", None)
+    return f"{left} CROSS JOIN {right} ON {compiler.process(join.onclause, **told)}"
 
 
 def _beyond(after: "tuple[Any, ...]", ordering: Ordering) -> "sa.ColumnElement[bool]":

@@ -1,19 +1,18 @@
 """Series of metrics, counted and thinned out where they are, so that a million points never leave the database."""
 
+import math
 from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.metadata.adapters.tables import LARGEST, TABLES
+from services.metadata.adapters.tables import PLAIN, TABLES
 from services.metadata.domain.entities import Metric
 from services.metadata.domain.ports import Series
-from services.metadata.domain.sampling import mean_of
+from services.metadata.domain.sampling import LARGE, SCALE, mean_of
 
 METRICS = TABLES[Metric]
-SCALE = 2.0**64
-"""Values are added up as so much smaller ones, so that no sum of large ones is too large for a database."""
 ROOT = 71
 """Stretches are counted in two digits of this base: no database has to count far."""
 
@@ -21,12 +20,16 @@ ROOT = 71
 async def series(connection: AsyncConnection, run_id: str, names: Collection[str], split: str) -> list[Series]:
     """The series of a run, in the order of name and split."""
     columns = METRICS.c
-    finite = sa.case((sa.func.abs(columns.value) < LARGEST, columns.value / SCALE))
-    told = (
+    value, size = sa.cast(columns.value, sa.Double()), sa.func.abs(columns.value)
+    infinite = sa.literal(math.inf, PLAIN[float])
+    small = sa.case((size <= LARGE, value), else_=0.0)
+    large = sa.case((sa.and_(size > LARGE, size < infinite), value / SCALE), else_=0.0)
+    told: tuple[sa.ColumnElement[Any], ...] = (
         sa.func.count(),
         sa.func.min(columns.value),
         sa.func.max(columns.value),
-        sa.func.avg(finite, type_=sa.Double()),
+        sa.func.sum(small, type_=sa.Double()),
+        sa.func.sum(large, type_=sa.Double()),
         sa.func.min(columns.step),
         sa.func.max(columns.step),
     )
@@ -38,10 +41,10 @@ async def series(connection: AsyncConnection, run_id: str, names: Collection[str
 
 
 def _series(
-    run_id: str, name: str, split: str, count: int, least: float, largest: float, mean: float | None, *steps: int
+    run_id: str, name: str, split: str, count: int, least: float, largest: float, small: float, large: float, *steps: int
 ) -> Series:
-    whole = mean_of(least, largest, None if mean is None else mean * SCALE)
-    return Series(run_id, name, split, count, least, largest, whole, *steps)
+    mean = mean_of(least, largest, count, small, large)
+    return Series(run_id, name, split, count, least, largest, mean, *steps)
 
 
 async def peaks(connection: AsyncConnection, series: Series, width: int) -> list[Metric]:
@@ -60,17 +63,21 @@ def _of(table: Any, series: Series) -> "list[sa.ColumnElement[bool]]":
 
 def _extremes(series: Series, width: int) -> sa.Select[Any]:
     """For each stretch the steps of its smallest and its largest value. The key leads to each stretch."""
-    last = (series.last_step - series.first_step) // width
+    last = (series.last_step - series.first_step - 1) // width
     digits = sa.select(sa.literal(0, sa.BigInteger()).label("digit")).cte("digits", recursive=True)
     digits = digits.union_all(sa.select(digits.c.digit + 1).where(digits.c.digit < ROOT - 1))
     high, low = digits.alias("high"), digits.alias("low")
     number = high.c.digit * ROOT + low.c.digit
-    begin = sa.literal(series.first_step, sa.BigInteger()) + number * width
+    begin = _whole(series.first_step + 1) + number * _whole(width)
     stretches = sa.select(
-        begin.label("first"), sa.case((number == last, series.last_step), else_=begin + (width - 1)).label("last")
+        begin.label("first"), sa.case((number == last, _whole(series.last_step)), else_=begin + _whole(width - 1)).label("last")
     )
-    stretch = stretches.where(number <= last).subquery("stretches")
-    return sa.select(_step(series, stretch, descending=False), _step(series, stretch, descending=True))
+    stretch = stretches.select_from(sa.join(high, low, sa.true())).where(number <= last).subquery("stretches")
+    return sa.select(_step(series, stretch, descending=False), _step(series, stretch, descending=True)).select_from(stretch)
+
+
+def _whole(number: int) -> "sa.BindParameter[int]":
+    return sa.literal(number, sa.BigInteger())
 
 
 def _step(series: Series, stretch: Any, descending: bool) -> "sa.ScalarSelect[Any]":

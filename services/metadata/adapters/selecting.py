@@ -130,15 +130,17 @@ class Translation:
 
     def _metric(self, comparison: Comparison) -> Condition:
         name, split = comparison.target.keys
-        the_same = {"name": name, "split": split}
-        summary = sa.select(1).where(SUMMARIES.c.run_id == TABLES[self.kind].c.id, *equal(SUMMARIES, the_same))
-        how, value = comparison.operator, comparison.value
-        absent = how is Operator.DIFFERS or value is None
-        if how is Operator.PRESENT or value is None:
-            return summary.exists() if how is not Operator.EQUALS else ~summary.exists()
-        if absent:
-            return ~summary.where(SUMMARIES.c.value == _literal(value)).exists()
-        return summary.where(COMPARE[how](SUMMARIES.c.value, _literal(value))).exists()
+        kept = SUMMARIES.alias()  # the statement around may be about the same table
+        run, value = TABLES[self.kind], kept.c.value
+        told = (kept.c.run_id == run.c.id, kept.c.name == name, kept.c.split == split)
+        summary = sa.select(sa.literal_column("1")).select_from(kept).where(*told).correlate(run)
+        how = comparison.operator
+        if how is Operator.PRESENT or comparison.value is None:
+            return ~summary.exists() if how is Operator.EQUALS else summary.exists()
+        literal = _literal(comparison.value)
+        if how is Operator.DIFFERS:
+            return ~summary.where(value == literal).exists()
+        return summary.where(COMPARE[how](value, literal)).exists()  # type: ignore[arg-type]
 
     def _words(self, part: Words) -> Condition:
         if self.kind is SearchText:

@@ -98,6 +98,8 @@ class Reader(Protocol):
     async def peaks(self, series: Series, width: int) -> list[Metric]:
         """The smallest and the largest of each stretch of so many steps, with the first and the last, in order.
 
+        Stretches begin after the first. There is none when the width is 0.
+
         Of several that are equal it is the one of the lowest step.
         """
 

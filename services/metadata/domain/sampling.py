@@ -13,6 +13,9 @@ MOST_RUNS = 100
 USUAL_POINTS = 500
 POINTS = range(2, 10_001)
 ENDS = 2
+SCALE = 2.0**64
+"""Large values are added up as so much smaller ones, so that no sum is too large for a database."""
+LARGE = 1e280
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,16 @@ async def _points(reader: Reader, series: Series, most: int) -> list[Metric]:
 def width_of(series: Series, most: int) -> int:
     """How many steps a stretch has, so that two points of each and both ends are no more than so many.
 
-    There is no stretch when there is room for the ends alone: then it is 0.
+    The first point is in no stretch. There is none when there is room for the ends alone: then it is 0.
     """
     stretches = (most - ENDS) // 2
-    return -(-(series.last_step - series.first_step + 1) // stretches) if stretches else 0
+    return -(-(series.last_step - series.first_step) // stretches) if stretches else 0
 
 
-def mean_of(least: float, largest: float, mean_of_finite: float | None) -> float:
-    """The mean of values of which the smallest, the largest and the mean of the finite ones are known."""
+def mean_of(least: float, largest: float, count: int, small: float, large: float) -> float:
+    """The mean of values: of so many, with the sum of the small ones, and the sum of the large ones by `SCALE`."""
     if math.isinf(least) and math.isinf(largest) and least < largest:
         return math.nan
-    if math.isinf(largest):
-        return largest
-    return least if math.isinf(least) or mean_of_finite is None else mean_of_finite
+    if math.isinf(least) or math.isinf(largest):
+        return largest if math.isinf(largest) else least
+    return small / count + large / count * SCALE

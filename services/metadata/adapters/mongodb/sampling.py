@@ -1,5 +1,6 @@
 """Series of metrics, counted and thinned out where they are, so that a million points never leave the server."""
 
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -9,13 +10,10 @@ from services.metadata.adapters.mongodb import queries
 from services.metadata.adapters.mongodb.documents import ID, LAYOUTS, Document
 from services.metadata.domain.entities import Metric
 from services.metadata.domain.ports import Series
-from services.metadata.domain.sampling import mean_of
+from services.metadata.domain.sampling import LARGE, SCALE, mean_of
 
 METRICS = LAYOUTS[Metric]
 NAME, SPLIT, STEP = (METRICS.fields[name].path for name in ("name", "split", "step"))
-SCALE = 2.0**64
-"""Values are added up as so much smaller ones, so that no sum of large ones is infinite."""
-INFINITIES = [float("inf"), float("-inf")]
 
 Metrics = AsyncIOMotorCollection[Document]
 
@@ -27,12 +25,16 @@ async def series(
     wanted = queries.equal(METRICS, {"run_id": run_id})
     wanted |= {NAME: {"$in": list(names)}} if names else {}
     wanted |= {SPLIT: split} if split else {}
-    finite = {"$cond": [{"$in": ["$value", INFINITIES]}, None, {"$divide": ["$value", SCALE]}]}
+    size = {"$abs": "$value"}
+    small = {"$cond": [{"$lte": [size, LARGE]}, "$value", 0.0]}
+    is_large = {"$and": [{"$gt": [size, LARGE]}, {"$lt": [size, math.inf]}]}
+    large = {"$cond": [is_large, {"$divide": ["$value", SCALE]}, 0.0]}
     told = {
         "count": {"$sum": 1},
         "least": {"$min": "$value"},
         "largest": {"$max": "$value"},
-        "mean": {"$avg": finite},
+        "small": {"$sum": small},
+        "large": {"$sum": large},
         "first": {"$min": f"${STEP}"},
         "last": {"$max": f"${STEP}"},
     }
@@ -42,10 +44,10 @@ async def series(
 
 
 def _series(run_id: str, told: Document) -> Series:
-    least, largest, mean = float(told["least"]), float(told["largest"]), told["mean"]
-    whole = mean_of(least, largest, None if mean is None else mean * SCALE)
+    least, largest = float(told["least"]), float(told["largest"])
+    mean = mean_of(least, largest, told["count"], told["small"], told["large"])
     key, steps = told[ID], (int(told["first"]), int(told["last"]))
-    return Series(run_id, key["name"], key["split"], told["count"], least, largest, whole, *steps)
+    return Series(run_id, key["name"], key["split"], told["count"], least, largest, mean, *steps)
 
 
 async def peaks(
@@ -55,7 +57,7 @@ async def peaks(
     key = {"run_id": series.run_id, "name": series.name, "split": series.split}
     steps = {series.first_step, series.last_step}
     if width:
-        stages = [{"$match": queries.equal(METRICS, key)}, _extremes(series, width)]
+        stages = [{"$match": {**queries.equal(METRICS, key), STEP: {"$gt": series.first_step}}}, _extremes(series, width)]
         async for each in metrics.aggregate(stages, session=session, allowDiskUse=True):
             steps |= {int(each["least"]["step"]), -int(each["largest"]["step"])}
     run_id = METRICS.fields["run_id"].codec.encode(series.run_id)
@@ -65,7 +67,9 @@ async def peaks(
 
 def _extremes(series: Series, width: int) -> dict[str, Any]:
     """Documents are compared field by field, so that of equal values the one of the lowest step is found."""
-    stretch = {"$floor": {"$divide": [{"$subtract": [f"${STEP}", series.first_step]}, width]}}
+    last = (series.last_step - series.first_step - 1) // width
+    beyond = {"$subtract": [f"${STEP}", series.first_step + 1]}
+    stretch = {"$min": [{"$floor": {"$divide": [beyond, width]}}, last]}  # large steps are divided roughly
     least = {"value": "$value", "step": f"${STEP}"}
     largest = {"value": "$value", "step": {"$multiply": [-1, f"${STEP}"]}}
     return {"$group": {ID: stretch, "least": {"$min": least}, "largest": {"$max": largest}}}
