@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from services.metadata.adapters.tables import PLAIN
 from services.metadata.domain import filters
 from services.metadata.domain.filters import COMPARE, Comparison, Kind, Operator
 
@@ -61,7 +62,7 @@ def _list(column: "sa.Column[Any]", comparison: Comparison, dialect: str) -> Con
     return sa.func.json_contains(column, sa.func.json_quote(sa.literal(value, sa.Text()))) == 1
 
 
-KINDS = {
+KINDS: dict[str, dict[Kind, tuple[str, ...]]] = {
     "sqlite": {Kind.TEXT: ("text",), Kind.NUMBER: ("integer", "real"), Kind.BOOL: ("true", "false")},
     "postgresql": {Kind.TEXT: ("string",), Kind.NUMBER: ("number",), Kind.BOOL: ("boolean",)},
     "mysql": {
@@ -82,7 +83,7 @@ def _in_sqlite(column: "sa.Column[Any]", keys: tuple[str, ...], how: Operator, v
         each = _opened(sa.case((each.c.type == "object", each.c.value), else_="{}"), number)
         inside = sa.join(inside, each, sa.true())
         right.append(each.c.key == sa.literal(key, sa.Text()))
-    found = sa.select(sa.literal_column("1")).select_from(inside).where(*right)
+    found: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(inside).where(*right)
     if how is Operator.PRESENT:
         found = found.where(each.c.type != "null")
     elif isinstance(value, bool):
@@ -137,5 +138,5 @@ def _in_mysql(column: "sa.Column[Any]", keys: tuple[str, ...], how: Operator, va
 def _compared(held: Any, how: Operator, value: Any, dialect: str) -> Condition:
     if how is Operator.HAS:
         return contains(held, value, dialect)
-    found: Condition = COMPARE[how](held, sa.literal(value, sa.Text() if isinstance(value, str) else sa.Double()))
+    found: Condition = COMPARE[how](held, sa.literal(value, sa.Text() if isinstance(value, str) else PLAIN[float]))
     return found

@@ -72,9 +72,9 @@ class MemoryReader:
         if after is not None:
             value, *age = after
             others = [each for each in others if value is not None or [*each[:2]] < age]
-            at = (value, age[-1])
-            beyond = lambda here: here < at if order.descending else here > at  # noqa: E731
-            measured = [each for each in measured if value is not None and beyond(each[:2])]
+            measured = [
+                each for each in measured if value is not None and _is_beyond(each[:2], (value, age[-1]), order)
+            ]
         return [row for _, _, row in (*measured, *others)]
 
     async def series(self, run_id: str, names: Collection[str], split: str) -> list[Series]:
@@ -244,6 +244,10 @@ def _rank(value: Any) -> tuple[Any, ...]:
     return () if value is None else (value,)
 
 
+def _is_beyond(here: tuple[Any, ...], there: tuple[Any, ...], ordering: Ordering) -> bool:
+    return here < there if ordering.descending else here > there
+
+
 def _rank_of(name: str, row: Any) -> tuple[Any, ...]:
     return _rank(getattr(row, name))
 
@@ -252,7 +256,7 @@ def _comes_after(order: Sequence[Ordering], row: Any, position: tuple[Any, ...])
     for each, there in zip(order, position, strict=True):
         here = _rank(getattr(row, each.name))
         if here != _rank(there):
-            return here < _rank(there) if each.descending else here > _rank(there)
+            return _is_beyond(here, _rank(there), each)
     return False
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.sql.selectable import Join
 from services.metadata.adapters import selecting
 from services.metadata.adapters.tables import TABLES
 from services.metadata.domain.entities import MetricSummary, Run
+from services.metadata.domain.filters import needs_metric
 from services.metadata.domain.ports import Ordering, Query
 
 RUNS = TABLES[Run]
@@ -31,14 +32,16 @@ async def runs_by_metric(connection: AsyncConnection, query: Query, dialect: str
         few = bool(query.where) and await _are_few(connection, query)
         statement = _measured(query, ordering, dialect, few)
         found = [Run(*row) for row in await connection.execute(statement)]
-    if len(found) < query.limit:
+    if len(found) < query.limit and not needs_metric(query.where_true, ordering.metric or ("", "")):
         statement = _others(query, ordering, dialect, query.limit - len(found))
         found += [Run(*row) for row in await connection.execute(statement)]
     return found
 
 
 async def _are_few(connection: AsyncConnection, query: Query) -> bool:
-    some = sa.select(sa.literal_column("1")).select_from(RUNS).where(*selecting.equal(RUNS, query.where))
+    some: sa.Select[Any] = (
+        sa.select(sa.literal_column("1")).select_from(RUNS).where(*selecting.equal(RUNS, query.where))
+    )
     counted = sa.select(sa.func.count()).select_from(some.limit(FEW + 1).subquery())
     count: int = (await connection.execute(counted)).scalar_one()
     return count <= FEW
@@ -79,7 +82,8 @@ class InOrder(Join):
 def _written(join: InOrder, compiler: SQLCompiler, **told: Any) -> str:
     left, right = (compiler.process(side, **told) for side in (join.left, join.right))
     told.pop("asfrom", None)
-    return f"{left} CROSS JOIN {right} ON {compiler.process(join.onclause, **told)}"
+    condition = compiler.process(join.onclause, **told) if join.onclause is not None else "1"
+    return f"{left} CROSS JOIN {right} ON {condition}"
 
 
 def _beyond(after: "tuple[Any, ...]", ordering: Ordering) -> "sa.ColumnElement[bool]":
@@ -89,7 +93,9 @@ def _beyond(after: "tuple[Any, ...]", ordering: Ordering) -> "sa.ColumnElement[b
 
 
 def _others(query: Query, ordering: Ordering, dialect: str, limit: int) -> sa.Select[Any]:
-    measured = sa.select(sa.literal_column("1")).where(SUMMARIES.c.run_id == RUNS.c.id, *_of_metric(ordering))
+    measured: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
+        SUMMARIES.c.run_id == RUNS.c.id, *_of_metric(ordering)
+    )
     statement = RUNS.select().where(*selecting.conditions(Run, query, dialect), ~measured.exists())
     if query.after is not None and query.after[0] is None:
         times = [sa.literal(each, column.type) for each, column in zip(query.after[1:], _AGE, strict=True)]

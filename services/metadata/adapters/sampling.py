@@ -20,7 +20,8 @@ ROOT = 71
 async def series(connection: AsyncConnection, run_id: str, names: Collection[str], split: str) -> list[Series]:
     """The series of a run, in the order of name and split."""
     columns = METRICS.c
-    value, size = sa.cast(columns.value, sa.Double()), sa.func.abs(columns.value)
+    value: sa.ColumnElement[float] = sa.cast(columns.value, sa.Double())
+    size = sa.func.abs(columns.value)
     infinite = sa.literal(math.inf, PLAIN[float])
     small = sa.case((size <= LARGE, value), else_=0.0)
     large = sa.case((sa.and_(size > LARGE, size < infinite), value / SCALE), else_=0.0)
@@ -41,7 +42,15 @@ async def series(connection: AsyncConnection, run_id: str, names: Collection[str
 
 
 def _series(
-    run_id: str, name: str, split: str, count: int, least: float, largest: float, small: float, large: float, *steps: int
+    run_id: str,
+    name: str,
+    split: str,
+    count: int,
+    least: float,
+    largest: float,
+    small: float,
+    large: float,
+    *steps: int,
 ) -> Series:
     mean = mean_of(least, largest, count, small, large)
     return Series(run_id, name, split, count, least, largest, mean, *steps)
@@ -70,10 +79,13 @@ def _extremes(series: Series, width: int) -> sa.Select[Any]:
     number = high.c.digit * ROOT + low.c.digit
     begin = _whole(series.first_step + 1) + number * _whole(width)
     stretches = sa.select(
-        begin.label("first"), sa.case((number == last, _whole(series.last_step)), else_=begin + _whole(width - 1)).label("last")
+        begin.label("first"),
+        sa.case((number == last, _whole(series.last_step)), else_=begin + _whole(width - 1)).label("last"),
     )
     stretch = stretches.select_from(sa.join(high, low, sa.true())).where(number <= last).subquery("stretches")
-    return sa.select(_step(series, stretch, descending=False), _step(series, stretch, descending=True)).select_from(stretch)
+    return sa.select(_step(series, stretch, descending=False), _step(series, stretch, descending=True)).select_from(
+        stretch
+    )
 
 
 def _whole(number: int) -> "sa.BindParameter[int]":

@@ -133,14 +133,14 @@ class Translation:
         kept = SUMMARIES.alias()  # the statement around may be about the same table
         run, value = TABLES[self.kind], kept.c.value
         told = (kept.c.run_id == run.c.id, kept.c.name == name, kept.c.split == split)
-        summary = sa.select(sa.literal_column("1")).select_from(kept).where(*told).correlate(run)
+        summary: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(kept).where(*told).correlate(run)
         how = comparison.operator
         if how is Operator.PRESENT or comparison.value is None:
             return ~summary.exists() if how is Operator.EQUALS else summary.exists()
         literal = _literal(comparison.value)
         if how is Operator.DIFFERS:
             return ~summary.where(value == literal).exists()
-        return summary.where(COMPARE[how](value, literal)).exists()  # type: ignore[arg-type]
+        return summary.where(COMPARE[how](value, literal)).exists()
 
     def _words(self, part: Words) -> Condition:
         if self.kind is SearchText:
@@ -177,7 +177,7 @@ def _literal(value: Any) -> "sa.BindParameter[Any]":
 def _has_words(part: Words, dialect: str) -> Condition:
     """By the full-text index of each database. Words are kept as all of them take them: letters and digits alone."""
     if dialect == "postgresql":
-        simple = sa.literal_column("'simple'::regconfig")
+        simple: Any = sa.literal_column("'simple'::regconfig")
         return sa.func.to_tsvector(simple, TEXTS.c.words).op("@@")(sa.func.to_tsquery(simple, " & ".join(part.words)))
     if dialect == "sqlite":
         return sa.tuple_(TEXTS.c.entity, TEXTS.c.record_id).in_(_matching(part))

@@ -45,7 +45,7 @@ class Operator(StrEnum):
     PRESENT = ":*"
 
 
-COMPARE: dict[Operator, Callable[[Any, Any], bool]] = {
+COMPARE: dict[Operator, Callable[[Any, Any], Any]] = {
     Operator.EQUALS: operator.eq,
     Operator.DIFFERS: operator.ne,
     Operator.LESS: operator.lt,
@@ -118,6 +118,17 @@ def metrics_in(part: Filter | None) -> Iterator[Target]:
             yield from metrics_in(each)
 
 
+def needs_metric(part: Filter | None, metric: tuple[str, str]) -> bool:
+    """Whether a filter is true only of runs that have a metric."""
+    if isinstance(part, All):
+        return any(needs_metric(each, metric) for each in part.parts)
+    if not isinstance(part, Comparison) or part.target.kind is not Kind.METRIC or part.target.keys != metric:
+        return False
+    if part.value is None:
+        return part.operator is not Operator.EQUALS
+    return part.operator is not Operator.DIFFERS
+
+
 def holds(part: Filter, record: Any, words: Collection[str], metric: MetricOf) -> bool:
     """Whether a filter is true of a record, whose texts have these words."""
     if isinstance(part, Comparison):
@@ -151,7 +162,7 @@ def _compares(comparison: Comparison, held: Any) -> bool:
         return value in held if isinstance(held, list) and not comparison.target.keys else _contains(held, str(value))
     if comparison.target.kind is Kind.DOCUMENT and kind_of(held) is not kind_of(value):
         return how is Operator.DIFFERS
-    return COMPARE[how](held, value)
+    return bool(COMPARE[how](held, value))
 
 
 def kind_of(value: Any) -> Kind:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from services.metadata.domain.entities import SearchText
 from services.metadata.domain.errors import KindNotSearchable, QueryWordless
-from services.metadata.domain.filters import All, Either, Comparison, Filter, Kind, Operator, Target, Words
+from services.metadata.domain.filters import All, Comparison, Either, Filter, Kind, Operator, Target, Words
 from services.metadata.domain.indexing import searchable
 from services.metadata.domain.paging import Page, PageRequest, Sizes, find_page
 from services.metadata.domain.ports import Store

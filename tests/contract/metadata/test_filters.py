@@ -137,7 +137,9 @@ async def test_every_store_finds_what_a_filter_says(metadata: Metadata):
 async def test_words_of_a_fixed_set_are_called_as_the_contract_calls_them(metadata: Metadata):
     """Also where a database calls them otherwise."""
     queued, running = await metadata.job(), await metadata.job(kind="run")
-    await metadata.jobs.ClaimJob(job_pb2.ClaimJobRequest(worker="w", kinds=["run"], lease={"seconds": 60}), **metadata.quick)
+    await metadata.jobs.ClaimJob(
+        job_pb2.ClaimJobRequest(worker="w", kinds=["run"], lease={"seconds": 60}), **metadata.quick
+    )
     found = [
         [job.id for job in (await metadata.jobs.ListJobs(job_pb2.ListJobsRequest(**each), **metadata.quick)).jobs]
         for each in ({"filter": "status = running"}, {"filter": "status != running"}, {"order_by": "status desc"})
@@ -149,6 +151,7 @@ async def test_words_of_a_fixed_set_are_called_as_the_contract_calls_them(metada
 async def test_lists_have_elements(metadata: Metadata):
     one = await metadata.dataset(column_names=["Age", 'a "b" \\ é😀'])
     two = await metadata.dataset(column_names=["age"])
+
     async def found(text: str) -> list[str]:
         response = await metadata.datasets.ListDatasets(ListDatasetsRequest(filter=text), **metadata.quick)
         return [each.id for each in response.datasets]

@@ -14,7 +14,9 @@ from .conftest import Metadata
 INFINITY = float("inf")
 
 
-async def _log(metadata: Metadata, run_id: str, name: str, values: list[float], split: str = "train", every: int = 1) -> None:
+async def _log(
+    metadata: Metadata, run_id: str, name: str, values: list[float], split: str = "train", every: int = 1
+) -> None:
     metrics = [Metric(name=name, split=split, step=every * step, value=value) for step, value in enumerate(values)]
     await metadata.runs.BatchLogMetrics(run_pb2.LogMetricsRequest(run_id=run_id, metrics=metrics), **metadata.quick)
 
@@ -25,7 +27,9 @@ async def _sample(metadata: Metadata, *run_ids: str, **request: object) -> list[
 
 
 def _wave(length: int) -> list[float]:
-    return [math.sin(step / 7) + (50.0 if step == 333 else 0.0) - (70.0 if step == 707 else 0.0) for step in range(length)]
+    return [
+        math.sin(step / 7) + (50.0 if step == 333 else 0.0) - (70.0 if step == 707 else 0.0) for step in range(length)
+    ]
 
 
 async def test_a_long_series_keeps_its_ends_and_its_peaks(metadata: Metadata):

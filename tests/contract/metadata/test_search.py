@@ -81,7 +81,7 @@ async def test_whole_words_are_found_in_any_case_short_and_common_ones_too(metad
     searches = Searches(metadata)
     await metadata.project(name=TEXT)
     found = {query: await searches.names(query) for query in (*FOUND, *MISSING)}
-    not_words = {"\"don\" AND": "and", "t NOT": "not"}
+    not_words = {'"don" AND': "and", "t NOT": "not"}
 
     assert [query for query in FOUND if not found[query] and query not in not_words] == []
     assert [query for query in MISSING if found[query]] == []
@@ -90,12 +90,31 @@ async def test_whole_words_are_found_in_any_case_short_and_common_ones_too(metad
 async def test_what_databases_give_a_meaning_to_is_only_text(metadata: Metadata):
     searches = Searches(metadata)
     await metadata.project(name="plain words here")
-    for hostile in ('words*', 'words"', "words OR nothing", "-words", "+words", "words NEAR here", "words:", "%", "wo_ds"):
+    for hostile in (
+        "words*",
+        'words"',
+        "words OR nothing",
+        "-words",
+        "+words",
+        "words NEAR here",
+        "words:",
+        "%",
+        "wo_ds",
+    ):
         if not any(each.isalnum() for each in hostile):
             continue
         expected = ["plain words here"] if hostile.strip('*"-+:') == "words" else []
         assert await searches.names(hostile) == expected, hostile
-    for hostile in ("{words}", "(words", "words)", "\\words", "words'--", "words;", "^words", "~words <words >words @words"):
+    for hostile in (
+        "{words}",
+        "(words",
+        "words)",
+        "\\words",
+        "words'--",
+        "words;",
+        "^words",
+        "~words <words >words @words",
+    ):
         assert await searches.names(hostile) == ["plain words here"], hostile
 
 

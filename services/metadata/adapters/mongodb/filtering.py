@@ -7,6 +7,7 @@ be of two types, are compared by expressions.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from services.metadata.adapters.mongodb import queries
 from services.metadata.adapters.mongodb.documents import (
     ID,
     ID_CODEC,
@@ -16,7 +17,6 @@ from services.metadata.adapters.mongodb.documents import (
     Layout,
     key_in_document,
 )
-from services.metadata.adapters.mongodb import queries
 from services.metadata.adapters.mongodb.queries import earlier, equals
 from services.metadata.domain import filters
 from services.metadata.domain.entities import MetricSummary, SearchText

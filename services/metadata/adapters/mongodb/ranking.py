@@ -7,6 +7,7 @@ from motor.motor_asyncio import AsyncIOMotorClientSession, AsyncIOMotorDatabase
 from services.metadata.adapters.mongodb import filtering, queries
 from services.metadata.adapters.mongodb.documents import ID, LAYOUTS, Document, Layout
 from services.metadata.domain.entities import MetricSummary, Run
+from services.metadata.domain.filters import needs_metric
 from services.metadata.domain.ports import Ordering, Query
 
 FEW = 3_000
@@ -25,7 +26,7 @@ async def runs_by_metric(
         begin, stages = (runs, _from_runs(runs, query)) if few else (summaries, _from_summaries(runs, query))
         cursor = database[begin.collection].aggregate(stages, session=session, allowDiskUse=True)
         found = await cursor.to_list(None)
-    if len(found) < query.limit:
+    if len(found) < query.limit and not needs_metric(query.where_true, ordering.metric or ("", "")):
         stages = _without(runs, query, ordering, query.limit - len(found))
         cursor = database[runs.collection].aggregate(stages, session=session, allowDiskUse=True)
         found += await cursor.to_list(None)

@@ -57,7 +57,10 @@ async def peaks(
     key = {"run_id": series.run_id, "name": series.name, "split": series.split}
     steps = {series.first_step, series.last_step}
     if width:
-        stages = [{"$match": {**queries.equal(METRICS, key), STEP: {"$gt": series.first_step}}}, _extremes(series, width)]
+        stages = [
+            {"$match": {**queries.equal(METRICS, key), STEP: {"$gt": series.first_step}}},
+            _extremes(series, width),
+        ]
         async for each in metrics.aggregate(stages, session=session, allowDiskUse=True):
             steps |= {int(each["least"]["step"]), -int(each["largest"]["step"])}
     run_id = METRICS.fields["run_id"].codec.encode(series.run_id)
