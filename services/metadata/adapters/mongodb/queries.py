@@ -50,8 +50,8 @@ def equals(field: Field, value: Any) -> Document:
 
 def before(layout: Layout, than: Values) -> Document:
     """Documents whose times are earlier than these."""
-    earlier = [earlier(layout.fields[name], moment) for name, moment in than.items()]
-    return {"$and": earlier} if earlier else {}
+    told = [earlier(layout.fields[name], moment) for name, moment in than.items()]
+    return {"$and": told} if told else {}
 
 
 def earlier(field: Field, moment: datetime, or_at: bool = False) -> Document:
