@@ -33,6 +33,7 @@ from services.metadata.domain.declarations import ENTITIES
 from services.metadata.domain.entities import (
     Postback,
     Project,
+    Run,
     Session,
     Story,
     StoryDataset,

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from servicekit import errors
-from services.metadata.adapters import selecting
+from services.metadata.adapters import selecting, sql
 from services.metadata.adapters.sqlite import prepare, sqlite_store
 from services.metadata.domain.declarations import EPOCH
 from services.metadata.domain.entities import Artifact, ArtifactState, Project
