@@ -14,6 +14,7 @@ from modelyard.metadata.v1.job_pb2_grpc import JobServiceStub
 from modelyard.metadata.v1.model_pb2_grpc import ModelServiceStub
 from modelyard.metadata.v1.project_pb2_grpc import ProjectServiceStub
 from modelyard.metadata.v1.run_pb2_grpc import RunServiceStub
+from modelyard.metadata.v1.search_pb2_grpc import SearchServiceStub
 from modelyard.storage.v1.storage_pb2_grpc import StorageServiceStub
 from modelyard.training.v1.analysis_pb2_grpc import AnalysisServiceStub
 from modelyard.training.v1.training_pb2_grpc import TrainingServiceStub
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # these exist for the type checker only
     from modelyard.metadata.v1.model_pb2_grpc import ModelServiceAsyncStub
     from modelyard.metadata.v1.project_pb2_grpc import ProjectServiceAsyncStub
     from modelyard.metadata.v1.run_pb2_grpc import RunServiceAsyncStub
+    from modelyard.metadata.v1.search_pb2_grpc import SearchServiceAsyncStub
     from modelyard.storage.v1.storage_pb2_grpc import StorageServiceAsyncStub
     from modelyard.training.v1.analysis_pb2_grpc import AnalysisServiceAsyncStub
     from modelyard.training.v1.training_pb2_grpc import TrainingServiceAsyncStub
@@ -83,6 +85,7 @@ class Peers:
     models: ModelServiceAsyncStub
     projects: ProjectServiceAsyncStub
     runs: RunServiceAsyncStub
+    search: SearchServiceAsyncStub
     training: TrainingServiceAsyncStub
     analysis: AnalysisServiceAsyncStub
 
@@ -122,6 +125,7 @@ def connect(settings: GatewaySettings) -> Peers:
         models=ModelServiceStub(metadata),
         projects=ProjectServiceStub(metadata),
         runs=RunServiceStub(metadata),
+        search=SearchServiceStub(metadata),
         training=TrainingServiceStub(training),
         analysis=AnalysisServiceStub(training),
     )

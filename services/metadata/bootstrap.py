@@ -19,6 +19,7 @@ from modelyard.metadata.v1 import (
     prediction_pb2_grpc,
     project_pb2_grpc,
     run_pb2_grpc,
+    search_pb2_grpc,
     story_pb2_grpc,
 )
 from servicekit.server import Application, Service
@@ -30,6 +31,7 @@ from services.metadata.domain.datasets import Datasets
 from services.metadata.domain.entities import Campaign, Experiment, ExperimentRun, Model, Project
 from services.metadata.domain.exporting import Exports
 from services.metadata.domain.importing import Imports
+from services.metadata.domain.indexing import IndexingStore
 from services.metadata.domain.jobs import Jobs, Watchers
 from services.metadata.domain.metrics import Metrics
 from services.metadata.domain.models import Versions
@@ -39,6 +41,7 @@ from services.metadata.domain.predictions import Predictions
 from services.metadata.domain.publishing import Publishing
 from services.metadata.domain.records import Clock, Records, utc_now
 from services.metadata.domain.runs import Runs
+from services.metadata.domain.searching import Search
 from services.metadata.domain.sessions import Sessions
 from services.metadata.domain.stories import Stories
 from services.metadata.domain.usage import Usages
@@ -114,6 +117,7 @@ def in_memory(now: Clock = utc_now) -> Application:
 
 def compose(store: Store, now: Clock = utc_now) -> Application:
     """The service over any store."""
+    store = IndexingStore(store)
     watchers = Watchers()
     records = partial(Records, store=store, now=now)
     services = [
@@ -143,6 +147,7 @@ def compose(store: Store, now: Clock = utc_now) -> Application:
         _service("Campaign", campaign_pb2_grpc, servicer.CampaignServicer, records(Campaign), Contexts(store, now)),
         _service("Postback", postback_pb2_grpc, servicer.PostbackServicer, Postbacks(store, now)),
         _service("Story", story_pb2_grpc, servicer.StoryServicer, Stories(store, now)),
+        _service("Search", search_pb2_grpc, servicer.SearchServicer, Search(store)),
         _service("Admin", admin_pb2_grpc, servicer.AdminServicer, store, Exports(store, now), Imports(store, now)),
     ]
     return Application(services, {"database": store.probe}, watchers.stop)

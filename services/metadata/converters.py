@@ -33,6 +33,7 @@ from modelyard.metadata.v1 import (
     prediction_pb2,
     project_pb2,
     run_pb2,
+    search_pb2,
     story_pb2,
 )
 from services.metadata.domain import declarations, entities, tiers
@@ -44,6 +45,7 @@ from services.metadata.domain.importing import Part
 from services.metadata.domain.paging import PageRequest
 from services.metadata.domain.posters import Tallies
 from services.metadata.domain.publishing import Publication
+from services.metadata.domain.sampling import Sampled
 from services.metadata.domain.statistics import Counted
 from services.metadata.domain.transfers import Batch
 from services.metadata.domain.usage import InUse
@@ -246,7 +248,13 @@ def written_of(request: _WithArtifact) -> Written | None:
 
 def page_of(request: Any, codec: Codec[Any, Any]) -> PageRequest:
     """A request to list, narrowed by whatever attributes it names."""
-    return PageRequest(codec.filters(request), size=request.page_size, token=request.page_token)
+    return PageRequest(
+        codec.filters(request),
+        size=request.page_size,
+        token=request.page_token,
+        filter=request.filter,
+        order_by=request.order_by,
+    )
 
 
 def artifacts_page_of(request: artifact_pb2.ListArtifactsRequest) -> PageRequest:
@@ -328,6 +336,20 @@ def tallies_of(tallies: Tallies) -> postback_pb2.PostbackStatistics:
         for name, counts in tallies.by.items()
     }
     return postback_pb2.PostbackStatistics(count=tallies.count, **by)
+
+
+def series_of(sampled: Sampled) -> run_pb2.MetricSeries:
+    """A series with the points that were chosen."""
+    series = sampled.series
+    told = {name: getattr(series, name) for name in ("run_id", "name", "split", "count")}
+    told |= {name: getattr(series, name) for name in ("min_value", "max_value", "mean_value")}
+    return run_pb2.MetricSeries(**told, metrics=METRIC.encode_all(sampled.metrics))
+
+
+def search_result_of(text: entities.SearchText) -> search_pb2.SearchResult:
+    """A record that was found."""
+    told = {"entity": text.entity, "id": text.record_id, "name": text.name}
+    return search_pb2.SearchResult(**told, create_time=timestamp_of(text.create_time))
 
 
 def statistics_of(counted: Iterable[Counted]) -> admin_pb2.Statistics:

@@ -1,10 +1,12 @@
 """MySQL and MariaDB, by asyncmy."""
 
+import json
 import re
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC
+from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -13,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.metadata.adapters import schema
+from services.metadata.adapters import schema, upserting
 from services.metadata.adapters.pooled import (
     CONNECT_SECONDS,
     LOCK_SECONDS,
@@ -25,7 +27,7 @@ from services.metadata.adapters.pooled import (
 )
 from services.metadata.adapters.sql import SqlStore, select_all
 from services.metadata.adapters.tables import FIELDS_OF, TABLES, as_finite
-from services.metadata.domain.entities import Metric, Record
+from services.metadata.domain.entities import Metric, MetricSummary, Record
 from services.metadata.domain.ports import BrokenReference, Duplicate
 
 R = TypeVar("R", bound=Record)
@@ -56,6 +58,13 @@ PUT_METRICS = (
     f"INSERT INTO metrics ({', '.join(f'`{name}`' for name in NAMES)}) "  # noqa: S608 (our own names)
     f"VALUES ({', '.join(['%s'] * len(NAMES))}) "
     "ON DUPLICATE KEY UPDATE `value` = VALUES(`value`), measure_time = VALUES(measure_time)"
+)
+HIGHER = "(VALUES(precedence), VALUES(step)) >= (precedence, step)"
+# One column is set after the other, and sees what was set before; the comparison comes out the same each time.
+PUT_SUMMARIES = (
+    f"INSERT INTO metric_summaries ({', '.join(f'`{name}`' for name in upserting.NAMES)}) "  # noqa: S608 (our own names)
+    f"VALUES ({', '.join(['%s'] * len(upserting.NAMES))}) ON DUPLICATE KEY UPDATE "
+    + ", ".join(f"`{name}` = IF({HIGHER}, VALUES(`{name}`), `{name}`)" for name in ("value", "step", "precedence"))
 )
 _values = attrgetter(*NAMES[:-2])
 
@@ -100,6 +109,11 @@ class MySQLFlavour:
         rows = [(*_values(each), as_finite(each.value), _as_kept(each)) for each in metrics]
         await connection.exec_driver_sql(PUT_METRICS, rows)
 
+    async def put_summaries(self, connection: AsyncConnection, summaries: Sequence[MetricSummary]) -> None:
+        """As metrics."""
+        rows = [(*row[:-1], as_finite(row[-1])) for row in upserting.rows_of(summaries)]
+        await connection.exec_driver_sql(PUT_SUMMARIES, rows)
+
 
 def _as_kept(metric: Metric) -> str:
     """The measure time as the Moment type keeps it: UTC, without saying so."""
@@ -141,7 +155,8 @@ def _tls(mode: str, root: str) -> ssl.SSLContext:
 async def mysql_store(url: str, pool: Pool) -> AsyncIterator[SqlStore]:
     """A store in a MySQL or MariaDB database, its tables brought up to date before."""
     server = server_of(url)
-    engine = engine_of(server, pool)
+    # MariaDB does not see two escapes that make one character as that character.
+    engine = engine_of(server, pool, json_serializer=partial(json.dumps, ensure_ascii=False))
     async with pooled_store(server, engine, engine, MySQLFlavour(pool.size), prepare) as store:
         yield store
 

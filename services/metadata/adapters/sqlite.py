@@ -25,11 +25,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from typing_extensions import override
 
 from servicekit.logging import get_logger
-from services.metadata.adapters import schema
+from services.metadata.adapters import schema, upserting
 from services.metadata.adapters.sql import SqlStore, select_all
 from services.metadata.adapters.sqlite_direct import Reader, Writer
 from services.metadata.adapters.tables import TABLES
-from services.metadata.domain.entities import Metric, Record
+from services.metadata.domain.entities import Metric, MetricSummary, Record
 from services.metadata.domain.ports import BrokenReference, Duplicate, Transaction
 
 R = TypeVar("R", bound=Record)
@@ -50,6 +50,10 @@ KEY = [column.name for column in METRICS.primary_key]
 PUT_METRIC = (
     f"INSERT INTO metrics ({', '.join(NAMES)}) VALUES ({', '.join('?' * len(NAMES))}) "  # noqa: S608 (our own names)
     f"ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET value = excluded.value, measure_time = excluded.measure_time"
+)
+PUT_SUMMARY = (
+    f"INSERT INTO metric_summaries ({', '.join(upserting.NAMES)}) "  # noqa: S608 (our own names)
+    f"VALUES ({', '.join('?' * len(upserting.NAMES))}) {upserting.KEEP_HIGHER}"
 )
 _values = attrgetter(*NAMES[:-1])
 
@@ -89,6 +93,10 @@ class SqliteFlavour:
         """One prepared statement for all; SQLAlchemy's own many-row upsert takes ten times as long."""
         rows = [(*_values(metric), _as_kept(metric.measure_time)) for metric in metrics]
         await connection.exec_driver_sql(PUT_METRIC, rows)
+
+    async def put_summaries(self, connection: AsyncConnection, summaries: Sequence[MetricSummary]) -> None:
+        """As metrics."""
+        await connection.exec_driver_sql(PUT_SUMMARY, upserting.rows_of(summaries))
 
 
 @lru_cache(maxsize=10_000)  # metrics of one batch are often of one time

@@ -58,6 +58,8 @@ class Rules:
     reference: Reference | None = None
     counter: bool = False
     """Changed by counting up alone: an update of the record leaves it as it is."""
+    searchable: bool = False
+    """Whether the record is found by the words in it."""
 
 
 def attribute(*, default: Any = dataclasses.MISSING, factory: Callable[[], Any] | None = None, **rules: Any) -> Any:
@@ -97,7 +99,12 @@ class Declaration:
     newest_first: bool
     attributes: dict[str, Attribute]
     derived: bool = False
-    """Whether its records are made of those of other entities, so that nobody has to carry them along."""
+    """Whether all of it follows from other records, so that it is neither counted nor exported."""
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """Attributes by whose words a record is found."""
+        return tuple(name for name, each in self.attributes.items() if each.rules.searchable)
 
     @property
     def label(self) -> str:

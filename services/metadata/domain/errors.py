@@ -41,6 +41,28 @@ class PageTokenUnknown(errors.InvalidInput):
     field = "page_token"
 
 
+class FilterWrong(errors.InvalidInput):
+    """The filter cannot be understood at character {position}: {problem}. See docs/filters.md for what it may say."""
+
+    field = "filter"
+
+
+class OrderWrong(errors.InvalidInput):
+    """The records cannot be listed by {given!r}: {problem}. Write it as: create_time desc, name."""
+
+    field = "order_by"
+
+
+class QueryWordless(errors.InvalidInput):
+    """The query has {count} words, and 1 to {limit} are looked for. A word is made of letters and digits."""
+
+    field = "query"
+
+
+class KindNotSearchable(FieldWrong):
+    """No records of the kind {given!r} are found by words. Take some of: {choices}."""
+
+
 class MetricNotANumber(errors.InvalidInput):
     """The metric {name} at step {step} is NaN, which is no measurement. Leave it out; infinities may stay."""
 

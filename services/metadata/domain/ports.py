@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from servicekit import errors
-from services.metadata.domain.entities import Job, Metric, Record
+from services.metadata.domain.entities import Job, Metric, MetricSummary, Record, SearchText
+from services.metadata.domain.filters import Filter
 
 E = TypeVar("E")
 R = TypeVar("R", bound=Record)
@@ -34,6 +35,32 @@ class StoreUnreachable(errors.Unavailable):
 
 
 @dataclass(frozen=True)
+class Ordering:
+    """One thing to list records by. What is absent comes first, and last when it is descending."""
+
+    name: str
+    descending: bool = False
+    metric: tuple[str, str] | None = None
+    """Name and split of a run's metric, in place of an attribute. Runs without it come last either way, newest first;
+    the position then has three values: the metric's, and the run's creation time and id."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """What there is of one run's metric on one split."""
+
+    run_id: str
+    name: str
+    split: str
+    count: int
+    min_value: float
+    max_value: float
+    mean_value: float
+    first_step: int
+    last_step: int
+
+
+@dataclass(frozen=True)
 class Query:
     """Which records to find, in the order that their entity declares."""
 
@@ -44,6 +71,10 @@ class Query:
     after: tuple[Any, ...] | None = None
     """Only what comes after this position: one value for each attribute of the order."""
     limit: int = 1
+    where_true: Filter | None = None
+    """What is true of them besides."""
+    order: "tuple[Ordering, ...]" = ()
+    """What to list them by in place of that order; the position then has one value for each of these."""
 
 
 class Reader(Protocol):
@@ -62,6 +93,17 @@ class Reader(Protocol):
         """How many records equal `where`, for each combination of values that they have in `by`.
 
         Without `by` there is one entry, under (), also when there is no record.
+        """
+
+    async def series(self, run_id: str, names: Collection[str], split: str) -> list[Series]:
+        """The series of a run, of all names and splits where none are given, in the order of name and split."""
+
+    async def peaks(self, series: Series, width: int) -> list[Metric]:
+        """The smallest and the largest of each stretch of so many steps, with the first and the last, in order.
+
+        Stretches begin after the first. There is none when the width is 0.
+
+        Of several that are equal it is the one of the lowest step.
         """
 
     async def due_job(self, kinds: Collection[str], now: datetime) -> Job | None:
@@ -100,6 +142,12 @@ class Transaction(Reader, Protocol):
 
     async def load(self, kind: type[E], records: Sequence[E]) -> None:
         """Write many records of different keys as they are, each over the one of its key. Errors as insert."""
+
+    async def put_summaries(self, summaries: Sequence[MetricSummary]) -> None:
+        """Write summaries, each over the one of its key unless that has a higher precedence, or a higher step."""
+
+    async def put_texts(self, texts: Sequence[SearchText]) -> None:
+        """Write the words of records, each over those of its key."""
 
 
 class Store(Reader, Protocol):

@@ -91,7 +91,8 @@ class RunServicer(Aggregate, run_pb2_grpc.RunServiceServicer):
     async def SampleMetrics(
         self, request: run_pb2.SampleMetricsRequest, context: object
     ) -> run_pb2.SampleMetricsResponse:
-        raise NotImplementedError
+        sampled = await self._metrics.sample(request.run_ids, request.names, request.split, request.max_points)
+        return run_pb2.SampleMetricsResponse(series=map(converters.series_of, sampled))
 
 
 class PredictionServicer(Aggregate, prediction_pb2_grpc.PredictionServiceServicer):

@@ -81,7 +81,8 @@ def test_every_field_of_every_message_has_its_attribute():
     ]
 
     assert missing == [("users", "limits")]  # the tier says them
-    assert {*(name for _, name in codecs), "usages", "imports"} == set(ENTITIES)  # told in other shapes
+    told = {each.name for each in ENTITIES.values() if not each.derived}
+    assert {*(name for _, name in codecs), "usages", "imports"} == told  # these two in other shapes
 
 
 @pytest.mark.parametrize("seconds", [10**15, -(10**15)])

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from servicekit import errors
-from services.metadata.adapters import sql
+from services.metadata.adapters import selecting, sql
 from services.metadata.adapters.sqlite import prepare, sqlite_store
 from services.metadata.domain.declarations import EPOCH
 from services.metadata.domain.entities import Artifact, ArtifactState, Project
@@ -90,7 +90,7 @@ async def test_probe_fails_when_the_tables_are_gone(tmp_path: Path):
 async def test_lists_that_sweeps_ask_for_read_no_more_than_they_find(tmp_path: Path, query: Query, index: str):
     prepare(f"sqlite+aiosqlite:///{tmp_path}/metadata.db")
     engine = sa.create_engine(f"sqlite:///{tmp_path}/metadata.db")
-    statement = sql._select(Artifact, query).compile(engine, compile_kwargs={"literal_binds": True})
+    statement = selecting.select(Artifact, query, "sqlite").compile(engine, compile_kwargs={"literal_binds": True})
     with engine.connect() as connection:
         plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
 

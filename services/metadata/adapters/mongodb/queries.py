@@ -21,11 +21,13 @@ LEAST = ObjectId("0" * OBJECT_ID_LENGTH)
 
 def equal(layout: Layout, where: Values) -> Document:
     """Documents whose attributes have these values."""
+    if layout.compound and set(where) == set(layout.declaration.key):
+        return {ID: {name: layout.fields[name].codec.encode(where[name]) for name in layout.declaration.key}}
     if layout.compound and _is_prefix(layout, where):
         return {ID: _range(layout, where)}
     conditions: Document = {}
     for name, value in where.items():
-        conditions |= _equals(layout.fields[name], value)
+        conditions |= equals(layout.fields[name], value)
     return conditions
 
 
@@ -40,7 +42,8 @@ def _range(layout: Layout, where: Values) -> Document:
     return {"$gte": begin, "$lte": begin | {names[len(where)]: MaxKey()}}
 
 
-def _equals(field: Field, value: Any) -> Document:
+def equals(field: Field, value: Any) -> Document:
+    """Documents whose field has this value."""
     if value is None:
         return {field.path: None}  # or not there
     kept = field.codec.encode(value)
@@ -95,11 +98,12 @@ def _increased(digits: str) -> str:
 
 def before(layout: Layout, than: Values) -> Document:
     """Documents whose times are earlier than these."""
-    earlier = [_earlier(layout.fields[name], moment) for name, moment in than.items()]
-    return {"$and": earlier} if earlier else {}
+    told = [earlier(layout.fields[name], moment) for name, moment in than.items()]
+    return {"$and": told} if told else {}
 
 
-def _earlier(field: Field, moment: datetime, or_at: bool = False) -> Document:
+def earlier(field: Field, moment: datetime, or_at: bool = False) -> Document:
+    """Documents whose time is earlier than this, or at it."""
     beyond = moment.microsecond % 1000
     if not beyond and not or_at:
         return {field.path: {"$lt": moment}}
@@ -201,10 +205,10 @@ def due(layout: Layout, kinds: Collection[str], now: datetime) -> tuple[Document
     """Jobs that wait and may begin, and jobs whose lease has run out."""
     status, due_time, lease = (layout.fields[name] for name in ("status", "due_time", "lease_expire_time"))
     of_kind = {layout.fields["kind"].path: {"$in": list(kinds)}}
-    waiting = {"$or": [{due_time.path: None}, _earlier(due_time, now, or_at=True)]}
+    waiting = {"$or": [{due_time.path: None}, earlier(due_time, now, or_at=True)]}
     return (
-        {**_equals(status, JobStatus.QUEUED), **of_kind, **waiting},
-        {**_equals(status, JobStatus.RUNNING), **of_kind, **_earlier(lease, now)},
+        {**equals(status, JobStatus.QUEUED), **of_kind, **waiting},
+        {**equals(status, JobStatus.RUNNING), **of_kind, **earlier(lease, now)},
     )
 
 

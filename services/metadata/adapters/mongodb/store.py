@@ -23,8 +23,8 @@ from services.metadata.adapters.mongodb import failures, setup
 from services.metadata.adapters.mongodb.documents import Document
 from services.metadata.adapters.mongodb.measuring import Overtaken
 from services.metadata.adapters.mongodb.transaction import Database, MongoReader, MongoTransaction
-from services.metadata.domain.entities import Job, Record
-from services.metadata.domain.ports import Query, StoreBusy, StoreUnreachable, Transaction, Values
+from services.metadata.domain.entities import Job, Metric, Record
+from services.metadata.domain.ports import Query, Series, StoreBusy, StoreUnreachable, Transaction, Values
 
 E = TypeVar("E")
 R = TypeVar("R", bound=Record)
@@ -86,6 +86,14 @@ class MongoStore:
     async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
         """The first records after a key."""
         return await self._read(lambda reader: reader.scan(kind, after, limit))
+
+    async def series(self, run_id: str, names: Collection[str], split: str) -> list[Series]:
+        """The series of a run."""
+        return await self._read(lambda reader: reader.series(run_id, names, split))
+
+    async def peaks(self, series: Series, width: int) -> list[Metric]:
+        """The smallest and the largest of each stretch, with the first and the last."""
+        return await self._read(lambda reader: reader.peaks(series, width))
 
     async def due_job(self, kinds: Collection[str], now: datetime) -> Job | None:
         """The oldest job that is due."""

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from motor.motor_asyncio import AsyncIOMotorClientSession, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import DeleteOne, ReplaceOne, ReturnDocument, UpdateOne
 
-from services.metadata.adapters.mongodb import bulk, measuring, queries
+from services.metadata.adapters.mongodb import bulk, filtering, measuring, queries, ranking, sampling
 from services.metadata.adapters.mongodb.documents import ID, LAYOUTS, Document, Layout, Values, layout_named
 from services.metadata.adapters.mongodb.failures import unique
 from services.metadata.adapters.mongodb.views import SOURCES, VIEWS, View
-from services.metadata.domain.entities import Job, Metric, Record
-from services.metadata.domain.ports import BrokenReference, Query
+from services.metadata.domain.entities import Job, Metric, MetricSummary, Record, SearchText
+from services.metadata.domain.ports import BrokenReference, Query, Series
 
 E = TypeVar("E")
 R = TypeVar("R", bound=Record)
@@ -55,6 +55,13 @@ class MongoReader:
     async def find(self, kind: type[E], query: Query) -> list[E]:
         """The records that a query asks for, in order."""
         layout = LAYOUTS[kind]
+        if query.order and query.order[0].metric:
+            found: list[E] = await ranking.runs_by_metric(self._database, query, self._session)
+            return found
+        if query.order or query.where_true is not None:
+            stages = filtering.stages(layout, query)
+            pipeline = self._collection(layout).aggregate(stages, session=self._session, allowDiskUse=True)
+            return [layout.decode(document) for document in await pipeline.to_list(None)]
         cursor = self._collection(layout).find(
             queries.conditions(layout, query),
             sort=queries.order(layout),
@@ -70,6 +77,14 @@ class MongoReader:
             cursor = self._collection(layout).find(condition, sort=[(ID, 1)], limit=limit, session=self._session)
             found += [layout.decode(document) for document in await cursor.to_list(limit)]
         return sorted(found, key=attrgetter(*layout.declaration.key))[:limit]
+
+    async def series(self, run_id: str, names: Collection[str], split: str) -> list[Series]:
+        """The series of a run."""
+        return await sampling.series(self._collection(LAYOUTS[Metric]), run_id, names, split, self._session)
+
+    async def peaks(self, series: Series, width: int) -> list[Metric]:
+        """The smallest and the largest of each stretch, with the first and the last."""
+        return await sampling.peaks(self._collection(LAYOUTS[Metric]), series, width, self._session)
 
     async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values."""
@@ -199,6 +214,18 @@ class MongoTransaction(MongoReader):
         fresh = await bulk.load(self._collection(layout), layout, records, self._session)
         self._touch(layout, records, fresh)
         return None
+
+    async def put_summaries(self, summaries: Sequence[MetricSummary]) -> None:
+        """Write summaries, unless there is one of a higher rank."""
+        layout = LAYOUTS[MetricSummary]
+        await measuring.put_summaries(self._collection(layout), layout, summaries, self._session)
+
+    async def put_texts(self, texts: Sequence[SearchText]) -> None:
+        """Write the words of records."""
+        layout = LAYOUTS[SearchText]
+        documents = [layout.encode(text) for text in texts]
+        writes = [ReplaceOne({ID: each[ID]}, each, upsert=True) for each in documents]
+        await self._collection(layout).bulk_write(writes, ordered=False, session=self._session)
 
     async def _hold(self, layout: Layout, record: Any, before: Any = None) -> None:
         """Keep what a record refers to from being removed; BrokenReference when it is not there."""

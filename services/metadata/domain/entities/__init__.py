@@ -24,6 +24,7 @@ from services.metadata.domain.entities.training import (
     Experiment,
     ExperimentRun,
     Metric,
+    MetricSummary,
     Model,
     ModelVersion,
     PROBLEM_TYPES,
@@ -45,6 +46,7 @@ from services.metadata.domain.entities.posters import (
 )
 from services.metadata.domain.entities.stories import Narratives, Story, StoryDataset, Visibility
 from services.metadata.domain.entities.imports import Import
+from services.metadata.domain.entities.searching import SearchText
 
 __all__ = [
     "ARTIFACT_KINDS",
@@ -80,6 +82,7 @@ __all__ = [
     "JobError",
     "JobStatus",
     "Metric",
+    "MetricSummary",
     "Model",
     "ModelVersion",
     "Narratives",
@@ -90,6 +93,7 @@ __all__ = [
     "Reservation",
     "Run",
     "RunStatus",
+    "SearchText",
     "Session",
     "Story",
     "StoryDataset",
