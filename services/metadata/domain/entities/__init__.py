@@ -44,6 +44,7 @@ from services.metadata.domain.entities.posters import (
     Postback,
 )
 from services.metadata.domain.entities.stories import Narratives, Story, StoryDataset, Visibility
+from services.metadata.domain.entities.numbers import RecordCounter, RecordNumber
 
 __all__ = [
     "ARTIFACT_KINDS",
@@ -85,6 +86,8 @@ __all__ = [
     "Prediction",
     "Project",
     "Record",
+    "RecordCounter",
+    "RecordNumber",
     "Reservation",
     "Run",
     "RunStatus",
