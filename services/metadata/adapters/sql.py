@@ -91,9 +91,11 @@ class SqlReader:
         result = await self._connection.execute(statement)
         return [kind(*row) for row in result]
 
-    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    async def tally(
+        self, kind: type[Any], where: Values, by: Sequence[str] = (), through: str = ""
+    ) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values."""
-        result = await self._connection.execute(_tally(kind, where, by))
+        result = await self._connection.execute(_tally(kind, where, by, through))
         return {tuple(row[:-1]): row[-1] for row in result}
 
     async def due_job(self, kinds: Collection[str], now: Any) -> Job | None:
@@ -214,9 +216,11 @@ class SqlStore:
         """The records that a query asks for, in order."""
         return await self._finish(self._read(lambda reader: reader.find(kind, query)))
 
-    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    async def tally(
+        self, kind: type[Any], where: Values, by: Sequence[str] = (), through: str = ""
+    ) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values."""
-        return await self._finish(self._read(lambda reader: reader.tally(kind, where, by)))
+        return await self._finish(self._read(lambda reader: reader.tally(kind, where, by, through)))
 
     async def due_job(self, kinds: Collection[str], now: Any) -> Job | None:
         """The oldest job that is due."""
@@ -353,10 +357,16 @@ def _select(kind: type[Any], query: Query) -> sa.Select[Any]:
     return statement.order_by(*(column.desc() if declaration.newest_first else column for column in order))
 
 
-def _tally(kind: type[Any], where: Values, by: Sequence[str]) -> sa.Select[Any]:
+def _tally(kind: type[Any], where: Values, by: Sequence[str], through: str) -> sa.Select[Any]:
     table = TABLES[kind]
+    conditions = [table.c[through].in_(_referred(kind, where, through))] if through else _equal(table, where)
     columns = [table.c[name] for name in by]
-    return sa.select(*columns, sa.func.count()).select_from(table).where(*_equal(table, where)).group_by(*columns)
+    return sa.select(*columns, sa.func.count()).select_from(table).where(*conditions).group_by(*columns)
+
+
+def _referred(kind: type[Any], where: Values, through: str) -> sa.Select[Any]:
+    target = TABLES[declarations.referred(kind, through).kind]
+    return sa.select(target.c.id).where(*_equal(target, where))
 
 
 def _values(record: Record) -> dict[str, Any]:

@@ -55,10 +55,13 @@ class Reader(Protocol):
     async def find(self, kind: type[E], query: Query) -> list[E]:
         """The records that a query asks for, in order."""
 
-    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    async def tally(
+        self, kind: type[Any], where: Values, by: Sequence[str] = (), through: str = ""
+    ) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values that they have in `by`.
 
-        Without `by` there is one entry, under (), also when there is no record.
+        Without `by` there is one entry, under (), also when there is no record. With `through`, the name of an
+        attribute that refers to another record, it is that one whose attributes equal `where`.
         """
 
     async def due_job(self, kinds: Collection[str], now: datetime) -> Job | None:
