@@ -10,9 +10,9 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import structlog
@@ -46,7 +46,9 @@ async def served(url: str, pool: Mapping[str, Any], echo: bool = False) -> Async
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="modelyard-"))  # its user's alone
         settings = _settings(settings_class, url=url, bind=f"unix:{folder}/{SOCKET}", **pool)
-        _set_up_logging(settings, echo)
+        _quieten(settings)
+        if echo:
+            stack.enter_context(_telling_statements())
         application = await _begun(stack, make(settings))
         await stack.enter_async_context(serving(application, settings.bind, settings))
         yield settings.bind
@@ -84,16 +86,26 @@ def _not_installed(error: ImportError) -> ModelyardError:
     return ModelyardError(0, "NOT_INSTALLED", MISSING.format(name=error.name or error))
 
 
-def _set_up_logging(settings: ServerSettings, echo: bool) -> None:
-    """Say only what is wrong, where the program has not decided otherwise; and every statement, where it wants that."""
+def _quieten(settings: ServerSettings) -> None:
+    """Say only what is wrong, where the program has not decided otherwise."""
     if not structlog.is_configured():
         configure(settings, "registry")
-    if echo:
-        logger = logging.getLogger(STATEMENTS)
-        logger.setLevel(logging.INFO)
-        if not logger.handlers:
-            logger.addHandler(logging.StreamHandler(sys.stderr))
-            logger.propagate = False
+
+
+@contextmanager
+def _telling_statements() -> Iterator[None]:
+    """Every SQL statement to standard error, for the length of the block."""
+    logger, handler = logging.getLogger(STATEMENTS), logging.StreamHandler(sys.stderr)
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
 
 
 class Background:

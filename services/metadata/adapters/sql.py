@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from servicekit.logging import get_logger
 from services.metadata.adapters.gathering import GatheredRecords
 from services.metadata.adapters.tables import JOBS, TABLES
 from services.metadata.domain import declarations
@@ -19,6 +20,7 @@ from services.metadata.domain.ports import (
     BrokenReference,
     Duplicate,
     Query,
+    RightMissing,
     StoreBusy,
     StoreUnreachable,
     Transaction,
@@ -28,6 +30,8 @@ from services.metadata.domain.ports import (
 E = TypeVar("E")
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
+
+log = get_logger()
 
 PATIENCE_SECONDS = 30.0
 """How long it is tried again when other processes are in the way."""
@@ -293,10 +297,14 @@ class SqlStore:
 
     def _check_passing(self, error: Exception) -> None:
         """Raise what cannot be helped by trying again at once."""
+        if isinstance(error, PoolTimeout):
+            log.warning("all connections are in use", pool=self._readers.pool.status(), waited_seconds=PATIENCE_SECONDS)
         if isinstance(error, Overtaken | PoolTimeout) or self._flavour.in_the_way(error):
             return
         if self._flavour.is_gone(error):
             raise StoreUnreachable from error
+        if self._flavour.refusal(error):
+            raise RightMissing from error
         raise error
 
 

@@ -141,6 +141,7 @@ def _engine(url: sa.URL, connections: int, **options: Any) -> AsyncEngine:
         url,
         pool_size=connections,
         max_overflow=0,
+        hide_parameters=True,  # what users record is no news for a log
         pool_reset_on_return=None,  # a transaction ends with its block, so there is nothing to reset
         **options,
     )

@@ -33,6 +33,10 @@ class StoreUnreachable(errors.Unavailable):
     """The database cannot be reached now. Repeat the request a little later."""
 
 
+class RightMissing(errors.NotReady):
+    """The user of the database may not do this there. Give it the right to, or ask for something else."""
+
+
 @dataclass(frozen=True)
 class Query:
     """Which records to find, in the order that their entity declares."""

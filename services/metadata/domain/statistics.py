@@ -24,9 +24,7 @@ async def count_all(reader: Reader, user_id: str = "") -> list[Counted]:
         return [await _count(reader, each, {}) for each in ENTITIES.values()]
     owners = {each.name: _owner(each) for each in ENTITIES.values()}
     where = {"user_id": user_id}
-    return [
-        await _count(reader, ENTITIES[name], where, owner) for name, owner in owners.items() if owner is not None
-    ]
+    return [await _count(reader, ENTITIES[name], where, owner) for name, owner in owners.items() if owner is not None]
 
 
 def _owner(declaration: Declaration) -> str | None:
