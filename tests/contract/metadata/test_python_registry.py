@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +225,7 @@ async def test_statuses_have_the_words_that_others_use(quick: Made):
 async def test_predictions_come_newest_first_whenever_they_were_logged(quick: Made):
     version = await quick("create_model_version", await quick("create_model", "ViT"), "v1.0")
     for day in (2, 3, 1):
-        await quick("log_prediction", version, day, [day], timestamp=datetime(2030, 1, day), inference_time_ms=day)
+        await quick("log_prediction", version, day, [day], timestamp=f"2030-01-{day:02}", inference_time_ms=day)
     found = await quick("get_predictions", version)
 
     assert [each["input_data"] for each in found] == [{"value": 3}, {"value": 2}, {"value": 1}]
