@@ -34,10 +34,10 @@ class Caller:
     async def patch(self, path: str, body: Any, status: int = 200) -> Any:
         return await self._ask("PATCH", path, status, content=json.dumps(body), headers=self._headers)
 
-    async def get(self, path: str, status: int = 200, **query: Any) -> Any:
+    async def get(self, path: str, status: int = 200, /, **query: Any) -> Any:
         return await self._ask("GET", path, status, params=query, headers=self._headers)
 
-    async def _ask(self, method: str, path: str, status: int, **more: Any) -> Any:
+    async def _ask(self, method: str, path: str, status: int, /, **more: Any) -> Any:
         answer = await self._http.request(method, f"/api/registry/{path}", **more)
         assert answer.status_code == status, answer.text
         return answer.json()
