@@ -18,6 +18,7 @@ from modelyard.metadata.v1 import (
     postback_pb2_grpc,
     prediction_pb2_grpc,
     project_pb2_grpc,
+    registry_pb2_grpc,
     run_pb2_grpc,
     search_pb2_grpc,
     story_pb2_grpc,
@@ -35,6 +36,7 @@ from services.metadata.domain.indexing import IndexingStore
 from services.metadata.domain.jobs import Jobs, Watchers
 from services.metadata.domain.metrics import Metrics
 from services.metadata.domain.models import Versions
+from services.metadata.domain.numbers import Numbers
 from services.metadata.domain.ports import Store
 from services.metadata.domain.posters import Contexts, Postbacks
 from services.metadata.domain.predictions import Predictions
@@ -147,6 +149,7 @@ def compose(store: Store, now: Clock = utc_now) -> Application:
         _service("Campaign", campaign_pb2_grpc, servicer.CampaignServicer, records(Campaign), Contexts(store, now)),
         _service("Postback", postback_pb2_grpc, servicer.PostbackServicer, Postbacks(store, now)),
         _service("Story", story_pb2_grpc, servicer.StoryServicer, Stories(store, now)),
+        _service("Registry", registry_pb2_grpc, servicer.RegistryServicer, Numbers(store, now)),
         _service("Search", search_pb2_grpc, servicer.SearchServicer, Search(store)),
         _service("Admin", admin_pb2_grpc, servicer.AdminServicer, store, Exports(store, now), Imports(store, now)),
     ]

@@ -109,9 +109,13 @@ class MemoryReader:
         due = (job for job in self._rows(Job).values() if job.kind in kinds and _is_due(job, now))
         return min(due, key=lambda job: (job.create_time, job.id), default=None)
 
-    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    async def tally(
+        self, kind: type[Any], where: Values, by: Sequence[str] = (), through: str = ""
+    ) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values."""
-        found = [row for row in self._rows(kind).values() if _equals(row, where)]
+        held = self._rows(declarations.referred(kind, through).kind) if through else {}
+        rows = ((row, held.get((getattr(row, through),)) if through else row) for row in self._rows(kind).values())
+        found = [row for row, meant in rows if meant is not None and _equals(meant, where)]
         if not by:
             return {(): len(found)}
         return dict(Counter(tuple(getattr(row, name) for name in by) for row in found))

@@ -40,6 +40,7 @@ OPTIONS = {
     "ssl": "mode",
     "charset": "charset",
     "unix_socket": "unix_socket",
+    "host": "host",
 }
 MIGRATION_LOCK = "modelyard migration"
 MIGRATION_SECONDS = 300
@@ -134,6 +135,8 @@ def server_of(url: str) -> Server:
     """The server that an address names, as people write it: mariadb://user:password@host/database?ssl_mode=REQUIRED."""
     address, told = parse(url, DRIVER, OPTIONS)
     mode, root = told.pop("mode", "").upper().replace("-", "_"), told.pop("root", "")
+    if place := told.pop("host", ""):  # as the proxies of clouds have it, a socket may stand in place of a host
+        told["unix_socket" if place.startswith("/") else "host"] = place
     told["charset"] = "utf8mb4"
     waits = f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}, time_zone = '+00:00', sql_mode = 'TRADITIONAL'"
     arguments: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "init_command": waits, **told}

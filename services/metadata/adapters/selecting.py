@@ -25,11 +25,17 @@ def equal(table: sa.Table, where: Values) -> "list[Condition]":
     return [table.c[name] == value for name, value in where.items()]
 
 
-def tally(kind: type[Any], where: Values, by: Sequence[str]) -> sa.Select[Any]:
+def tally(kind: type[Any], where: Values, by: Sequence[str], through: str) -> sa.Select[Any]:
     """How many rows there are for each combination of values."""
     table = TABLES[kind]
+    matching = [table.c[through].in_(_referred(kind, where, through))] if through else equal(table, where)
     columns = [table.c[name] for name in by]
-    return sa.select(*columns, sa.func.count()).select_from(table).where(*equal(table, where)).group_by(*columns)
+    return sa.select(*columns, sa.func.count()).select_from(table).where(*matching).group_by(*columns)
+
+
+def _referred(kind: type[Any], where: Values, through: str) -> sa.Select[Any]:
+    target = TABLES[declarations.referred(kind, through).kind]
+    return sa.select(target.c.id).where(*equal(target, where))
 
 
 def select(kind: type[Any], query: Query, dialect: str) -> sa.Select[Any]:

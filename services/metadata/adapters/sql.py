@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from servicekit.logging import get_logger
 from services.metadata.adapters import carrying, ranking, sampling, selecting, upserting
 from services.metadata.adapters.gathering import GatheredRecords
 from services.metadata.adapters.tables import JOBS, TABLES
@@ -21,6 +22,7 @@ from services.metadata.domain.ports import (
     BrokenReference,
     Duplicate,
     Query,
+    RightMissing,
     Series,
     StoreBusy,
     StoreUnreachable,
@@ -31,6 +33,8 @@ from services.metadata.domain.ports import (
 E = TypeVar("E")
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
+
+log = get_logger()
 
 PATIENCE_SECONDS = 30.0
 """How long it is tried again when other processes are in the way."""
@@ -123,9 +127,11 @@ class SqlReader:
         result = await self._connection.execute(statement)
         return [kind(*row) for row in result]
 
-    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    async def tally(
+        self, kind: type[Any], where: Values, by: Sequence[str] = (), through: str = ""
+    ) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values."""
-        result = await self._connection.execute(selecting.tally(kind, where, by))
+        result = await self._connection.execute(selecting.tally(kind, where, by, through))
         return {tuple(row[:-1]): row[-1] for row in result}
 
     async def due_job(self, kinds: Collection[str], now: Any) -> Job | None:
@@ -264,9 +270,11 @@ class SqlStore:
         """The records that a query asks for, in order."""
         return await self._finish(self._read(lambda reader: reader.find(kind, query)))
 
-    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    async def tally(
+        self, kind: type[Any], where: Values, by: Sequence[str] = (), through: str = ""
+    ) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values."""
-        return await self._finish(self._read(lambda reader: reader.tally(kind, where, by)))
+        return await self._finish(self._read(lambda reader: reader.tally(kind, where, by, through)))
 
     async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
         """The first records after a key."""
@@ -351,10 +359,14 @@ class SqlStore:
 
     def _check_passing(self, error: Exception) -> None:
         """Raise what cannot be helped by trying again at once."""
+        if isinstance(error, PoolTimeout):
+            log.warning("all connections are in use", pool=self._readers.pool.status(), waited_seconds=PATIENCE_SECONDS)
         if isinstance(error, Overtaken | PoolTimeout) or self._flavour.in_the_way(error):
             return
         if self._flavour.is_gone(error):
             raise StoreUnreachable from error
+        if self._flavour.refusal(error):
+            raise RightMissing from error
         raise error
 
 

@@ -150,6 +150,7 @@ def _readers(url: sa.URL) -> AsyncEngine:
         isolation_level="AUTOCOMMIT",
         pool_size=READERS,
         max_overflow=0,
+        hide_parameters=True,  # what users record is no news for a log
         pool_reset_on_return=None,  # a read is one statement, so there is nothing to reset
     )
     event.listen(engine.sync_engine, "connect", _set_up)

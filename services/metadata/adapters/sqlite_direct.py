@@ -8,6 +8,7 @@ done again alone. That is rare, and spares all of them the savepoints, which cos
 """
 
 import asyncio
+import logging
 import random
 import sqlite3
 import time
@@ -28,8 +29,9 @@ from typing_extensions import override
 from services.metadata.adapters import sql
 from services.metadata.adapters.sql import Flavour, SqlTransaction
 from services.metadata.adapters.tables import TABLES
+from services.metadata.adapters.upserting import put_text
 from services.metadata.domain import declarations
-from services.metadata.domain.entities import Record
+from services.metadata.domain.entities import Record, SearchText
 from services.metadata.domain.ports import StoreBusy, Transaction
 
 R = TypeVar("R", bound=Record)
@@ -37,6 +39,8 @@ T = TypeVar("T")
 Unit = Callable[[Transaction], Awaitable[Any]]
 Convert = Callable[[Any], Any] | None
 
+told = logging.getLogger("sqlalchemy.engine.direct")
+"""Where SQLAlchemy tells of its statements, if somebody wants to hear of them."""
 MOST_TOGETHER = 100
 """Units of work in one transaction."""
 DIALECT = SQLiteDialect_pysqlite()
@@ -81,6 +85,8 @@ def _encoding(columns: "Sequence[sa.Column[Any]]") -> Callable[[Any], tuple[Any,
     return encoded
 
 
+PUT_TEXT = str(put_text("sqlite").compile(dialect=SQLiteDialect_pysqlite(paramstyle="qmark")))
+_text_values = _encoding(list(TABLES[SearchText].columns))
 STATEMENTS = {kind: Statements(kind, table) for kind, table in TABLES.items() if "id" in table.c}
 
 
@@ -120,7 +126,13 @@ class SqliteTransaction(SqlTransaction):
         statements = STATEMENTS[type(record)]
         return self._execute(statements.update, (*statements.changing(record), record.id, etag)) > 0
 
+    async def put_texts(self, texts: Sequence[SearchText]) -> None:
+        """Write the words of records."""
+        told.info(PUT_TEXT)
+        self._driver.executemany(PUT_TEXT, map(_text_values, texts))
+
     def _execute(self, text: str, values: tuple[Any, ...]) -> int:
+        told.info(text)
         try:
             return self._driver.execute(text, values).rowcount
         except sqlite3.IntegrityError as error:
@@ -130,6 +142,7 @@ class SqliteTransaction(SqlTransaction):
 def _selected(driver: sqlite3.Connection, kind: type[R], record_ids: Collection[str]) -> dict[str, R]:
     statements = STATEMENTS[kind]
     text = f"{statements.select} ({', '.join('?' * len(record_ids))})"
+    told.info(text)
     rows = driver.execute(text, tuple(record_ids)).fetchall()
     return {record.id: record for record in map(statements.record, rows)}
 

@@ -177,6 +177,14 @@ def of(kind: type[Any]) -> Declaration:
     return _OF[kind]
 
 
+def referred(kind: type[Any], name: str) -> Declaration:
+    """The declaration of what an attribute of an entity refers to."""
+    reference = of(kind).attributes[name].rules.reference
+    if reference is None:
+        raise KeyError(f"{name} of {of(kind).name} refers to nothing")
+    return ENTITIES[reference.to]
+
+
 def _attributes(kind: type[Any]) -> Iterator[Attribute]:
     hints = typing.get_type_hints(kind)
     for each in dataclasses.fields(kind):

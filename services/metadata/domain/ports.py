@@ -34,6 +34,10 @@ class StoreUnreachable(errors.Unavailable):
     """The database cannot be reached now. Repeat the request a little later."""
 
 
+class RightMissing(errors.NotReady):
+    """The user of the database may not do this there. Give it the right to, or ask for something else."""
+
+
 @dataclass(frozen=True)
 class Ordering:
     """One thing to list records by. What is absent comes first, and last when it is descending."""
@@ -89,10 +93,13 @@ class Reader(Protocol):
     async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
         """The first records after a key, or of all, by their keys: in one order whichever database holds them."""
 
-    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    async def tally(
+        self, kind: type[Any], where: Values, by: Sequence[str] = (), through: str = ""
+    ) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values that they have in `by`.
 
-        Without `by` there is one entry, under (), also when there is no record.
+        Without `by` there is one entry, under (), also when there is no record. With `through`, the name of an
+        attribute that refers to another record, it is that one whose attributes equal `where`.
         """
 
     async def series(self, run_id: str, names: Collection[str], split: str) -> list[Series]:

@@ -26,7 +26,9 @@ class GetStatisticsRequest(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """Only this user's: kinds that do not name a user are left out then. Everyone's when empty."""
+    """Only this user's: metrics, and kinds that neither name a user nor belong to a record that does, are left out then.
+    Everyone's when empty.
+    """
     def __init__(
         self,
         *,

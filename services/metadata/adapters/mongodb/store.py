@@ -99,9 +99,11 @@ class MongoStore:
         """The oldest job that is due."""
         return await self._read(lambda reader: reader.due_job(kinds, now))
 
-    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    async def tally(
+        self, kind: type[Any], where: Values, by: Sequence[str] = (), through: str = ""
+    ) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values."""
-        return await self._read(lambda reader: reader.tally(kind, where, by))
+        return await self._read(lambda reader: reader.tally(kind, where, by, through))
 
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
         """Do a unit of work in one transaction, or, where the server has none, one write after the other."""

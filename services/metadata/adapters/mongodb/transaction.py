@@ -15,6 +15,7 @@ from services.metadata.adapters.mongodb import bulk, filtering, measuring, queri
 from services.metadata.adapters.mongodb.documents import ID, LAYOUTS, Document, Layout, Values, layout_named
 from services.metadata.adapters.mongodb.failures import unique
 from services.metadata.adapters.mongodb.views import SOURCES, VIEWS, View
+from services.metadata.domain import declarations
 from services.metadata.domain.entities import Job, Metric, MetricSummary, Record, SearchText
 from services.metadata.domain.ports import BrokenReference, Query, Series
 
@@ -86,10 +87,12 @@ class MongoReader:
         """The smallest and the largest of each stretch, with the first and the last."""
         return await sampling.peaks(self._collection(LAYOUTS[Metric]), series, width, self._session)
 
-    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    async def tally(
+        self, kind: type[Any], where: Values, by: Sequence[str] = (), through: str = ""
+    ) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values."""
         layout = LAYOUTS[kind]
-        condition = queries.equal(layout, where)
+        condition = await self._refers(layout, where, through) if through else queries.equal(layout, where)
         if not by:
             return {(): await self._collection(layout).count_documents(condition, session=self._session)}
         groups = self._collection(layout).aggregate(queries.groups(layout, condition, by), session=self._session)
@@ -97,6 +100,13 @@ class MongoReader:
         async for group in groups:  # what is missing and what is empty are one
             counts[queries.group_of(layout, group, by)] += group["count"]
         return dict(counts)
+
+    async def _refers(self, layout: Layout, where: Values, through: str) -> Document:
+        """The condition that a document refers to one of another kind that equals `where`."""
+        to = LAYOUTS[declarations.referred(layout.declaration.kind, through).kind]
+        found = await self._collection(to).find(queries.equal(to, where), [ID], session=self._session).to_list(None)
+        ids = [document[ID] for document in found]
+        return {layout.fields[through].path: {"$in": [*ids, *map(str, ids)]}}
 
     async def due_job(self, kinds: Collection[str], now: datetime) -> Job | None:
         """The oldest job that is due."""

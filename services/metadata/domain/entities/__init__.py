@@ -47,6 +47,7 @@ from services.metadata.domain.entities.posters import (
 from services.metadata.domain.entities.stories import Narratives, Story, StoryDataset, Visibility
 from services.metadata.domain.entities.imports import Import
 from services.metadata.domain.entities.searching import SearchText
+from services.metadata.domain.entities.numbers import RecordCounter, RecordNumber
 
 __all__ = [
     "ARTIFACT_KINDS",
@@ -90,6 +91,8 @@ __all__ = [
     "Prediction",
     "Project",
     "Record",
+    "RecordCounter",
+    "RecordNumber",
     "Reservation",
     "Run",
     "RunStatus",
