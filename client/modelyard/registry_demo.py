@@ -200,6 +200,11 @@ def _query(console: Console, registry: Registry) -> None:
     """Some of what can be asked."""
     done = registry.list_training_runs(status="completed")
     _show(console, 'list_training_runs(status="completed")', done, "name")
+    vaes = registry.list_models(filter='kind = "vae"')
+    _show(console, "list_models(filter='kind = \"vae\"')", vaes, "name")
+    _show(console, 'search("latent space")', registry.search("latent space"), "name")
+    best = registry.list_training_runs(order_by="metrics.accuracy desc", limit=1)
+    _show(console, 'list_training_runs(order_by="metrics.accuracy desc", limit=1)', best, "name")
     found = registry.get_model(name=VAE)
     _show(console, f'get_model("{VAE}")', [found] if found else [], "architecture")
     newest = registry.get_predictions(limit=3)

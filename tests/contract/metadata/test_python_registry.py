@@ -398,3 +398,22 @@ def test_a_program_that_never_closes_its_registry_ends_in_good_order(tmp_path: P
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == [1, 1]
     assert not file.with_name("r.db-wal").exists()
+
+
+async def test_lists_are_filtered_ordered_and_searched_by_the_database(made: Made):
+    """004.18, 004.19"""
+    for name, kind, text in (("ViT", "transformer", "Parts in drawings"), ("VAE", "vae", "Shapes of parts")):
+        await made("create_model", name, kind, description=text)
+    runs = [await made("create_training_run", name=name) for name in ("low", "high", "none")]
+    for run, value in zip(runs, (0.5, 0.9), strict=False):
+        await made("log_metric", run, "accuracy", value, epoch=1, split="validation")
+
+    filtered = await made("list_models", filter='kind = "vae"')
+    ordered = await made("list_training_runs", order_by="metrics.accuracy desc")
+    found = await made("search", "PARTS drawings")
+
+    assert [each["name"] for each in filtered] == ["VAE"]
+    assert [each["name"] for each in ordered] == ["high", "low", "none"]
+    assert [(each["kind"], each["name"]) for each in found] == [("model", "ViT")]
+    with pytest.raises(InvalidInput, match="filter"):
+        await made("list_models", filter="kind = ")

@@ -56,6 +56,9 @@ def test_the_demo_says_what_it_recorded_also_the_second_time(database: str, here
     for name in ("VisionTransformer-CAD", "VAE-3D-Generator", "GNN-Structural-Analysis", "5 epochs"):
         assert name in first.output
     assert "nothing was trained" in first.output
+    assert 'search("latent space") → VAE-3D-Generator\n' in first.output
+    assert """list_models(filter='kind = "vae"') → VAE-3D-Generator\n""" in first.output
+    assert 'order_by="metrics.accuracy desc", limit=1) → ' in first.output
     assert "flange, shaft" in first.output
     assert "s3cret" not in first.output
 
