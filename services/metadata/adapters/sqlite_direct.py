@@ -11,13 +11,15 @@ import asyncio
 import logging
 import random
 import sqlite3
+import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
+from queue import SimpleQueue
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
@@ -95,6 +97,7 @@ class Prompt:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
+        self.dialect = connection.dialect
 
     async def execute(self, statement: sa.Executable, values: Any = None) -> sa.CursorResult[Any]:
         """Execute a statement."""
@@ -152,17 +155,58 @@ def driver_of(connection: sa.Connection) -> sqlite3.Connection:
     return cast(sqlite3.Connection, connection.connection.driver_connection)
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of some work."""
+
+    value: Any = None
+    error: Exception | None = None
+
+    @classmethod
+    def of(cls, work: Callable[[], Any]) -> "Outcome":
+        """What becomes of some work."""
+        try:
+            return cls(work())
+        except Exception as error:  # noqa: BLE001 (it is the outcome)
+            return cls(error=error)
+
+    def tell(self, answer: "asyncio.Future[Any]") -> None:
+        """Give it to whoever still waits for it."""
+        if answer.done():
+            return
+        if self.error is None:
+            answer.set_result(self.value)
+        else:
+            answer.set_exception(self.error)
+
+
+Asked = tuple[Callable[[], Any], asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
+"""Some work, and who is told what became of it."""
+
+
 class Connected:
-    """A thread with a connection of its own."""
+    """A thread with a connection of its own.
+
+    It is no executor's: those take nothing more once the program ends, which is when some stores are closed.
+    """
 
     def __init__(self, engine: sa.Engine, name: str) -> None:
         self._engine = engine
-        self._thread = ThreadPoolExecutor(1, name)
         self._opened: sa.Connection | None = None
+        self._asked: SimpleQueue[Asked | None] = SimpleQueue()
+        threading.Thread(target=self._answer, name=name, daemon=True).start()
 
     async def do(self, work: Callable[..., T], *told: Any) -> T:
         """Do something in the thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *told)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        self._asked.put((partial(work, *told), loop, answer))
+        return await answer
+
+    def _answer(self) -> None:
+        while (asked := self._asked.get()) is not None:
+            work, loop, answer = asked
+            loop.call_soon_threadsafe(Outcome.of(work).tell, answer)
 
     @property
     def connection(self) -> sa.Connection:
@@ -174,7 +218,7 @@ class Connected:
     async def close(self) -> None:
         """Let what runs come to its end, then close the connection."""
         await self.do(self._disconnect)
-        self._thread.shutdown()
+        self._asked.put(None)
 
     def _disconnect(self) -> None:
         if self._opened is not None:
@@ -191,23 +235,6 @@ class Reader(Connected):
 
     def _get_all(self, kind: type[R], record_ids: Collection[str]) -> dict[str, R]:
         return _selected(driver_of(self.connection), kind, record_ids)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a unit of work."""
-
-    value: Any = None
-    error: Exception | None = None
-
-    def tell(self, answer: "asyncio.Future[Any]") -> None:
-        """Give it to whoever still waits for it."""
-        if answer.done():
-            return
-        if self.error is None:
-            answer.set_result(self.value)
-        else:
-            answer.set_exception(self.error)
 
 
 class Writer(Connected):

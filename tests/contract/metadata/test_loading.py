@@ -15,6 +15,7 @@ from services.metadata.bootstrap import compose
 from services.metadata.domain.entities import Metric, Project, Record, Run
 from services.metadata.domain.exporting import Exports, Wish
 from services.metadata.domain.importing import Imports, Part
+from services.metadata.domain.indexing import IndexingStore
 from services.metadata.domain.ports import BrokenReference, Duplicate, Store
 from services.metadata.settings import MetadataSettings
 from tests.servers.mongod import Mongod
@@ -82,7 +83,7 @@ async def test_documents_that_were_loaded_show_what_those_made_here_show(mongod_
             async with served(origin, tmp_path) as house:
                 await seed(house)
             parts = (Part("one", batch) async for batch in Exports(origin).batches(Wish()))
-            await Imports(store).take(parts)
+            await Imports(IndexingStore(store)).take(parts)
         made, loaded = documents(mongod_server, first), documents(mongod_server, second)
 
     assert loaded == made
