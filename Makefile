@@ -64,7 +64,7 @@ demo: $(VENV)/installed ## Train a real model on the data that ships with the pr
 	@exec $(BIN)/modelyard demo
 
 test: $(TEST_SERVERS) ## Run all tests
-	@$(BIN)/python -m pytest tests
+	@$(BIN)/python -m tests
 
 test-unit test-contract test-integration test-e2e: test-%: $(TEST_SERVERS) ## Run one layer of the tests
 	@$(BIN)/python -m pytest tests/$*

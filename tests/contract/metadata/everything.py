@@ -5,7 +5,16 @@ import sys
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from modelyard.metadata.v1 import account_pb2, campaign_pb2, experiment_pb2, job_pb2, model_pb2, run_pb2
+from modelyard.metadata.v1 import (
+    account_pb2,
+    campaign_pb2,
+    experiment_pb2,
+    job_pb2,
+    model_pb2,
+    registry_pb2,
+    registry_pb2_grpc,
+    run_pb2,
+)
 from servicekit.channels import Channel
 
 from .aggregates import Aggregates
@@ -83,6 +92,8 @@ async def _seed_training(house: Aggregates, metrics: int) -> None:
     odd = [{"name": "odd", "split": "test", "step": step, "value": value} for step, value in enumerate(NUMBERS)]
     odd.append({"name": "odd", "split": "test", "step": 2**63 - 1, "value": 1, "measure_time": MOMENT})
     await metadata.runs.BatchLogMetrics(run_pb2.LogMetricsRequest(run_id=run.id, metrics=odd), **quick)
+    numbered = registry_pb2.NumberRecordsRequest(entity="runs", ids=[other.id, run.id])
+    await registry_pb2_grpc.RegistryServiceStub(metadata.channel.grpc).NumberRecords(numbered, **quick)
     version = await house.version(model.id, details=DOCUMENT, label="v 1", run_id=run.id, features=["a", ""], score=1)
     await house.version(model.id, dataset_id=dataset.id)
     publication = await metadata.publication(version=model_pb2.ModelVersion(id="published", engine="quick", score=0.75))
