@@ -45,9 +45,9 @@ tests/servers/node_modules/installed: tests/servers/package-lock.json $(VENV)/in
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/servers --omit=optional --ignore-scripts --no-fund --no-audit --loglevel=error
 	touch $@
 
-# The server and what sets it up: the package mariadb-server would start one for the whole machine.
+# The server, what sets it up and mariadb-dump: the package mariadb-server would start one for the whole machine.
 $(VENV)/mariadb: $(VENV)/installed-dev
-	@PATH="$$PATH:/usr/sbin" command -v mariadbd >/dev/null || { $(call apt-install,mariadb-server-core mariadb-client-core); }
+	@{ PATH="$$PATH:/usr/sbin" command -v mariadbd && command -v mariadb-dump; } >/dev/null || { $(call apt-install,mariadb-server-core mariadb-client); }
 	touch $@
 
 # What the mongod of the tests is linked with.
@@ -64,7 +64,7 @@ demo: $(VENV)/installed ## Train a real model on the data that ships with the pr
 	@exec $(BIN)/modelyard demo
 
 test: $(TEST_SERVERS) ## Run all tests
-	@$(BIN)/python -m pytest tests
+	@$(BIN)/python -m tests
 
 test-unit test-contract test-integration test-e2e: test-%: $(TEST_SERVERS) ## Run one layer of the tests
 	@$(BIN)/python -m pytest tests/$*

@@ -1,13 +1,16 @@
-"""python -m bench [jobs] [bytes] [azure]: measures what the documents claim. Ratios count: one run gives both sides."""
+"""python -m bench [jobs] [bytes] [azure] [records]: measures what the documents claim.
+
+Ratios count: one run gives both sides.
+"""
 
 import sys
 import tempfile
 from pathlib import Path
 
-from bench import azure, jobs, transfer
+from bench import azure, jobs, records, transfer
 from tests.e2e.house import House
 
-PARTS = {"jobs": jobs.measure, "bytes": transfer.measure, "azure": azure.measure}
+PARTS = {"jobs": jobs.measure, "bytes": transfer.measure, "azure": azure.measure, "records": records.measure}
 
 
 def main() -> None:

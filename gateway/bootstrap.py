@@ -12,7 +12,20 @@ from gateway.flows.workers import Workers
 from gateway.limits import limited, limits_of
 from gateway.middleware import Around
 from gateway.peers import connect
-from gateway.routes import datasets, files, health, jobs, models, projects, storage, training, uploads, usage
+from gateway.routes import (
+    datasets,
+    files,
+    health,
+    jobs,
+    models,
+    projects,
+    registry,
+    search,
+    storage,
+    training,
+    uploads,
+    usage,
+)
 from gateway.routes.described import RESPONSES
 from gateway.settings import GatewaySettings
 from gateway.upkeep.timer import keep_up
@@ -20,7 +33,7 @@ from gateway.upkeep.timer import keep_up
 DESCRIPTION = "Turns data into trained models, stores the bytes, records what happened, and loses none of the three."
 ROUTERS = (
     datasets.router, training.router, jobs.router, models.router, projects.router, files.router, uploads.router,
-    usage.router, storage.router, storage.upkeep, health.router,
+    usage.router, search.router, registry.router, storage.router, storage.upkeep, health.router,
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway import identity, problems
 from gateway.settings import GatewaySettings
 from servicekit import errors
-from servicekit.interceptors import REQUEST_ID
+from servicekit.handling import REQUEST_ID
 from servicekit.logging import get_logger
 
 log = get_logger()

@@ -7,24 +7,36 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gateway.settings import GatewaySettings
+from modelyard.metadata.v1.account_pb2_grpc import AccountServiceStub
+from modelyard.metadata.v1.admin_pb2_grpc import AdminServiceStub
 from modelyard.metadata.v1.artifact_pb2_grpc import ArtifactServiceStub
 from modelyard.metadata.v1.dataset_pb2_grpc import DatasetServiceStub
+from modelyard.metadata.v1.experiment_pb2_grpc import ExperimentServiceStub
 from modelyard.metadata.v1.job_pb2_grpc import JobServiceStub
 from modelyard.metadata.v1.model_pb2_grpc import ModelServiceStub
+from modelyard.metadata.v1.prediction_pb2_grpc import PredictionServiceStub
 from modelyard.metadata.v1.project_pb2_grpc import ProjectServiceStub
+from modelyard.metadata.v1.registry_pb2_grpc import RegistryServiceStub
 from modelyard.metadata.v1.run_pb2_grpc import RunServiceStub
+from modelyard.metadata.v1.search_pb2_grpc import SearchServiceStub
 from modelyard.storage.v1.storage_pb2_grpc import StorageServiceStub
 from modelyard.training.v1.analysis_pb2_grpc import AnalysisServiceStub
 from modelyard.training.v1.training_pb2_grpc import TrainingServiceStub
 from servicekit.channels import CallOptions, Channel
 
 if TYPE_CHECKING:  # these exist for the type checker only
+    from modelyard.metadata.v1.account_pb2_grpc import AccountServiceAsyncStub
+    from modelyard.metadata.v1.admin_pb2_grpc import AdminServiceAsyncStub
     from modelyard.metadata.v1.artifact_pb2_grpc import ArtifactServiceAsyncStub
     from modelyard.metadata.v1.dataset_pb2_grpc import DatasetServiceAsyncStub
+    from modelyard.metadata.v1.experiment_pb2_grpc import ExperimentServiceAsyncStub
     from modelyard.metadata.v1.job_pb2_grpc import JobServiceAsyncStub
     from modelyard.metadata.v1.model_pb2_grpc import ModelServiceAsyncStub
+    from modelyard.metadata.v1.prediction_pb2_grpc import PredictionServiceAsyncStub
     from modelyard.metadata.v1.project_pb2_grpc import ProjectServiceAsyncStub
+    from modelyard.metadata.v1.registry_pb2_grpc import RegistryServiceAsyncStub
     from modelyard.metadata.v1.run_pb2_grpc import RunServiceAsyncStub
+    from modelyard.metadata.v1.search_pb2_grpc import SearchServiceAsyncStub
     from modelyard.storage.v1.storage_pb2_grpc import StorageServiceAsyncStub
     from modelyard.training.v1.analysis_pb2_grpc import AnalysisServiceAsyncStub
     from modelyard.training.v1.training_pb2_grpc import TrainingServiceAsyncStub
@@ -74,12 +86,18 @@ class Peers:
 
     channels: dict[str, Channel]
     storage: StorageServiceAsyncStub
+    accounts: AccountServiceAsyncStub
     artifacts: ArtifactServiceAsyncStub
     datasets: DatasetServiceAsyncStub
     jobs: JobServiceAsyncStub
     models: ModelServiceAsyncStub
     projects: ProjectServiceAsyncStub
     runs: RunServiceAsyncStub
+    search: SearchServiceAsyncStub
+    experiments: ExperimentServiceAsyncStub
+    predictions: PredictionServiceAsyncStub
+    numbers: RegistryServiceAsyncStub
+    admin: AdminServiceAsyncStub
     training: TrainingServiceAsyncStub
     analysis: AnalysisServiceAsyncStub
 
@@ -112,12 +130,18 @@ def connect(settings: GatewaySettings) -> Peers:
     return Peers(
         channels=channels,
         storage=StorageServiceStub(storage),
+        accounts=AccountServiceStub(metadata),
         artifacts=ArtifactServiceStub(metadata),
         datasets=DatasetServiceStub(metadata),
         jobs=JobServiceStub(metadata),
         models=ModelServiceStub(metadata),
         projects=ProjectServiceStub(metadata),
         runs=RunServiceStub(metadata),
+        search=SearchServiceStub(metadata),
+        experiments=ExperimentServiceStub(metadata),
+        predictions=PredictionServiceStub(metadata),
+        numbers=RegistryServiceStub(metadata),
+        admin=AdminServiceStub(metadata),
         training=TrainingServiceStub(training),
         analysis=AnalysisServiceStub(training),
     )

@@ -7,7 +7,7 @@ from typing import TypedDict
 import grpc
 import structlog
 
-from servicekit.interceptors import REQUEST_ID
+from servicekit.handling import REQUEST_ID
 
 RETRY_POLICY = {
     "maxAttempts": 4,

@@ -28,6 +28,7 @@ def configure(settings: Settings, process: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,  # most calls log nothing, and should pay nothing
     )
     structlog.contextvars.bind_contextvars(process=process)
 

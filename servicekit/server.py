@@ -15,10 +15,12 @@ import grpc
 import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
+from grpc_reflection.v1alpha._async import ReflectionServicer
 from prometheus_client import start_http_server
 
-from servicekit import errors, interceptors
+from servicekit import errors
+from servicekit.handling import Methods, authentication
 from servicekit.logging import configure, get_logger
 from servicekit.memory import reuse_chunks
 from servicekit.settings import ServerSettings
@@ -109,15 +111,11 @@ class Serving:
 @asynccontextmanager
 async def serving(application: Application, bind: str, settings: ServerSettings) -> AsyncIterator[Serving]:
     """Serve an application for the length of the block. Port 0 takes a free one."""
-    server = grpc.aio.server(
-        interceptors=interceptors.standard(settings.service_token.get_secret_value()), options=OPTIONS
-    )
+    server = grpc.aio.server(options=OPTIONS)
     health = HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    for service in application.services:
-        service.add(service.servicer, server)
     names = [service.full_name for service in application.services]
-    reflection.enable_server_reflection([*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
+    methods = _methods(application, health, names, settings.service_token.get_secret_value())
+    server.add_generic_rpc_handlers([methods])
     address = _listen(server, bind)
     await server.start()
     probing = asyncio.create_task(_keep_probing(health, ["", *names], application.probes))
@@ -128,6 +126,18 @@ async def serving(application: Application, bind: str, settings: ServerSettings)
         await health.enter_graceful_shutdown()
         application.on_drain()
         await server.stop(settings.drain_seconds)
+
+
+def _methods(application: Application, health: HealthServicer, names: Sequence[str], token: str) -> Methods:
+    """The methods of all services, and of those that every server has."""
+    methods = Methods(authentication(token))
+    as_server: Any = methods
+    for service in application.services:
+        service.add(service.servicer, as_server)
+    health_pb2_grpc.add_HealthServicer_to_server(health, as_server)
+    described = ReflectionServicer([*names, "grpc.health.v1.Health", reflection.SERVICE_NAME])
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(described, as_server)
+    return methods
 
 
 def _listen(server: grpc.aio.Server, bind: str) -> str:

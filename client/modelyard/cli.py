@@ -21,6 +21,9 @@ from modelyard.connection import Url, client_for, settings_for
 from modelyard.display import fact, follow, line, moving, size, table
 from modelyard.errors import ModelyardError
 from modelyard.lock import FolderTaken
+from modelyard.migrate_cli import migrate
+from modelyard.registry_cli import demo as demo_registry
+from modelyard.registry_cli import registry
 from modelyard.storage_cli import storage
 
 app = typer.Typer(
@@ -31,7 +34,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+demo = typer.Typer(name="demo", invoke_without_command=True, pretty_exceptions_enable=False)
+demo.command("registry")(demo_registry)
+app.add_typer(demo)
 app.add_typer(storage)
+app.command()(migrate)
+app.add_typer(registry)
 
 Engine = Annotated[str, typer.Option(help="quick or autogluon.")]
 TimeLimit = Annotated[int | None, typer.Option(min=1, help="Seconds that training may take.")]
@@ -89,10 +97,13 @@ def run() -> None:
     line(console, "Modelyard has stopped.")
 
 
-@app.command()
-def demo(engine: Engine = "quick", time_limit: TimeLimit = None, url: Url = "") -> None:
-    """Train a real model on the data that ships with Modelyard, and show how to use it."""
-    demonstration.run(console, settings_for(url), engine, time_limit)
+@demo.callback()
+def demo_training(
+    context: typer.Context, engine: Engine = "quick", time_limit: TimeLimit = None, url: Url = ""
+) -> None:
+    """Train a real model on the data that ships with Modelyard, and show how to use it; or show the registry."""
+    if context.invoked_subcommand is None:
+        demonstration.run(console, settings_for(url), engine, time_limit)
 
 
 @app.command()

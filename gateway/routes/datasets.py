@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 
 from gateway import incoming, outgoing, rendering
@@ -11,6 +11,7 @@ from gateway.flows.submission import artifact_of
 from gateway.identity import User
 from gateway.peers import SCAN_SECONDS, Peers
 from gateway.routes import described
+from gateway.routes.listing import Listing
 from gateway.routes.state import owned_dataset, peers_of, settings_of
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_DELETED, Artifact, GetArtifactRequest
 from modelyard.metadata.v1.dataset_pb2 import Dataset, ListDatasetsRequest
@@ -56,12 +57,10 @@ def _stored(artifact: Artifact) -> rendering.Json:
 
 
 @router.get("")
-async def list_datasets(
-    request: Request, user: User, page_size: Annotated[int, Query(ge=1, le=1000)] = 50, page_token: str = ""
-) -> Response:
+async def list_datasets(request: Request, user: User, listing: Listing) -> Response:
     """The user's datasets, newest first."""
     peers = peers_of(request)
-    wanted = ListDatasetsRequest(user_id=user, page_size=page_size, page_token=page_token)
+    wanted = ListDatasetsRequest(user_id=user, **listing.asked)
     page = await peers.datasets.ListDatasets(wanted, **peers.quick)
     datasets = [rendering.dataset(record) for record in page.datasets]
     return rendering.answer({"datasets": datasets, "nextPageToken": page.next_page_token})

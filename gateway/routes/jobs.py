@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from grpc.aio import AioRpcError
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -14,6 +13,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from gateway import problems, rendering
 from gateway.identity import User
 from gateway.peers import TRAINING_SECONDS, Peers
+from gateway.routes.listing import Listing
 from gateway.routes.state import owned_job, peers_of, workers_of
 from modelyard.metadata.v1.job_pb2 import (
     JOB_STATUS_COMPLETED,
@@ -33,12 +33,10 @@ EVENT_STREAM = "text/event-stream"
 
 
 @router.get("")
-async def list_jobs(
-    request: Request, user: User, page_size: Annotated[int, Query(ge=1, le=1000)] = 50, page_token: str = ""
-) -> Response:
+async def list_jobs(request: Request, user: User, listing: Listing) -> Response:
     """The user's jobs, newest first."""
     peers = peers_of(request)
-    wanted = ListJobsRequest(user_id=user, page_size=page_size, page_token=page_token)
+    wanted = ListJobsRequest(user_id=user, **listing.asked)
     page = await peers.jobs.ListJobs(wanted, **peers.quick)
     jobs = [rendering.job(record) for record in page.jobs]
     return rendering.answer({"jobs": jobs, "nextPageToken": page.next_page_token})

@@ -9,6 +9,7 @@ from gateway import outgoing, rendering
 from gateway.flows.models import let_go
 from gateway.identity import User
 from gateway.peers import Peers
+from gateway.routes.listing import Listing
 from gateway.routes.state import owned_model, peers_of
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_DELETED, Artifact, GetArtifactRequest
 from modelyard.metadata.v1.model_pb2 import (
@@ -24,12 +25,10 @@ router = APIRouter(prefix="/api/models", tags=["models"])
 
 
 @router.get("")
-async def list_models(
-    request: Request, user: User, page_size: Annotated[int, Query(ge=1, le=1000)] = 50, page_token: str = ""
-) -> Response:
+async def list_models(request: Request, user: User, listing: Listing) -> Response:
     """The user's models by their newest versions, newest first."""
     peers = peers_of(request)
-    wanted = ListModelsRequest(user_id=user, page_size=page_size, page_token=page_token)
+    wanted = ListModelsRequest(user_id=user, **listing.asked)
     page = await peers.models.ListModels(wanted, **peers.quick)
     models = [rendering.model(record, await _version(peers, record)) for record in page.models]
     return rendering.answer({"models": models, "nextPageToken": page.next_page_token})

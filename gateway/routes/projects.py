@@ -3,7 +3,7 @@
 import asyncio
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import AliasChoices, BaseModel, Field
 
@@ -13,6 +13,7 @@ from gateway.flows.projects import KIND, package_of, packages_of, restore
 from gateway.identity import User
 from gateway.peers import Peers
 from gateway.routes.datasets import RepeatKey
+from gateway.routes.listing import Listing
 from gateway.routes.state import RecordUnknown, owned_project, peers_of
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_ACTIVE, Artifact, GetArtifactRequest
 from modelyard.metadata.v1.project_pb2 import CreateProjectRequest, ListProjectsRequest, Project
@@ -26,12 +27,10 @@ class PackageMissing(errors.NotFound):
 
 
 @router.get("/api/projects")
-async def list_projects(
-    request: Request, user: User, page_size: Annotated[int, Query(ge=1, le=1000)] = 50, page_token: str = ""
-) -> Response:
+async def list_projects(request: Request, user: User, listing: Listing) -> Response:
     """The user's projects, newest first."""
     peers = peers_of(request)
-    wanted = ListProjectsRequest(user_id=user, page_size=page_size, page_token=page_token)
+    wanted = ListProjectsRequest(user_id=user, **listing.asked)
     page = await peers.projects.ListProjects(wanted, **peers.quick)
     packages = await asyncio.gather(*(package_of(peers, record) for record in page.projects))
     projects = [rendering.project(*pair) for pair in zip(page.projects, packages, strict=True)]

@@ -18,7 +18,9 @@ from modelyard.metadata.v1 import (
     postback_pb2_grpc,
     prediction_pb2_grpc,
     project_pb2_grpc,
+    registry_pb2_grpc,
     run_pb2_grpc,
+    search_pb2_grpc,
     story_pb2_grpc,
 )
 from servicekit.server import Application, Service
@@ -28,15 +30,20 @@ from services.metadata.adapters.passwords import Bcrypt
 from services.metadata.domain.artifacts import Artifacts
 from services.metadata.domain.datasets import Datasets
 from services.metadata.domain.entities import Campaign, Experiment, ExperimentRun, Model, Project
+from services.metadata.domain.exporting import Exports
+from services.metadata.domain.importing import Imports
+from services.metadata.domain.indexing import IndexingStore
 from services.metadata.domain.jobs import Jobs, Watchers
 from services.metadata.domain.metrics import Metrics
 from services.metadata.domain.models import Versions
+from services.metadata.domain.numbers import Numbers
 from services.metadata.domain.ports import Store
 from services.metadata.domain.posters import Contexts, Postbacks
 from services.metadata.domain.predictions import Predictions
 from services.metadata.domain.publishing import Publishing
 from services.metadata.domain.records import Clock, Records, utc_now
 from services.metadata.domain.runs import Runs
+from services.metadata.domain.searching import Search
 from services.metadata.domain.sessions import Sessions
 from services.metadata.domain.stories import Stories
 from services.metadata.domain.usage import Usages
@@ -73,7 +80,8 @@ def _mysql(settings: MetadataSettings) -> AbstractAsyncContextManager[Store]:
 def _mongodb(settings: MetadataSettings) -> AbstractAsyncContextManager[Store]:
     from services.metadata.adapters.mongodb import mongodb_store
 
-    return mongodb_store(settings.database)
+    connections = settings.mongo_min_pool_size, settings.mongo_max_pool_size
+    return mongodb_store(settings.database, settings.mongo_db_name, connections)
 
 
 OPENERS: dict[str, Opener] = {
@@ -111,6 +119,7 @@ def in_memory(now: Clock = utc_now) -> Application:
 
 def compose(store: Store, now: Clock = utc_now) -> Application:
     """The service over any store."""
+    store = IndexingStore(store)
     watchers = Watchers()
     records = partial(Records, store=store, now=now)
     services = [
@@ -140,7 +149,9 @@ def compose(store: Store, now: Clock = utc_now) -> Application:
         _service("Campaign", campaign_pb2_grpc, servicer.CampaignServicer, records(Campaign), Contexts(store, now)),
         _service("Postback", postback_pb2_grpc, servicer.PostbackServicer, Postbacks(store, now)),
         _service("Story", story_pb2_grpc, servicer.StoryServicer, Stories(store, now)),
-        _service("Admin", admin_pb2_grpc, servicer.AdminServicer, store),
+        _service("Registry", registry_pb2_grpc, servicer.RegistryServicer, Numbers(store, now)),
+        _service("Search", search_pb2_grpc, servicer.SearchServicer, Search(store)),
+        _service("Admin", admin_pb2_grpc, servicer.AdminServicer, store, Exports(store, now), Imports(store, now)),
     ]
     return Application(services, {"database": store.probe}, watchers.stop)
 

@@ -5,7 +5,7 @@ one exception are metrics, which come by the thousand.
 """
 
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -33,16 +33,21 @@ from modelyard.metadata.v1 import (
     prediction_pb2,
     project_pb2,
     run_pb2,
+    search_pb2,
     story_pb2,
 )
 from services.metadata.domain import declarations, entities, tiers
 from services.metadata.domain.artifacts import Moved, Written
 from services.metadata.domain.declarations import EPOCH
 from services.metadata.domain.errors import FieldMalformed, FieldMissing
+from services.metadata.domain.exporting import Digest, Wish
+from services.metadata.domain.importing import Part
 from services.metadata.domain.paging import PageRequest
 from services.metadata.domain.posters import Tallies
 from services.metadata.domain.publishing import Publication
+from services.metadata.domain.sampling import Sampled
 from services.metadata.domain.statistics import Counted
+from services.metadata.domain.transfers import Batch
 from services.metadata.domain.usage import InUse
 
 M = TypeVar("M", bound=Message)
@@ -243,7 +248,13 @@ def written_of(request: _WithArtifact) -> Written | None:
 
 def page_of(request: Any, codec: Codec[Any, Any]) -> PageRequest:
     """A request to list, narrowed by whatever attributes it names."""
-    return PageRequest(codec.filters(request), size=request.page_size, token=request.page_token)
+    return PageRequest(
+        codec.filters(request),
+        size=request.page_size,
+        token=request.page_token,
+        filter=request.filter,
+        order_by=request.order_by,
+    )
 
 
 def artifacts_page_of(request: artifact_pb2.ListArtifactsRequest) -> PageRequest:
@@ -327,6 +338,20 @@ def tallies_of(tallies: Tallies) -> postback_pb2.PostbackStatistics:
     return postback_pb2.PostbackStatistics(count=tallies.count, **by)
 
 
+def series_of(sampled: Sampled) -> run_pb2.MetricSeries:
+    """A series with the points that were chosen."""
+    series = sampled.series
+    told = {name: getattr(series, name) for name in ("run_id", "name", "split", "count")}
+    told |= {name: getattr(series, name) for name in ("min_value", "max_value", "mean_value")}
+    return run_pb2.MetricSeries(**told, metrics=METRIC.encode_all(sampled.metrics))
+
+
+def search_result_of(text: entities.SearchText) -> search_pb2.SearchResult:
+    """A record that was found."""
+    told = {"entity": text.entity, "id": text.record_id, "name": text.name}
+    return search_pb2.SearchResult(**told, create_time=timestamp_of(text.create_time))
+
+
 def statistics_of(counted: Iterable[Counted]) -> admin_pb2.Statistics:
     """How many records there are."""
     return admin_pb2.Statistics(
@@ -339,3 +364,35 @@ def statistics_of(counted: Iterable[Counted]) -> admin_pb2.Statistics:
             for each in counted
         ]
     )
+
+
+def wish_of(request: admin_pb2.ExportRecordsRequest) -> Wish:
+    """What to export."""
+    return Wish(tuple(request.entities), request.after_entity, request.after_position, request.batch_size)
+
+
+def batch_of(batch: Batch) -> admin_pb2.RecordBatch:
+    """A batch as a message."""
+    return admin_pb2.RecordBatch(
+        entity=batch.entity, records=batch.records, position=batch.position, sha256=batch.sha256
+    )
+
+
+async def parts_of(requests: AsyncIterator[admin_pb2.ImportRecordsRequest]) -> AsyncIterator[Part]:
+    """The parts of an import, as they come."""
+    async for request in requests:
+        given = request.batch if request.HasField("batch") else None
+        batch = given and Batch(given.entity, list(given.records), given.position, given.sha256)
+        yield Part(request.import_id, batch, request.last)
+
+
+def import_of(note: entities.Import) -> admin_pb2.Import:
+    """How far an import is."""
+    return admin_pb2.Import(
+        import_id=note.id, entity=note.entity, position=note.position, count=note.count, complete=note.complete
+    )
+
+
+def digest_of(digest: Digest) -> admin_pb2.EntityDigest:
+    """The records of one kind, as a number and a hash."""
+    return admin_pb2.EntityDigest(entity=digest.entity, count=digest.count, sha256=digest.sha256)

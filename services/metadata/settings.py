@@ -11,10 +11,12 @@ KINDS = {
     "postgres": "postgresql",
     "mysql": "mysql",
     "mariadb": "mysql",
-    "mongodb": "mongodb",
+    "mongodb": "mongodb",  # and mongodb+srv
 }
 """The kind of store by the scheme of its address."""
 SQLITE = "sqlite:///"
+ADDRESSES = ("METADATA_URL", "DATABASE_URL", "MONGODB_URI", "MONGO_URI")
+"""Variables that may hold the address of the database; the first of them that there is counts."""
 WRONG = (
     "the database is sqlite:////absolute/path or sqlite:///relative/path, or on a server, as one of "
     f"{', '.join(f'{scheme}://' for scheme in KINDS if scheme != 'sqlite')} user:password@host/database"
@@ -28,8 +30,10 @@ class MetadataSettings(ServerSettings):
 
     bind: str = "127.0.0.1:50052"
     """Host and port to listen on."""
-    url: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("METADATA_URL", "DATABASE_URL"))
+    url: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices(*ADDRESSES))
     """Database; the file metadata.db in the data folder when empty."""
+    mongo_db_name: str = Field("", validation_alias=AliasChoices("METADATA_MONGO_DB_NAME", "MONGO_DB_NAME"))
+    """Name of the database, where the address of a MongoDB server has none."""
     pool_size: int = Field(5, ge=1, le=1000)
     """Connections to a database server that are kept open."""
     max_overflow: int = Field(10, ge=0, le=1000)
@@ -38,6 +42,10 @@ class MetadataSettings(ServerSettings):
     """Age from which a connection is not used again."""
     pool_pre_ping: bool = True
     """Whether a connection is tried before it is used."""
+    mongo_min_pool_size: int = Field(2, ge=0, le=1000)
+    """Connections to a MongoDB server that are kept open, unless its address says minPoolSize."""
+    mongo_max_pool_size: int = Field(10, ge=1, le=1000)
+    """Most connections to a MongoDB server, unless its address says maxPoolSize."""
 
     @field_validator("url")
     @classmethod
@@ -45,6 +53,7 @@ class MetadataSettings(ServerSettings):
         given = url.get_secret_value()
         kind, rest = kind_of(given), given.partition("://")[2]
         named = rest.strip(":/") not in ("", "memory") if kind == "sqlite" else bool(rest.partition("/")[2])
+        named = named or (kind == "mongodb" and bool(rest))  # the name may stand beside it, or be ours
         if given and not (kind and named):
             raise ValueError(WRONG)
         return url

@@ -30,9 +30,10 @@ SETTINGS = {
 class Postgres:
     """A server that runs."""
 
-    def __init__(self, program: programs.Program, port: int) -> None:
+    def __init__(self, program: programs.Program, port: int, programs_in: Path) -> None:
         self.program = program
         self.port = port
+        self.programs_in = programs_in
         self._numbers = count(1)
         self._has_template = False
 
@@ -92,7 +93,7 @@ def postgres() -> Iterator[Postgres]:
         program = programs.Program(command, folder / "log", lambda: programs.succeeds(ready), user)
         program.start()
         try:
-            yield Postgres(program, port)
+            yield Postgres(program, port, bin_)
         finally:
             program.stop(signal.SIGQUIT)
 

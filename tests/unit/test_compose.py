@@ -22,7 +22,7 @@ SCHEMA = json.loads((ROOT / "tests/data/compose-spec.json").read_text())
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = {name: each for name, each in COMPOSE["services"].items() if "build" in each}
 EMULATORS = {name: each for name, each in COMPOSE["services"].items() if name not in SERVICES}
-FOLDERS = {"/data", "/var/lib/postgresql/data", "/var/lib/mysql"}
+FOLDERS = {"/data", "/var/lib/postgresql/data", "/var/lib/mysql", "/data/db"}
 """Where programs keep their data."""
 SETTINGS = {
     "storage": StorageSettings,
@@ -54,7 +54,7 @@ def test_emulators_start_only_when_they_are_asked_for_and_are_those_that_the_tes
     versions = json.loads((ROOT / "tests/servers/package.json").read_text())["dependencies"]
 
     assert {name: each["profiles"] for name, each in EMULATORS.items()} == {name: [name] for name in EMULATORS}
-    assert {"azurite", "postgres", "mysql"} <= set(EMULATORS)
+    assert {"azurite", "postgres", "mysql", "mongodb"} <= set(EMULATORS)
     assert f"azurite@{versions['azurite']}" in EMULATORS["azurite"]["command"]
 
 

@@ -14,7 +14,10 @@ from starlette.routing import Match, Route
 from gateway.bootstrap import create_app
 from gateway.settings import GatewaySettings
 from modelyard import cli, errors, records
+from modelyard import registry as registries
 from modelyard.client import Client
+from modelyard.registry.config import RegistrySettings
+from modelyard.registry.registries import Blocking
 from modelyard.settings import ClientSettings
 from services.metadata.settings import MetadataSettings
 from services.storage.settings import StorageSettings
@@ -22,6 +25,7 @@ from services.training.settings import TrainingSettings
 from tests.unit.documents import (
     DOCUMENTS,
     ENV_EXAMPLE,
+    FENCE,
     LINK,
     README,
     ROOT,
@@ -32,7 +36,7 @@ from tests.unit.documents import (
     prose,
 )
 
-SETTINGS = [ClientSettings, GatewaySettings, StorageSettings, MetadataSettings, TrainingSettings]
+SETTINGS = [ClientSettings, GatewaySettings, StorageSettings, MetadataSettings, RegistrySettings, TrainingSettings]
 SHELL = code(README, "sh").replace("\\\n", " ")
 
 
@@ -159,18 +163,42 @@ def test_a_path_that_does_not_exist_would_be_found():
 def test_the_readmes_python_uses_what_the_client_has():
     tree = ast.parse(code(README, "python"))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
-    called = {
+    called = called_on(tree, "yard")
+
+    assert imported <= {"Client", *vars(errors), *vars(records), *registries.__all__}
+    assert called >= {"train", "watch", "download"}
+    assert all(hasattr(Client, name) for name in called)
+
+
+def called_on(tree: ast.AST, variable: str) -> set[str]:
+    """The methods that code calls on what a variable holds."""
+    return {
         node.func.attr
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == "yard"
+        and node.func.value.id == variable
     }
 
-    assert imported <= {"Client", *vars(errors), *vars(records)}
-    assert called >= {"train", "watch", "download"}
-    assert all(hasattr(Client, name) for name in called)
+
+@pytest.mark.parametrize("document", [README, ROOT / "docs/registry.md"], ids=lambda path: path.name)
+def test_python_that_keeps_a_registry_runs(document: Path, tmp_path: Path, monkeypatch):
+    """004.2: every block that opens one, in an empty folder; and the table of calls names those that there are."""
+    monkeypatch.chdir(tmp_path)
+    blocks = [body for name, body in FENCE.findall(document.read_text()) if name == "python" and "connect(" in body]
+    for block in blocks:
+        exec(compile(block, str(document), "exec"), {})
+
+    assert blocks
+    assert (tmp_path / "ai_models.db").exists()
+
+
+def test_every_call_of_the_registry_is_described():
+    described = set(re.findall(r"`([a-z_]+)\(", prose(ROOT / "docs/registry.md")))
+    calls = {name for name, value in vars(registries.Registry).items() if isinstance(value, Blocking)}
+
+    assert calls <= described
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

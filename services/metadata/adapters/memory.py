@@ -1,16 +1,21 @@
 """Keeps records in memory, for tests: the same rules as a database, and nothing left afterwards."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from services.metadata.domain import declarations
 from services.metadata.domain.declarations import ENTITIES, Declaration
-from services.metadata.domain.entities import Job, JobStatus, Metric, Record
-from services.metadata.domain.ports import BrokenReference, Duplicate, Query, Transaction, Values
+from services.metadata.domain.entities import Job, JobStatus, Metric, MetricSummary, Record, SearchText
+from services.metadata.domain.filters import holds
+from services.metadata.domain.ports import BrokenReference, Duplicate, Ordering, Query, Series, Transaction, Values
+from services.metadata.domain.sampling import LARGE, SCALE, mean_of
+from services.metadata.domain.summaries import rank
 
 E = TypeVar("E")
 R = TypeVar("R", bound=Record)
@@ -32,20 +37,85 @@ class MemoryReader:
     async def find(self, kind: type[E], query: Query) -> list[E]:
         """The records that a query asks for, in order."""
         declaration = declarations.of(kind)
-        found = [row for row in self._rows(kind).values() if _meets(row, query)]
-        found.sort(key=lambda row: _position(declaration, row), reverse=declaration.newest_first)
+        found = [row for row in self._rows(kind).values() if _meets(row, query) and self._is_true(row, query)]
+        order = query.order or _usual(declaration)
+        if order[0].metric:
+            return self._by_metric(order[0], order[0].metric, found, query.after)[: query.limit]
+        for each in reversed(order):
+            found.sort(key=partial(_rank_of, each.name), reverse=each.descending)
         if query.after is not None:
-            found = [row for row in found if _comes_after(declaration, row, query.after)]
+            found = [row for row in found if _comes_after(order, row, query.after)]
         return found[: query.limit]
+
+    async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
+        """The first records after a key."""
+        rows = self._rows(kind)
+        return [rows[key] for key in sorted(key for key in rows if after is None or key > after)[:limit]]
+
+    def _is_true(self, row: Any, query: Query) -> bool:
+        if query.where_true is None:
+            return True
+        return holds(query.where_true, row, self._words(row), partial(self._metric, row))
+
+    def _words(self, row: Any) -> Sequence[str]:
+        key = (declarations.of(type(row)).name, getattr(row, "id", ""))
+        text = row if isinstance(row, SearchText) else self._rows(SearchText).get(key)
+        return text.words.split() if text else ()
+
+    def _metric(self, row: Any, name: str, split: str) -> float | None:
+        summary = self._rows(MetricSummary).get((row.id, name, split))
+        return summary.value if summary else None
+
+    def _by_metric(
+        self, order: Ordering, metric: tuple[str, str], rows: list[Any], after: tuple[Any, ...] | None
+    ) -> list[Any]:
+        """Runs by a metric, then those without it, newest first."""
+        values = {row.id: value for row in rows if (value := self._metric(row, *metric)) is not None}
+        measured = sorted((values[row.id], row.id, row) for row in rows if row.id in values)
+        others = sorted((row.create_time, row.id, row) for row in rows if row.id not in values)
+        measured, others = measured[:: -1 if order.descending else 1], others[::-1]
+        if after is not None:
+            value, *age = after
+            others = [each for each in others if value is not None or [*each[:2]] < age]
+            measured = [
+                each for each in measured if value is not None and _is_beyond(each[:2], (value, age[-1]), order)
+            ]
+        return [row for _, _, row in (*measured, *others)]
+
+    async def series(self, run_id: str, names: Collection[str], split: str) -> list[Series]:
+        """The series of a run."""
+        found: dict[tuple[str, str], list[Metric]] = {}
+        for metric in sorted(self._rows(Metric).values(), key=lambda each: each.step):
+            if metric.run_id == run_id and (not names or metric.name in names) and split in ("", metric.split):
+                found.setdefault((metric.name, metric.split), []).append(metric)
+        return [_series(metrics) for _, metrics in sorted(found.items())]
+
+    async def peaks(self, series: Series, width: int) -> list[Metric]:
+        """The smallest and the largest of each stretch, with the first and the last."""
+        key = (series.run_id, series.name, series.split)
+        all_of_them = [each for each in self._rows(Metric).values() if (each.run_id, each.name, each.split) == key]
+        chosen = {each.step: each for each in all_of_them if each.step in (series.first_step, series.last_step)}
+        stretches: dict[int, list[Metric]] = {}
+        for each in all_of_them if width else ():
+            stretches.setdefault((each.step - series.first_step - 1) // width, []).append(each)
+        for members in stretches.values():
+            least = min(members, key=lambda each: (each.value, each.step))
+            largest = max(members, key=lambda each: (each.value, -each.step))
+            chosen |= {least.step: least, largest.step: largest}
+        return [chosen[step] for step in sorted(chosen)]
 
     async def due_job(self, kinds: Collection[str], now: datetime) -> Job | None:
         """The oldest job that is due."""
         due = (job for job in self._rows(Job).values() if job.kind in kinds and _is_due(job, now))
         return min(due, key=lambda job: (job.create_time, job.id), default=None)
 
-    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    async def tally(
+        self, kind: type[Any], where: Values, by: Sequence[str] = (), through: str = ""
+    ) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values."""
-        found = [row for row in self._rows(kind).values() if _equals(row, where)]
+        held = self._rows(declarations.referred(kind, through).kind) if through else {}
+        rows = ((row, held.get((getattr(row, through),)) if through else row) for row in self._rows(kind).values())
+        found = [row for row, meant in rows if meant is not None and _equals(meant, where)]
         if not by:
             return {(): len(found)}
         return dict(Counter(tuple(getattr(row, name) for name in by) for row in found))
@@ -109,6 +179,26 @@ class MemoryTransaction(MemoryReader):
             self._check_references(declaration, metric)
             self._rows(Metric)[tuple(getattr(metric, name) for name in declaration.key)] = metric
 
+    async def load(self, kind: type[E], records: Sequence[E]) -> None:
+        """Write many records as they are."""
+        declaration, rows = declarations.of(kind), self._rows(kind)
+        for record in records:
+            self._check_unique(declaration, record, declaration.unique)
+            self._check_references(declaration, record)
+            rows[tuple(getattr(record, name) for name in declaration.key)] = record
+
+    async def put_summaries(self, summaries: Sequence[MetricSummary]) -> None:
+        """Write summaries, unless there is one of a higher rank."""
+        rows = self._rows(MetricSummary)
+        for summary in summaries:
+            key = (summary.run_id, summary.name, summary.split)
+            if key not in rows or rank(rows[key]) <= rank(summary):
+                rows[key] = summary
+
+    async def put_texts(self, texts: Sequence[SearchText]) -> None:
+        """Write the words of records."""
+        self._rows(SearchText).update({(text.entity, text.record_id): text for text in texts})
+
     def _check_unique(self, declaration: Declaration, record: Any, rules: Sequence[tuple[str, ...]]) -> None:
         for names in rules:
             value = [getattr(record, name) for name in names]
@@ -162,13 +252,39 @@ def _equals(row: Any, values: Mapping[str, Any]) -> bool:
     return all(getattr(row, name) == value for name, value in values.items())
 
 
-def _position(declaration: Declaration, row: Any) -> tuple[Any, ...]:
-    return tuple(getattr(row, name) for name in declaration.listed_by)
+def _usual(declaration: Declaration) -> list[Ordering]:
+    return [Ordering(name, declaration.newest_first) for name in declaration.listed_by]
 
 
-def _comes_after(declaration: Declaration, row: Any, position: tuple[Any, ...]) -> bool:
-    here = _position(declaration, row)
-    return here < position if declaration.newest_first else here > position
+def _rank(value: Any) -> tuple[Any, ...]:
+    """What is absent comes first."""
+    return () if value is None else (value,)
+
+
+def _is_beyond(here: tuple[Any, ...], there: tuple[Any, ...], ordering: Ordering) -> bool:
+    return here < there if ordering.descending else here > there
+
+
+def _rank_of(name: str, row: Any) -> tuple[Any, ...]:
+    return _rank(getattr(row, name))
+
+
+def _comes_after(order: Sequence[Ordering], row: Any, position: tuple[Any, ...]) -> bool:
+    for each, there in zip(order, position, strict=True):
+        here = _rank(getattr(row, each.name))
+        if here != _rank(there):
+            return _is_beyond(here, _rank(there), each)
+    return False
+
+
+def _series(metrics: list[Metric]) -> Series:
+    values = [each.value for each in metrics]
+    small = math.fsum(value for value in values if abs(value) <= LARGE)
+    large = math.fsum(value / SCALE for value in values if LARGE < abs(value) < math.inf)
+    mean = mean_of(min(values), max(values), len(values), small, large)
+    first = metrics[0]
+    steps = first.step, metrics[-1].step
+    return Series(first.run_id, first.name, first.split, len(values), min(values), max(values), mean, *steps)
 
 
 def _is_due(job: Job, now: datetime) -> bool:

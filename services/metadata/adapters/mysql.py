@@ -1,19 +1,21 @@
 """MySQL and MariaDB, by asyncmy."""
 
+import json
 import re
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC
+from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar
 
 import asyncmy
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.metadata.adapters import schema
+from services.metadata.adapters import schema, upserting
 from services.metadata.adapters.pooled import (
     CONNECT_SECONDS,
     LOCK_SECONDS,
@@ -25,7 +27,7 @@ from services.metadata.adapters.pooled import (
 )
 from services.metadata.adapters.sql import SqlStore, select_all
 from services.metadata.adapters.tables import FIELDS_OF, TABLES, as_finite
-from services.metadata.domain.entities import Metric, Record
+from services.metadata.domain.entities import Metric, MetricSummary, Record
 from services.metadata.domain.ports import BrokenReference, Duplicate
 
 R = TypeVar("R", bound=Record)
@@ -38,6 +40,7 @@ OPTIONS = {
     "ssl": "mode",
     "charset": "charset",
     "unix_socket": "unix_socket",
+    "host": "host",
 }
 MIGRATION_LOCK = "modelyard migration"
 MIGRATION_SECONDS = 300
@@ -57,6 +60,13 @@ PUT_METRICS = (
     f"VALUES ({', '.join(['%s'] * len(NAMES))}) "
     "ON DUPLICATE KEY UPDATE `value` = VALUES(`value`), measure_time = VALUES(measure_time)"
 )
+HIGHER = "(VALUES(precedence), VALUES(step)) >= (precedence, step)"
+# One column is set after the other, and sees what was set before; the comparison comes out the same each time.
+PUT_SUMMARIES = (
+    f"INSERT INTO metric_summaries ({', '.join(f'`{name}`' for name in upserting.NAMES)}) "  # noqa: S608 (our own names)
+    f"VALUES ({', '.join(['%s'] * len(upserting.NAMES))}) ON DUPLICATE KEY UPDATE "
+    + ", ".join(f"`{name}` = IF({HIGHER}, VALUES(`{name}`), `{name}`)" for name in ("value", "step", "precedence"))
+)
 _values = attrgetter(*NAMES[:-2])
 
 
@@ -68,11 +78,11 @@ class MySQLFlavour:
     def __init__(self, writers: int) -> None:
         self.writers = writers
 
-    def violation(self, error: IntegrityError) -> Duplicate | BrokenReference | None:
+    def violation(self, error: Exception) -> Duplicate | BrokenReference | None:
         """Read from the error's number and text: "Duplicate entry 'x' for key 'uq_projects_user_id_name'"."""
         number = _number(error)
         if number in DUPLICATE:
-            found = _KEY_NAME.findall(str(error.orig))
+            found = _KEY_NAME.findall(str(getattr(error, "orig", error)))
             name = found[-1] if found else ""
             return Duplicate(("id",) if name == "PRIMARY" else FIELDS_OF.get(name, (name,)))
         return BrokenReference() if number in BROKEN else None
@@ -100,6 +110,11 @@ class MySQLFlavour:
         rows = [(*_values(each), as_finite(each.value), _as_kept(each)) for each in metrics]
         await connection.exec_driver_sql(PUT_METRICS, rows)
 
+    async def put_summaries(self, connection: AsyncConnection, summaries: Sequence[MetricSummary]) -> None:
+        """As metrics."""
+        rows = [(*row[:-1], as_finite(row[-1])) for row in upserting.rows_of(summaries)]
+        await connection.exec_driver_sql(PUT_SUMMARIES, rows)
+
 
 def _as_kept(metric: Metric) -> str:
     """The measure time as the Moment type keeps it: UTC, without saying so."""
@@ -120,6 +135,8 @@ def server_of(url: str) -> Server:
     """The server that an address names, as people write it: mariadb://user:password@host/database?ssl_mode=REQUIRED."""
     address, told = parse(url, DRIVER, OPTIONS)
     mode, root = told.pop("mode", "").upper().replace("-", "_"), told.pop("root", "")
+    if place := told.pop("host", ""):  # as the proxies of clouds have it, a socket may stand in place of a host
+        told["unix_socket" if place.startswith("/") else "host"] = place
     told["charset"] = "utf8mb4"
     waits = f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}, time_zone = '+00:00', sql_mode = 'TRADITIONAL'"
     arguments: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "init_command": waits, **told}
@@ -141,7 +158,8 @@ def _tls(mode: str, root: str) -> ssl.SSLContext:
 async def mysql_store(url: str, pool: Pool) -> AsyncIterator[SqlStore]:
     """A store in a MySQL or MariaDB database, its tables brought up to date before."""
     server = server_of(url)
-    engine = engine_of(server, pool)
+    # MariaDB does not see two escapes that make one character as that character.
+    engine = engine_of(server, pool, json_serializer=partial(json.dumps, ensure_ascii=False))
     async with pooled_store(server, engine, engine, MySQLFlavour(pool.size), prepare) as store:
         yield store
 

@@ -8,10 +8,10 @@ from typing import Any, TypeVar, cast
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.metadata.adapters import schema
+from services.metadata.adapters import schema, upserting
 from services.metadata.adapters.pooled import (
     CONNECT_SECONDS,
     LOCK_SECONDS,
@@ -23,7 +23,7 @@ from services.metadata.adapters.pooled import (
 )
 from services.metadata.adapters.sql import SqlStore, select_all
 from services.metadata.adapters.tables import FIELDS_OF, TABLES
-from services.metadata.domain.entities import Metric, Record
+from services.metadata.domain.entities import Metric, MetricSummary, Record
 from services.metadata.domain.ports import BrokenReference, Duplicate
 
 R = TypeVar("R", bound=Record)
@@ -56,6 +56,12 @@ PUT_METRICS = (
     f"SELECT * FROM unnest({', '.join(f'${number}::{kind}' for number, kind in enumerate(ARRAYS, 1))}) "
     f"ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET value = excluded.value, measure_time = excluded.measure_time"
 )
+SUMMARY_ARRAYS = ("varchar[]", "varchar[]", "varchar[]", "bigint[]", "bigint[]", "float8[]")
+PUT_SUMMARIES = (
+    f"INSERT INTO metric_summaries ({', '.join(upserting.NAMES)}) "  # noqa: S608 (our own names)
+    f"SELECT * FROM unnest({', '.join(f'${number}::{kind}' for number, kind in enumerate(SUMMARY_ARRAYS, 1))}) "
+    f"{upserting.KEEP_HIGHER}"
+)
 _key = attrgetter(*KEY)
 _values = attrgetter(*NAMES)
 
@@ -68,7 +74,7 @@ class PostgresFlavour:
     def __init__(self, writers: int) -> None:
         self.writers = writers
 
-    def violation(self, error: IntegrityError) -> Duplicate | BrokenReference | None:
+    def violation(self, error: Exception) -> Duplicate | BrokenReference | None:
         """The constraint's name tells the fields."""
         state = _state(error)
         if state == UNIQUE_VIOLATION:
@@ -101,6 +107,11 @@ class PostgresFlavour:
         rows = list(map(_values, newest.values()))
         if len(rows) < WORTH_COPYING or not await _copied(connection, rows):
             await connection.exec_driver_sql(PUT_METRICS, tuple(map(list, zip(*rows, strict=True))))
+
+    async def put_summaries(self, connection: AsyncConnection, summaries: Sequence[MetricSummary]) -> None:
+        """One statement with an array a column."""
+        rows = upserting.rows_of(summaries)
+        await connection.exec_driver_sql(PUT_SUMMARIES, tuple(map(list, zip(*rows, strict=True))))
 
 
 async def _copied(connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> bool:

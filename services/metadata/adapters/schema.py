@@ -55,8 +55,16 @@ def is_newest(connection: sa.Connection) -> bool:
 
 def differences(connection: sa.Connection) -> list[Any]:
     """What the tables have otherwise than the entities declare, as Alembic tells it."""
-    context = MigrationContext.configure(connection, opts={"compare_type": _differ})
+    context = MigrationContext.configure(connection, opts={"compare_type": _differ, "include_name": _is_declared})
     return list(compare_metadata(context, tables.build(connection.dialect.name)))
+
+
+def _is_declared(name: str | None, kind: str, _: Any) -> bool:
+    """All but what full-text indexes are made of, which each database has in its own way."""
+    return not (name or "").startswith(FULL_TEXT.get(kind, (" ",)))
+
+
+FULL_TEXT = {"table": ("search_index", "search_numbers"), "index": ("ft_",)}
 
 
 def _differ(context: MigrationContext, *told: Any) -> bool | None:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from dataclasses import asdict
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -11,14 +12,18 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from servicekit.logging import get_logger
+from services.metadata.adapters import carrying, ranking, sampling, selecting, upserting
 from services.metadata.adapters.gathering import GatheredRecords
 from services.metadata.adapters.tables import JOBS, TABLES
 from services.metadata.domain import declarations
-from services.metadata.domain.entities import Job, JobStatus, Metric, Record
+from services.metadata.domain.entities import Job, JobStatus, Metric, MetricSummary, Record, SearchText
 from services.metadata.domain.ports import (
     BrokenReference,
     Duplicate,
     Query,
+    RightMissing,
+    Series,
     StoreBusy,
     StoreUnreachable,
     Transaction,
@@ -28,6 +33,8 @@ from services.metadata.domain.ports import (
 E = TypeVar("E")
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
+
+log = get_logger()
 
 PATIENCE_SECONDS = 30.0
 """How long it is tried again when other processes are in the way."""
@@ -49,7 +56,7 @@ class Flavour(Protocol):
     failures: tuple[type[Exception], ...]
     """What the driver raises where SQLAlchemy does not stand between."""
 
-    def violation(self, error: IntegrityError) -> Duplicate | BrokenReference | None:
+    def violation(self, error: Exception, /) -> Duplicate | BrokenReference | None:
         """Which rule of the schema an error is about; None when it is none of ours."""
 
     def in_the_way(self, error: Exception) -> bool:
@@ -66,6 +73,9 @@ class Flavour(Protocol):
 
     async def put_metrics(self, connection: AsyncConnection, metrics: Sequence[Metric]) -> None:
         """Write many metrics at once, each over the one of its key."""
+
+    async def put_summaries(self, connection: AsyncConnection, summaries: Sequence[MetricSummary]) -> None:
+        """Write summaries, each over the one of its key unless that has a higher rank."""
 
 
 class SqlReader:
@@ -85,15 +95,43 @@ class SqlReader:
 
     async def find(self, kind: type[E], query: Query) -> list[E]:
         """The records that a query asks for, in order."""
-        return await self._found(kind, _select(kind, query))
+        if query.order and query.order[0].metric:
+            found: list[E] = await ranking.runs_by_metric(self._connection, query, self.dialect)
+            return found
+        return await self._found(kind, selecting.select(kind, query, self.dialect))
+
+    @property
+    def dialect(self) -> str:
+        """Which database it is: "sqlite", "postgresql", "mysql" or "mariadb"."""
+        dialect = self._connection.dialect
+        return "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
+
+    async def series(self, run_id: str, names: Collection[str], split: str) -> list[Series]:
+        """The series of a run."""
+        return await sampling.series(self._connection, run_id, names, split)
+
+    async def peaks(self, series: Series, width: int) -> list[Metric]:
+        """The smallest and the largest of each stretch, with the first and the last."""
+        return await sampling.peaks(self._connection, series, width)
+
+    async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
+        """The first records after a key."""
+        found: list[E] = []
+        for statement in carrying.beyond(kind, after):
+            found += await self._found(kind, statement.limit(limit - len(found)))
+            if len(found) == limit:
+                break
+        return found
 
     async def _found(self, kind: type[E], statement: sa.Select[Any]) -> list[E]:
         result = await self._connection.execute(statement)
         return [kind(*row) for row in result]
 
-    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    async def tally(
+        self, kind: type[Any], where: Values, by: Sequence[str] = (), through: str = ""
+    ) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values."""
-        result = await self._connection.execute(_tally(kind, where, by))
+        result = await self._connection.execute(selecting.tally(kind, where, by, through))
         return {tuple(row[:-1]): row[-1] for row in result}
 
     async def due_job(self, kinds: Collection[str], now: Any) -> Job | None:
@@ -130,7 +168,9 @@ class SqlTransaction(SqlReader):
 
     async def find(self, kind: type[E], query: Query) -> list[E]:
         """The records that a query asks for, in order."""
-        statement = _select(kind, query)
+        if query.order and query.order[0].metric:
+            return await super().find(kind, query)
+        statement = selecting.select(kind, query, self.dialect)
         found = await self._found(kind, statement.with_for_update() if self._locking else statement)
         self._remember(found)
         return found
@@ -161,7 +201,7 @@ class SqlTransaction(SqlReader):
         """Set attributes of all records that equal `where`."""
         self._etags.clear()  # they may be among what is set
         table = TABLES[kind]
-        return await self._changing(table.update().where(*_equal(table, where)).values(dict(values)))
+        return await self._changing(table.update().where(*selecting.equal(table, where)).values(dict(values)))
 
     async def count(self, kind: type[Any], where: Values, name: str, by: int = 1, most: int | None = None) -> int:
         """Add to a counter of all records that equal `where`, within its bounds."""
@@ -169,12 +209,12 @@ class SqlTransaction(SqlReader):
         total = table.c[name] + by
         bounds = [total >= 0] if by < 0 else []
         bounds += [] if most is None else [total <= most]
-        return await self._changing(table.update().where(*_equal(table, where), *bounds).values({name: total}))
+        return await self._changing(table.update().where(*selecting.equal(table, where), *bounds).values({name: total}))
 
     async def remove(self, kind: type[Any], where: Values) -> int:
         """Remove all records that equal `where`."""
         table = TABLES[kind]
-        return await self._changing(table.delete().where(*_equal(table, where)))
+        return await self._changing(table.delete().where(*selecting.equal(table, where)))
 
     async def put_metrics(self, metrics: Sequence[Metric]) -> None:
         """Write many metrics."""
@@ -184,7 +224,23 @@ class SqlTransaction(SqlReader):
             except IntegrityError as error:
                 raise self._flavour.violation(error) or error from error
 
-    async def _changing(self, statement: sa.Executable, values: dict[str, Any] | None = None) -> int:
+    async def load(self, kind: type[Any], records: Sequence[Any]) -> None:
+        """Write many records as they are: those that are there already one over the other, all others in bulk."""
+        if kind is Metric:
+            return await self.put_metrics(records)
+        return await carrying.load(self._connection, self._changing, kind, records)
+
+    async def put_summaries(self, summaries: Sequence[MetricSummary]) -> None:
+        """Write summaries, unless there is one of a higher rank."""
+        await self._flavour.put_summaries(self._connection, summaries)
+
+    async def put_texts(self, texts: Sequence[SearchText]) -> None:
+        """Write the words of records."""
+        await self._connection.execute(upserting.put_text(self.dialect), [asdict(text) for text in texts])
+
+    async def _changing(
+        self, statement: sa.Executable, values: dict[str, Any] | list[dict[str, Any]] | None = None
+    ) -> int:
         try:
             result = await self._connection.execute(statement, values)
         except IntegrityError as error:
@@ -214,9 +270,23 @@ class SqlStore:
         """The records that a query asks for, in order."""
         return await self._finish(self._read(lambda reader: reader.find(kind, query)))
 
-    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    async def tally(
+        self, kind: type[Any], where: Values, by: Sequence[str] = (), through: str = ""
+    ) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values."""
-        return await self._finish(self._read(lambda reader: reader.tally(kind, where, by)))
+        return await self._finish(self._read(lambda reader: reader.tally(kind, where, by, through)))
+
+    async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
+        """The first records after a key."""
+        return await self._finish(self._read(lambda reader: reader.scan(kind, after, limit)))
+
+    async def series(self, run_id: str, names: Collection[str], split: str) -> list[Series]:
+        """The series of a run."""
+        return await self._finish(self._read(lambda reader: reader.series(run_id, names, split)))
+
+    async def peaks(self, series: Series, width: int) -> list[Metric]:
+        """The smallest and the largest of each stretch, with the first and the last."""
+        return await self._finish(self._read(lambda reader: reader.peaks(series, width)))
 
     async def due_job(self, kinds: Collection[str], now: Any) -> Job | None:
         """The oldest job that is due."""
@@ -289,10 +359,14 @@ class SqlStore:
 
     def _check_passing(self, error: Exception) -> None:
         """Raise what cannot be helped by trying again at once."""
+        if isinstance(error, PoolTimeout):
+            log.warning("all connections are in use", pool=self._readers.pool.status(), waited_seconds=PATIENCE_SECONDS)
         if isinstance(error, Overtaken | PoolTimeout) or self._flavour.in_the_way(error):
             return
         if self._flavour.is_gone(error):
             raise StoreUnreachable from error
+        if self._flavour.refusal(error):
+            raise RightMissing from error
         raise error
 
 
@@ -341,27 +415,5 @@ async def select_all(connection: AsyncConnection, kind: type[R], record_ids: Seq
     return [kind(*row) for row in result]
 
 
-def _select(kind: type[Any], query: Query) -> sa.Select[Any]:
-    declaration, table = declarations.of(kind), TABLES[kind]
-    order = [table.c[name] for name in declaration.listed_by]
-    statement = table.select().where(*_equal(table, query.where)).limit(query.limit)
-    statement = statement.where(*(table.c[name] < moment for name, moment in query.before.items()))
-    if query.after is not None:
-        position = sa.tuple_(*(sa.literal(each, column.type) for each, column in zip(query.after, order, strict=True)))
-        here = sa.tuple_(*order)
-        statement = statement.where(here < position if declaration.newest_first else here > position)
-    return statement.order_by(*(column.desc() if declaration.newest_first else column for column in order))
-
-
-def _tally(kind: type[Any], where: Values, by: Sequence[str]) -> sa.Select[Any]:
-    table = TABLES[kind]
-    columns = [table.c[name] for name in by]
-    return sa.select(*columns, sa.func.count()).select_from(table).where(*_equal(table, where)).group_by(*columns)
-
-
 def _values(record: Record) -> dict[str, Any]:
     return {name: getattr(record, name) for name in declarations.of(type(record)).attributes}
-
-
-def _equal(table: sa.Table, where: Values) -> "list[sa.ColumnElement[bool]]":
-    return [table.c[name] == value for name, value in where.items()]

@@ -1,6 +1,7 @@
 """SQLite: one file, many readers, one writer at a time, also when several processes share the file.
 
 - WAL: readers never wait for the writer, nor the writer for them.
+- One writer a process, which does what waits at the same time in one transaction (`sqlite_direct`).
 - BEGIN IMMEDIATE: a transaction waits for its turn before its first read, so that it never has to be broken off.
 - synchronous=FULL: what was acknowledged survives a power cut as well as the end of the process. One fsync a
   transaction is the price.
@@ -10,27 +11,29 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-import aiosqlite
 import sqlalchemy as sa
 from sqlalchemy import event, pool
-from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
-from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from typing_extensions import override
 
 from servicekit.logging import get_logger
-from services.metadata.adapters import schema
-from services.metadata.adapters.sql import SqlStore
+from services.metadata.adapters import schema, upserting
+from services.metadata.adapters.sql import SqlStore, select_all
+from services.metadata.adapters.sqlite_direct import Reader, Writer
 from services.metadata.adapters.tables import TABLES
-from services.metadata.domain.entities import Metric, Record
-from services.metadata.domain.ports import BrokenReference, Duplicate
+from services.metadata.domain.entities import Metric, MetricSummary, Record
+from services.metadata.domain.ports import BrokenReference, Duplicate, Transaction
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 log = get_logger()
 
 READERS = 4
@@ -48,48 +51,31 @@ PUT_METRIC = (
     f"INSERT INTO metrics ({', '.join(NAMES)}) VALUES ({', '.join('?' * len(NAMES))}) "  # noqa: S608 (our own names)
     f"ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET value = excluded.value, measure_time = excluded.measure_time"
 )
+PUT_SUMMARY = (
+    f"INSERT INTO metric_summaries ({', '.join(upserting.NAMES)}) "  # noqa: S608 (our own names)
+    f"VALUES ({', '.join('?' * len(upserting.NAMES))}) {upserting.KEEP_HIGHER}"
+)
 _values = attrgetter(*NAMES[:-1])
-
-Decoder = Callable[[Any], Any] | None
-DIALECT = SQLiteDialect_aiosqlite()
-
-
-def _select(table: sa.Table) -> str:
-    columns = ", ".join(DIALECT.identifier_preparer.quote(name) for name in table.columns.keys())  # noqa: SIM118
-    return f"SELECT {columns} FROM {table.name} WHERE id IN"  # noqa: S608 (our own names)
-
-
-def _decoders(table: sa.Table) -> list[Decoder]:
-    """What each column's type does with what the driver reads."""
-    return [column.type.dialect_impl(DIALECT).result_processor(DIALECT, None) for column in table.columns]
-
-
-def _as_known(decoders: list[Decoder], row: Iterable[Any]) -> Iterator[Any]:
-    return (value if decode is None else decode(value) for decode, value in zip(decoders, row, strict=True))
-
-
-KNOWN_BY_ID = {kind: table for kind, table in TABLES.items() if "id" in table.c}
-SELECTS = {kind: _select(table) for kind, table in KNOWN_BY_ID.items()}
-DECODERS = {kind: _decoders(table) for kind, table in KNOWN_BY_ID.items()}
 
 
 class SqliteFlavour:
     """What SQLite does in its own way."""
 
     writers = 1
-    failures: tuple[type[Exception], ...] = ()
+    failures: tuple[type[Exception], ...] = (sqlite3.OperationalError,)
 
-    def violation(self, error: IntegrityError) -> Duplicate | BrokenReference | None:
+    def violation(self, error: Exception) -> Duplicate | BrokenReference | None:
         """Read from the error's code and text: "UNIQUE constraint failed: projects.user_id, projects.name"."""
-        code = getattr(error.orig, "sqlite_errorcode", None)
+        cause = getattr(error, "orig", error)
+        code = getattr(cause, "sqlite_errorcode", None)
         if code in UNIQUE_CODES:
-            columns = str(error.orig).partition(": ")[2].split(", ")
+            columns = str(cause).partition(": ")[2].split(", ")
             return Duplicate([column.partition(".")[2] for column in columns])
         return BrokenReference() if code in REFERENCE_CODES else None
 
     def in_the_way(self, error: Exception) -> bool:
         """The low byte of the code is what happened, whatever the circumstances that the rest tells."""
-        return (getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF) in BUSY_CODES
+        return (getattr(getattr(error, "orig", error), "sqlite_errorcode", 0) & 0xFF) in BUSY_CODES
 
     def is_gone(self, _: Exception) -> bool:
         """A file is there."""
@@ -100,24 +86,49 @@ class SqliteFlavour:
         return ""
 
     async def get_all(self, connection: AsyncConnection, kind: type[R], record_ids: Sequence[str]) -> list[R]:
-        """One call of the driver in place of the five that SQLAlchemy makes: each waits for the driver's thread."""
-        driver = (await connection.get_raw_connection()).driver_connection
-        text = f"{SELECTS[kind]} ({', '.join('?' * len(record_ids))})"
-        try:
-            rows = await cast(aiosqlite.Connection, driver).execute_fetchall(text, record_ids)
-        except sqlite3.OperationalError as error:
-            raise OperationalError(text, record_ids, error) from error
-        return [kind(*_as_known(DECODERS[kind], row)) for row in rows]
+        """As everywhere; what is asked for most takes the direct way."""
+        return await select_all(connection, kind, record_ids)
 
     async def put_metrics(self, connection: AsyncConnection, metrics: Sequence[Metric]) -> None:
         """One prepared statement for all; SQLAlchemy's own many-row upsert takes ten times as long."""
-        rows = [(*_values(metric), _as_kept(metric)) for metric in metrics]
+        rows = [(*_values(metric), _as_kept(metric.measure_time)) for metric in metrics]
         await connection.exec_driver_sql(PUT_METRIC, rows)
 
+    async def put_summaries(self, connection: AsyncConnection, summaries: Sequence[MetricSummary]) -> None:
+        """As metrics."""
+        await connection.exec_driver_sql(PUT_SUMMARY, upserting.rows_of(summaries))
 
-def _as_kept(metric: Metric) -> str:
-    """The measure time as the Moment type keeps it: UTC, without saying so."""
-    return metric.measure_time.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+@lru_cache(maxsize=10_000)  # metrics of one batch are often of one time
+def _as_kept(moment: datetime) -> str:
+    """A time as the Moment type keeps it: UTC, without saying so."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+class SqliteStore(SqlStore):
+    """Records in a file: written by one writer, read beside it."""
+
+    def __init__(self, url: sa.URL) -> None:
+        flavour, readers = SqliteFlavour(), _readers(url)
+        super().__init__(readers, readers, flavour)
+        self._reader = Reader(_direct(url), "sqlite-reader")
+        self._writer = Writer(_direct(url), flavour)
+
+    @override
+    async def _get_all(self, kind: type[R], record_ids: Collection[str]) -> dict[str, R]:
+        return await self._patiently(lambda: self._reader.get_all(kind, record_ids))
+
+    @override
+    async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Do a unit of work in a transaction that it may share with others."""
+        return await self._writer.write(unit)
+
+    @override
+    async def close(self) -> None:
+        """Let what runs come to its end, then close all connections."""
+        await self._writer.close()
+        await self._reader.close()
+        await super().close()
 
 
 @asynccontextmanager
@@ -125,10 +136,7 @@ async def sqlite_store(url: str) -> AsyncIterator[SqlStore]:
     """A store in the file that a URL names, made and brought up to date before."""
     version = await asyncio.to_thread(prepare, url)
     driven = sa.make_url(url).set(drivername="sqlite+aiosqlite")
-    readers = _engine(driven, READERS, isolation_level="AUTOCOMMIT")
-    writers = _engine(driven, 1)
-    event.listen(writers.sync_engine, "begin", _begin_immediate)
-    store = SqlStore(readers, writers, SqliteFlavour())
+    store = SqliteStore(driven)
     log.info("store opened", store=f"sqlite {sqlite3.sqlite_version}", url=url, schema=version)
     try:
         yield store
@@ -136,15 +144,23 @@ async def sqlite_store(url: str) -> AsyncIterator[SqlStore]:
         await store.close()
 
 
-def _engine(url: sa.URL, connections: int, **options: Any) -> AsyncEngine:
+def _readers(url: sa.URL) -> AsyncEngine:
     engine = create_async_engine(
         url,
-        pool_size=connections,
+        isolation_level="AUTOCOMMIT",
+        pool_size=READERS,
         max_overflow=0,
-        pool_reset_on_return=None,  # a transaction ends with its block, so there is nothing to reset
-        **options,
+        hide_parameters=True,  # what users record is no news for a log
+        pool_reset_on_return=None,  # a read is one statement, so there is nothing to reset
     )
     event.listen(engine.sync_engine, "connect", _set_up)
+    return engine
+
+
+def _direct(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url.set(drivername="sqlite"), poolclass=pool.StaticPool)
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", _begin_immediate)
     return engine
 
 

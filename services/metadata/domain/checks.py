@@ -30,10 +30,10 @@ def _check_value(attribute: Attribute, value: Any) -> None:
     rules = attribute.rules
     if rules.required and not value:
         raise FieldMissing(attribute.name)
+    if value is None or isinstance(value, bool):
+        return
     if isinstance(value, str):
         _check_text(attribute, value)
-    elif isinstance(value, bool) or value is None:
-        return
     elif isinstance(value, int | float):
         _check_number(attribute, value)
     elif isinstance(value, datetime) and value.year < EARLIEST_YEAR:

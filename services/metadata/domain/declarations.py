@@ -58,6 +58,8 @@ class Rules:
     reference: Reference | None = None
     counter: bool = False
     """Changed by counting up alone: an update of the record leaves it as it is."""
+    searchable: bool = False
+    """Whether the record is found by the words in it."""
 
 
 def attribute(*, default: Any = dataclasses.MISSING, factory: Callable[[], Any] | None = None, **rules: Any) -> Any:
@@ -96,6 +98,13 @@ class Declaration:
     """Attributes it is listed by; a value is unique to a record."""
     newest_first: bool
     attributes: dict[str, Attribute]
+    derived: bool = False
+    """Whether all of it follows from other records, so that it is neither counted nor exported."""
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """Attributes by whose words a record is found."""
+        return tuple(name for name, each in self.attributes.items() if each.rules.searchable)
 
     @property
     def label(self) -> str:
@@ -141,15 +150,17 @@ def entity(
     indexes: Sequence[tuple[str, ...]] = (),
     listed_by: tuple[str, ...] = ("create_time", "id"),
     newest_first: bool = True,
+    frozen: bool = True,
+    derived: bool = False,
 ) -> Callable[[type[T]], type[T]]:
     """Declare a class as an entity, under the name of its table. Every attribute needs a default."""
 
     def declare(cls: type[T]) -> type[T]:
-        kind = dataclass(frozen=True, slots=True)(cls)
+        kind = dataclass(frozen=frozen, slots=True)(cls)
         attributes = {each.name: each for each in _attributes(kind)}
         single = tuple((each.name,) for each in attributes.values() if each.rules.unique)
         declaration = Declaration(
-            name, kind, key, (*single, *unique), tuple(indexes), listed_by, newest_first, attributes
+            name, kind, key, (*single, *unique), tuple(indexes), listed_by, newest_first, attributes, derived
         )
         ENTITIES[name] = declaration
         _OF[kind] = declaration
@@ -164,6 +175,14 @@ _OF: dict[type[Any], Declaration] = {}
 def of(kind: type[Any]) -> Declaration:
     """The declaration of an entity's class."""
     return _OF[kind]
+
+
+def referred(kind: type[Any], name: str) -> Declaration:
+    """The declaration of what an attribute of an entity refers to."""
+    reference = of(kind).attributes[name].rules.reference
+    if reference is None:
+        raise KeyError(f"{name} of {of(kind).name} refers to nothing")
+    return ENTITIES[reference.to]
 
 
 def _attributes(kind: type[Any]) -> Iterator[Attribute]:

@@ -41,6 +41,28 @@ class PageTokenUnknown(errors.InvalidInput):
     field = "page_token"
 
 
+class FilterWrong(errors.InvalidInput):
+    """The filter cannot be understood at character {position}: {problem}. See docs/filters.md for what it may say."""
+
+    field = "filter"
+
+
+class OrderWrong(errors.InvalidInput):
+    """The records cannot be listed by {given!r}: {problem}. Write it as: create_time desc, name."""
+
+    field = "order_by"
+
+
+class QueryWordless(errors.InvalidInput):
+    """The query has {count} words, and 1 to {limit} are looked for. A word is made of letters and digits."""
+
+    field = "query"
+
+
+class KindNotSearchable(FieldWrong):
+    """No records of the kind {given!r} are found by words. Take some of: {choices}."""
+
+
 class MetricNotANumber(errors.InvalidInput):
     """The metric {name} at step {step} is NaN, which is no measurement. Leave it out; infinities may stay."""
 
@@ -143,3 +165,33 @@ class UsageLimitReached(errors.LimitReached):
 
 class ContextNotSaved(errors.NotFound):
     """No event context is saved for the campaign {id}. Save one first."""
+
+
+class RecordTooLarge(errors.NotReady):
+    """The {label} {key} has {size} bytes as JSON, and {limit} at most fit into a message. Make it smaller, then export again."""  # noqa: E501
+
+
+class RecordMalformed(errors.InvalidInput):
+    """Record {number} of a batch of {entity} cannot be read: {problem}. Nothing of the batch was written. Export again, with the same version of Modelyard."""  # noqa: E501
+
+    field = "batch.records"
+
+
+class BatchDamaged(errors.InvalidInput):
+    """The batch of {entity} up to {position} does not have the hash that it came with. Send it again."""
+
+    field = "batch.sha256"
+
+
+class BatchOutOfOrder(errors.InvalidInput):
+    """The batch of {entity} up to {position} is not in the order of an export. Send batches as they were exported."""
+
+    field = "batch.position"
+
+
+class ForeignRecords(errors.NotReady):
+    """The database has records already, of {entity} for example, that are not of this import. Import into one that is empty."""  # noqa: E501
+
+
+class ImportEnded(errors.NotReady):
+    """The import {id} is complete, and nothing is added to it. Import into an empty database, under another id."""

@@ -44,7 +44,8 @@ async def _let_go(
         await transaction.change(dependent.kind, where, {name: None, "update_time": now, "etag": new_etag()})
         return 0
     if reference.on_delete is OnDelete.CASCADE:
-        return await _remove_all(transaction, dependent, where, now)
+        removed = await _remove_all(transaction, dependent, where, now)
+        return 0 if dependent.derived else removed
     if await transaction.find(dependent.kind, Query(where)):
         raise RecordInUse(label=declaration.label, id=record_id, dependent=dependent.label)
     return 0

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from operator import attrgetter
 
+from services.metadata.domain import sampling
 from services.metadata.domain.checks import check
 from services.metadata.domain.entities import Metric, Run
 from services.metadata.domain.errors import FieldMissing, MetricNotANumber, RecordNotFound, TooManyMetrics
@@ -45,6 +46,12 @@ class Metrics:
         await get_from(self._store, Run, run_id)
         where = {"run_id": run_id, "name": name} if name else {"run_id": run_id}
         return await find_page(self._store, Metric, PageRequest(where, size=size, token=token), SIZES)
+
+    async def sample(
+        self, run_ids: Sequence[str], names: Sequence[str], split: str, max_points: int
+    ) -> list[sampling.Sampled]:
+        """The series of runs in a few points each; all names and splits where none are given."""
+        return await sampling.sample(self._store, run_ids, names, split, max_points)
 
 
 def check_metrics(metrics: Sequence[Metric]) -> None:

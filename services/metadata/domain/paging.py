@@ -4,14 +4,16 @@ import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from services.metadata.domain import declarations
+from services.metadata.domain import declarations, grammar, ordering
 from services.metadata.domain.declarations import Declaration
 from services.metadata.domain.errors import FieldMalformed, PageTokenUnknown
-from services.metadata.domain.ports import Query, Reader, Values
+from services.metadata.domain.filters import All, Filter
+from services.metadata.domain.ports import Ordering, Query, Reader, Values
 
 E = TypeVar("E")
 # Tells tokens of ours from made-up ones. It guards no secret: a forged position shows nothing that the list does not.
@@ -44,16 +46,30 @@ class PageRequest:
     size: int = 0
     """Most records to return; the list's usual number when 0."""
     token: str = ""
+    filter: str = ""
+    """What has to be true of the records, as it is written."""
+    order_by: str = ""
+    """What to list them by, as it is written."""
+    where_true: Filter | None = None
+    """What has to be true besides."""
 
 
 async def find_page(reader: Reader, kind: type[E], request: PageRequest, sizes: Sizes = Sizes()) -> Page[E]:
     """One page of a list; an InvalidInput for an impossible size or a token that this list did not give."""
     declaration = declarations.of(kind)
     size = _size(request.size, sizes)
-    after = _position(declaration, request) if request.token else None
-    found = await reader.find(kind, Query(request.where, request.before, after, size + 1))
-    token = _token(declaration, request, found[size - 1]) if len(found) > size else ""
+    order = ordering.parse(declaration, request.order_by)
+    after = _position(declaration, request, order) if request.token else None
+    wanted = _both(request.where_true, grammar.parse(declaration, request.filter) if request.filter else None)
+    found = await reader.find(kind, Query(request.where, request.before, after, size + 1, wanted, order))
+    token = ""
+    if len(found) > size:
+        token = _token(declaration, request, await ordering.position(reader, declaration, order, found[size - 1]))
     return Page(found[:size], token)
+
+
+def _both(one: Filter | None, other: Filter | None) -> Filter | None:
+    return All((one, other)) if one and other else one or other
 
 
 def _size(asked: int, sizes: Sizes) -> int:
@@ -62,13 +78,13 @@ def _size(asked: int, sizes: Sizes) -> int:
     return asked or sizes.usual
 
 
-def _token(declaration: Declaration, request: PageRequest, last: Any) -> str:
-    position = [_plain(getattr(last, name)) for name in declaration.listed_by]
+def _token(declaration: Declaration, request: PageRequest, values: Sequence[Any]) -> str:
+    position = [_plain(value) for value in values]
     text = json.dumps([_seal(declaration, request, position), *position], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _position(declaration: Declaration, request: PageRequest) -> tuple[Any, ...]:
+def _position(declaration: Declaration, request: PageRequest, order: Sequence[Ordering]) -> tuple[Any, ...]:
     try:
         padded = request.token + "=" * (-len(request.token) % 4)
         seal, *position = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
@@ -76,16 +92,19 @@ def _position(declaration: Declaration, request: PageRequest) -> tuple[Any, ...]
         raise PageTokenUnknown from error
     if seal != _seal(declaration, request, position):
         raise PageTokenUnknown
-    types = (declaration.attributes[name].type for name in declaration.listed_by)
+    types = ordering.types_of(declaration, order)
     return tuple(
-        datetime.fromisoformat(value) if kind is datetime else value
+        datetime.fromisoformat(value) if kind is datetime and value is not None else value
         for kind, value in zip(types, position, strict=True)
     )
 
 
 def _seal(declaration: Declaration, request: PageRequest, position: list[Any]) -> str:
     filters = sorted((name, _plain(value)) for name, value in (*request.where.items(), *request.before.items()))
-    text = json.dumps([declaration.name, filters, position])
+    narrowed = [request.filter, request.order_by, repr(request.where_true)]
+    text = json.dumps(
+        [declaration.name, filters, position, *(narrowed if any(narrowed[:2]) or request.where_true else ())]
+    )
     return hashlib.blake2b(text.encode(), key=SEAL, digest_size=9).hexdigest()
 
 

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from servicekit import errors
-from services.metadata.domain.entities import Job, Metric, Record
+from services.metadata.domain.entities import Job, Metric, MetricSummary, Record, SearchText
+from services.metadata.domain.filters import Filter
 
 E = TypeVar("E")
 R = TypeVar("R", bound=Record)
@@ -33,6 +34,36 @@ class StoreUnreachable(errors.Unavailable):
     """The database cannot be reached now. Repeat the request a little later."""
 
 
+class RightMissing(errors.NotReady):
+    """The user of the database may not do this there. Give it the right to, or ask for something else."""
+
+
+@dataclass(frozen=True)
+class Ordering:
+    """One thing to list records by. What is absent comes first, and last when it is descending."""
+
+    name: str
+    descending: bool = False
+    metric: tuple[str, str] | None = None
+    """Name and split of a run's metric, in place of an attribute. Runs without it come last either way, newest first;
+    the position then has three values: the metric's, and the run's creation time and id."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """What there is of one run's metric on one split."""
+
+    run_id: str
+    name: str
+    split: str
+    count: int
+    min_value: float
+    max_value: float
+    mean_value: float
+    first_step: int
+    last_step: int
+
+
 @dataclass(frozen=True)
 class Query:
     """Which records to find, in the order that their entity declares."""
@@ -44,6 +75,10 @@ class Query:
     after: tuple[Any, ...] | None = None
     """Only what comes after this position: one value for each attribute of the order."""
     limit: int = 1
+    where_true: Filter | None = None
+    """What is true of them besides."""
+    order: "tuple[Ordering, ...]" = ()
+    """What to list them by in place of that order; the position then has one value for each of these."""
 
 
 class Reader(Protocol):
@@ -55,10 +90,27 @@ class Reader(Protocol):
     async def find(self, kind: type[E], query: Query) -> list[E]:
         """The records that a query asks for, in order."""
 
-    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
+        """The first records after a key, or of all, by their keys: in one order whichever database holds them."""
+
+    async def tally(
+        self, kind: type[Any], where: Values, by: Sequence[str] = (), through: str = ""
+    ) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values that they have in `by`.
 
-        Without `by` there is one entry, under (), also when there is no record.
+        Without `by` there is one entry, under (), also when there is no record. With `through`, the name of an
+        attribute that refers to another record, it is that one whose attributes equal `where`.
+        """
+
+    async def series(self, run_id: str, names: Collection[str], split: str) -> list[Series]:
+        """The series of a run, of all names and splits where none are given, in the order of name and split."""
+
+    async def peaks(self, series: Series, width: int) -> list[Metric]:
+        """The smallest and the largest of each stretch of so many steps, with the first and the last, in order.
+
+        Stretches begin after the first. There is none when the width is 0.
+
+        Of several that are equal it is the one of the lowest step.
         """
 
     async def due_job(self, kinds: Collection[str], now: datetime) -> Job | None:
@@ -94,6 +146,15 @@ class Transaction(Reader, Protocol):
 
     async def put_metrics(self, metrics: Sequence[Metric]) -> None:
         """Write many metrics, each over the one of its key. BrokenReference when there is no such run."""
+
+    async def load(self, kind: type[E], records: Sequence[E]) -> None:
+        """Write many records of different keys as they are, each over the one of its key. Errors as insert."""
+
+    async def put_summaries(self, summaries: Sequence[MetricSummary]) -> None:
+        """Write summaries, each over the one of its key unless that has a higher precedence, or a higher step."""
+
+    async def put_texts(self, texts: Sequence[SearchText]) -> None:
+        """Write the words of records, each over those of its key."""
 
 
 class Store(Reader, Protocol):

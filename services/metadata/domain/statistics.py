@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from services.metadata.domain.declarations import ENTITIES, Declaration
+from services.metadata.domain.declarations import ENTITIES, Declaration, OnDelete
 from services.metadata.domain.ports import Reader
+from services.metadata.domain.transfers import CARRIED
 
 STATUSES = ("status", "state")
 """What entities call the attribute that says where in its life a record is."""
@@ -19,13 +20,31 @@ class Counted:
 
 
 async def count_all(reader: Reader, user_id: str = "") -> list[Counted]:
-    """How many records there are of every kind, or of those kinds that name a user, of that user."""
-    wanted = [each for each in ENTITIES.values() if not user_id or "user_id" in each.attributes]
-    return [await _count(reader, each, {"user_id": user_id} if user_id else {}) for each in wanted]
+    """How many records there are of every kind, or of those kinds that a user has records of, of that user."""
+    if not user_id:
+        return [await _count(reader, each, {}) for each in CARRIED]
+    owners = {each.name: _owner(each) for each in CARRIED}
+    where = {"user_id": user_id}
+    return [await _count(reader, ENTITIES[name], where, owner) for name, owner in owners.items() if owner is not None]
 
 
-async def _count(reader: Reader, declaration: Declaration, where: dict[str, str]) -> Counted:
+def _owner(declaration: Declaration) -> str | None:
+    """The attribute whose record names the user; empty when the record itself does, None when nothing does.
+
+    Metrics, which come by the million, are counted for nobody in particular.
+    """
+    if "user_id" in declaration.attributes:
+        return ""
+    belongs_to = (
+        name
+        for name, reference in declaration.references
+        if reference.on_delete is OnDelete.CASCADE and "user_id" in ENTITIES[reference.to].attributes
+    )
+    return next(belongs_to, None) if declaration.key == ("id",) else None
+
+
+async def _count(reader: Reader, declaration: Declaration, where: dict[str, str], through: str = "") -> Counted:
     by = [name for name in STATUSES if name in declaration.attributes]
-    tally = await reader.tally(declaration.kind, where, by)
+    tally = await reader.tally(declaration.kind, where, by, through)
     by_status = {str(key[0]): count for key, count in sorted(tally.items())} if by else {}
     return Counted(declaration.name, sum(tally.values()), by_status)

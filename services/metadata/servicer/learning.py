@@ -1,12 +1,13 @@
 """What is learned: models, runs, predictions."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from typing_extensions import override
 
 from modelyard.metadata.v1 import model_pb2, model_pb2_grpc, prediction_pb2, prediction_pb2_grpc, run_pb2, run_pb2_grpc
 from services.metadata import converters
-from services.metadata.domain.entities import Model
+from services.metadata.domain.entities import Metric, Model
 from services.metadata.domain.metrics import Metrics
 from services.metadata.domain.models import Versions
 from services.metadata.domain.predictions import Predictions
@@ -62,22 +63,36 @@ class RunServicer(Aggregate, run_pb2_grpc.RunServiceServicer):
     async def LogMetrics(
         self, request_iterator: AsyncIterator[run_pb2.LogMetricsRequest], context: object
     ) -> run_pb2.LogMetricsResponse:
-        counts = [await self._log(request) async for request in request_iterator]
-        return run_pb2.LogMetricsResponse(count=sum(counts))
+        count = 0
+        writing: asyncio.Task[int] | None = None
+        try:
+            async for request in request_iterator:
+                given = self._given(request)  # while the batch before it is being written
+                count += await writing if writing else 0
+                writing = asyncio.create_task(self._metrics.log(request.run_id, given))
+        finally:
+            count += await writing if writing else 0
+        return run_pb2.LogMetricsResponse(count=count)
 
     @override
     async def BatchLogMetrics(self, request: run_pb2.LogMetricsRequest, context: object) -> run_pb2.LogMetricsResponse:
-        return run_pb2.LogMetricsResponse(count=await self._log(request))
+        return run_pb2.LogMetricsResponse(count=await self._metrics.log(request.run_id, self._given(request)))
 
-    async def _log(self, request: run_pb2.LogMetricsRequest) -> int:
-        given = converters.metrics_of(request.run_id, request.metrics, self._metrics.now())
-        return await self._metrics.log(request.run_id, given)
+    def _given(self, request: run_pb2.LogMetricsRequest) -> list[Metric]:
+        return converters.metrics_of(request.run_id, request.metrics, self._metrics.now())
 
     @override
     async def ListMetrics(self, request: run_pb2.ListMetricsRequest, context: object) -> run_pb2.ListMetricsResponse:
         page = await self._metrics.page(request.run_id, request.name, request.page_size, request.page_token)
         metrics = converters.METRIC.encode_all(page.records)
         return run_pb2.ListMetricsResponse(metrics=metrics, next_page_token=page.next_page_token)
+
+    @override
+    async def SampleMetrics(
+        self, request: run_pb2.SampleMetricsRequest, context: object
+    ) -> run_pb2.SampleMetricsResponse:
+        sampled = await self._metrics.sample(request.run_ids, request.names, request.split, request.max_points)
+        return run_pb2.SampleMetricsResponse(series=map(converters.series_of, sampled))
 
 
 class PredictionServicer(Aggregate, prediction_pb2_grpc.PredictionServiceServicer):

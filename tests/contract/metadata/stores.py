@@ -15,9 +15,9 @@ from services.metadata.settings import MetadataSettings
 Database = AbstractAsyncContextManager[str]
 
 
-def opened(url: str) -> AbstractAsyncContextManager[Store]:
+def opened(url: str, **settings: object) -> AbstractAsyncContextManager[Store]:
     """The store at an address."""
-    return open_store(MetadataSettings(url=url, _env_file=None))
+    return open_store(MetadataSettings(url=url, _env_file=None, **settings))
 
 
 async def _migrate(url: str) -> None:

@@ -1,6 +1,7 @@
 """The tables of every SQL database: made by migrations, as the entities declare them."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,11 @@ import sqlalchemy as sa
 
 from services.metadata.adapters import schema
 from services.metadata.adapters.sql import SqlStore
-from services.metadata.domain.entities import Project
+from services.metadata.domain import declarations, grammar, ordering
+from services.metadata.domain.entities import Metric, Project, Run
 from services.metadata.domain.ports import Query
-from services.metadata.domain.records import Records
+from services.metadata.domain.records import Records, new_record
+from services.metadata.domain.searching import Search
 
 from .stores import NEW_DATABASES, SQL, opened
 
@@ -96,3 +99,36 @@ async def test_who_may_only_read_and_write_can_start_once_the_tables_are_there(p
         await postgres_server.command(f"DROP OWNED BY worker_{name}; DROP ROLE worker_{name}", database=name)
 
     assert [each.name for each in found] == ["first"]
+
+
+async def test_what_was_there_before_is_found_and_listed_by_what_it_came_to(store: SqlStore):
+    """What follows from records is filled in for those that an earlier program wrote."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    runs = [new_record(Run(id=name, user_id="ada", name=f"Run {name}"), None, now) for name in "abc"]
+    metrics = [
+        Metric("a", "m", "train", 9, 0.9, now),
+        Metric("a", "m", "test", 1, 0.1, now),
+        Metric("b", "m", "train", 1, 0.7, now),
+        Metric("b", "m", "train", 2, 0.5, now),
+    ]
+
+    async def write(transaction) -> None:
+        for run in runs:
+            await transaction.insert(run)
+        await transaction.put_metrics(metrics)
+
+    await store.write(write)
+    async with store._writers.connect() as connection:
+        await connection.run_sync(schema.downgrade, "0004")
+        await connection.commit()
+        await connection.run_sync(schema.upgrade)
+        await connection.commit()
+    declaration = declarations.of(Run)
+    by_metric = Query(limit=5, order=ordering.parse(declaration, "metrics.m"))
+    found = await store.find(Run, by_metric)
+    of_train = await store.find(Run, Query(limit=5, where_true=grammar.parse(declaration, "metrics.train.m = 0.5")))
+    searched = await Search(store).page("run B", "ada", [], 0, "")
+
+    assert [run.id for run in found] == ["a", "b", "c"]
+    assert [run.id for run in of_train] == ["b"]
+    assert [(text.record_id, text.name) for text in searched.records] == [("b", "Run b")]

@@ -28,10 +28,12 @@ from servicekit.server import serving
 from services.metadata.adapters.mongodb import MongoStore, mongodb_store, queries
 from services.metadata.adapters.mongodb.documents import LAYOUTS
 from services.metadata.bootstrap import compose
+from services.metadata.domain import declarations, grammar, ordering
 from services.metadata.domain.declarations import ENTITIES
 from services.metadata.domain.entities import (
     Postback,
     Project,
+    Run,
     Session,
     Story,
     StoryDataset,
@@ -40,6 +42,7 @@ from services.metadata.domain.entities import (
     User,
 )
 from services.metadata.domain.ports import Query, Transaction
+from services.metadata.domain.searching import Search
 from services.metadata.settings import MetadataSettings
 from tests.servers.mongod import Mongod
 
@@ -396,3 +399,25 @@ async def test_index_that_readers_made_under_another_name_is_taken_as_it_is(mong
 
     assert "email_1" in names
     assert "uq_users_email" not in names
+
+
+async def test_what_was_there_before_is_found_and_listed_by_what_it_came_to(url: str, documents: Documents):
+    """What follows from documents is filled in for those that an earlier program wrote."""
+    async with mongodb_store(url):
+        pass
+    documents.runs.insert_many({"_id": name, "user_id": "ada", "name": f"Run {name}"} for name in "abc")
+    values = [("a", "train", 9, 0.9), ("a", "test", 1, 0.1), ("b", "train", 1, 0.7), ("b", "train", 2, 0.5)]
+    documents.metrics.insert_many(
+        {"_id": {"run_id": run, "name": "m", "split": split, "step": step}, "value": value}
+        for run, split, step, value in values
+    )
+    documents.modelyard.update_one({"_id": "schema"}, {"$set": {"version": 1, "indexes": "earlier"}})
+    declaration = declarations.of(Run)
+    async with mongodb_store(url) as store:
+        found = await store.find(Run, Query(limit=5, order=ordering.parse(declaration, "metrics.m")))
+        of_train = await store.find(Run, Query(limit=5, where_true=grammar.parse(declaration, "metrics.train.m = 0.5")))
+        searched = await Search(store).page("run B", "ada", [], 0, "")
+
+    assert [run.id for run in found] == ["a", "b", "c"]
+    assert [run.id for run in of_train] == ["b"]
+    assert [(text.record_id, text.name) for text in searched.records] == [("b", "Run b")]

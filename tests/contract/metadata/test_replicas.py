@@ -46,7 +46,8 @@ async def test_watcher_sees_what_another_replica_changes(replicas: tuple[Jobs, J
 async def test_caller_who_gives_up_leaves_the_store_usable(replicas: tuple[Jobs, Jobs]):
     here, _ = replicas
     calls = [asyncio.create_task(here.create(Job(user_id="ada", kind="train"), f"r{n}")) for n in range(30)]
-    await asyncio.sleep(0.005)
+    for _ in range(3):  # until they are being written
+        await asyncio.sleep(0)
     for call in calls[::2]:
         call.cancel()
     kept = await asyncio.gather(*calls, return_exceptions=True)

@@ -1,7 +1,7 @@
 """What there is of every kind."""
 
 from modelyard.metadata.v1 import admin_pb2, experiment_pb2, run_pb2
-from services.metadata.domain.declarations import ENTITIES
+from services.metadata.domain.transfers import CARRIED
 
 from .aggregates import Aggregates, mask
 from .conftest import Metadata
@@ -15,7 +15,7 @@ async def counts(aggregates: Aggregates, user_id: str = "") -> dict[str, int]:
 
 
 async def test_statistics_of_nothing_name_every_kind(metadata: Metadata):
-    assert await counts(Aggregates(metadata)) == dict.fromkeys(ENTITIES, 0)
+    assert await counts(Aggregates(metadata)) == {each.name: 0 for each in CARRIED}
 
 
 async def test_statistics_of_the_demo(metadata: Metadata):
@@ -39,11 +39,14 @@ async def test_statistics_of_the_demo(metadata: Metadata):
         await aggregates.prediction(versions[0].id)
     statistics = await aggregates.admin.GetStatistics(admin_pb2.GetStatisticsRequest(), **metadata.quick)
     found = {each.entity: each for each in statistics.entities}
-    mine = await counts(aggregates, "grace")
+    mine, hers = await counts(aggregates, "grace"), await counts(aggregates, "ada")
 
     wanted = {"models": 3, "model_versions": 2, "datasets": 2, "artifacts": 2, "runs": 2, "metrics": 5}
     wanted |= {"experiments": 1, "experiment_runs": 1, "predictions": 5}
     assert {name: each.count for name, each in found.items() if each.count} == wanted
     assert {each.status: each.count for each in found["runs"].by_status} == {"completed": 1, "running": 1}
     assert {name: count for name, count in mine.items() if count} == {"models": 1}
-    assert "model_versions" not in mine
+    assert "metrics" not in mine
+    assert {name: count for name, count in hers.items() if count} == {
+        name: count for name, count in (wanted | {"models": 2}).items() if name != "metrics"
+    }

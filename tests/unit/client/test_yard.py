@@ -82,6 +82,7 @@ def _another(settings):
 
 def test_a_part_that_cannot_start_ends_the_start_with_its_name(settings, stand_ins, tmp_path):
     (tmp_path / "a_service.py").write_text("raise SystemExit(7)")
+    (tmp_path / "a_gateway.py").write_text(GATEWAY.replace('"ready"', '"degraded"'))  # as it is while a part is missing
 
     with pytest.raises(yard.YardError, match=r"could not start \(status 7\)"), _another(settings):
         raise AssertionError("it started")

@@ -15,7 +15,7 @@ def test_every_service_of_the_contract_is_composed():
     names = {service.full_name for service in in_memory().services}
 
     assert {"modelyard.metadata.v1.ProjectService", "modelyard.metadata.v1.AccountService"} <= names
-    assert len(names) == len(in_memory().services) == 13
+    assert len(names) == len(in_memory().services) == 15
 
 
 def test_standard_methods_are_those_of_the_contract():

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from services.metadata.adapters.mongodb.store import connect
 from services.metadata.adapters.pooled import Pool, engine_of
 from services.metadata.adapters.postgres import server_of
 from services.metadata.bootstrap import OPENERS, pool_of
@@ -29,6 +30,9 @@ def test_database_is_a_file_in_the_data_folder(tmp_path: Path):
         ("postgresql+psycopg2://ada@host:5433/db", "postgresql"),
         ("mysql+pymysql://ada:pw@host:3307/db", "mysql"),
         ("MariaDB://host/db", "mysql"),
+        ("mongodb://ada:pw@one:27017,two:27017/db?replicaSet=rs0", "mongodb"),
+        ("mongodb://localhost:27017", "mongodb"),
+        ("mongodb+srv://ada:pw@cluster.example.net/?retryWrites=true", "mongodb"),
     ],
 )
 def test_database_is_named_as_people_write_it(url: str, kind: str):
@@ -60,6 +64,35 @@ def test_database_url_stands_in_for_metadata_url(monkeypatch: pytest.MonkeyPatch
 
     assert alone.database == "postgres://one/db"
     assert both.database == "mysql://two/db"
+
+
+@pytest.mark.parametrize("name", ["MONGODB_URI", "MONGO_URI"])
+def test_mongodb_is_named_as_its_users_name_it(name: str, monkeypatch: pytest.MonkeyPatch):
+    """000.17, 001.14, 003.1"""
+    monkeypatch.setenv(name, "mongodb://localhost:27017")
+    monkeypatch.setenv("MONGO_DB_NAME", "eventplanner")
+    settings = MetadataSettings(_env_file=None)
+
+    assert settings.kind == "mongodb"
+    assert settings.database == "mongodb://localhost:27017"
+    assert settings.mongo_db_name == "eventplanner"
+    assert (settings.mongo_min_pool_size, settings.mongo_max_pool_size) == (2, 10)
+
+
+def test_database_url_goes_before_mongodb_uri(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MONGODB_URI", "mongodb://localhost/one")
+    monkeypatch.setenv("DATABASE_URL", "postgres://localhost/two")
+
+    assert MetadataSettings(_env_file=None).kind == "postgresql"
+
+
+def test_pool_of_mongodb_is_that_of_the_settings_unless_the_address_says_another():
+    """003.1"""
+    told = connect("mongodb://localhost", (3, 7)).delegate.options.pool_options
+    said = connect("mongodb://localhost/?maxPoolSize=5&minPoolSize=1", (3, 7)).delegate.options.pool_options
+
+    assert (told.min_pool_size, told.max_pool_size) == (3, 7)
+    assert (said.min_pool_size, said.max_pool_size) == (1, 5)
 
 
 def test_pool_is_that_of_the_settings(monkeypatch: pytest.MonkeyPatch):

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from servicekit import errors
-from services.metadata.adapters import sql
+from services.metadata.adapters import selecting, sql
 from services.metadata.adapters.sqlite import prepare, sqlite_store
 from services.metadata.domain.declarations import EPOCH
 from services.metadata.domain.entities import Artifact, ArtifactState, Project
@@ -90,7 +90,7 @@ async def test_probe_fails_when_the_tables_are_gone(tmp_path: Path):
 async def test_lists_that_sweeps_ask_for_read_no_more_than_they_find(tmp_path: Path, query: Query, index: str):
     prepare(f"sqlite+aiosqlite:///{tmp_path}/metadata.db")
     engine = sa.create_engine(f"sqlite:///{tmp_path}/metadata.db")
-    statement = sql._select(Artifact, query).compile(engine, compile_kwargs={"literal_binds": True})
+    statement = selecting.select(Artifact, query, "sqlite").compile(engine, compile_kwargs={"literal_binds": True})
     with engine.connect() as connection:
         plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
 
@@ -112,3 +112,43 @@ async def test_count_is_not_undone_by_who_read_the_record_before(tmp_path: Path)
         now = await artifacts.get(read.id)
 
     assert (now.download_count, now.backend) == (1, "azure")
+
+
+async def test_units_that_share_a_transaction_stand_and_fall_each_by_itself(tmp_path: Path):
+    """One fails before it has changed anything, one after; what the others did is there, and done once."""
+    async with sqlite_store(f"sqlite+aiosqlite:///{tmp_path}/metadata.db") as store:
+        projects = Records(Project, store)
+        await projects.create(Project(id="first", user_id="ada", name="first"), "first")
+        begun: list[str] = []
+
+        def creating(name: str, fails: bool = False) -> asyncio.Task[Project]:
+            async def also(transaction: Transaction) -> None:
+                begun.append(name)
+                assert await transaction.get(Project, name) is not None
+                if fails:
+                    raise ZeroDivisionError
+
+            return asyncio.create_task(projects.create(Project(id=name, user_id="ada", name=name), name, also))
+
+        outcomes = await asyncio.gather(
+            creating("second"), creating("first"), creating("third", fails=True), creating("fourth"),
+            return_exceptions=True,
+        )  # fmt: skip
+        found = {each.id for each in await store.find(Project, Query(limit=10))}
+
+    assert [type(each) for each in outcomes] == [Project, Project, ZeroDivisionError, Project]
+    assert begun == ["second", "third", "second", "third", "fourth"]
+    assert found == {"first", "second", "fourth"}
+
+
+async def test_unit_that_waits_for_something_else_is_refused_and_leaves_nothing(tmp_path: Path):
+    async with sqlite_store(f"sqlite+aiosqlite:///{tmp_path}/metadata.db") as store:
+        projects = Records(Project, store)
+
+        async def dawdle(_: Transaction) -> None:
+            await asyncio.sleep(0)
+
+        with pytest.raises(RuntimeError, match="nothing but its transaction"):
+            await projects.create(Project(id="p", user_id="ada", name="first"), "one", dawdle)
+
+        assert await store.get(Project, "p") is None

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!modelyard/metadata/v1/admin.proto\x12\x15modelyard.metadata.v1\"\'\n\x14GetStatisticsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"B\n\nStatistics\x12\x34\n\x08\x65ntities\x18\x01 \x03(\x0b\x32\".modelyard.metadata.v1.EntityCount\"c\n\x0b\x45ntityCount\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x35\n\tby_status\x18\x03 \x03(\x0b\x32\".modelyard.metadata.v1.StatusCount\",\n\x0bStatusCount\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"P\n\x0bRecordBatch\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\x0f\n\x07records\x18\x02 \x03(\x0c\x12\x10\n\x08position\x18\x03 \x01(\t\x12\x0e\n\x06sha256\x18\x04 \x01(\t2o\n\x0c\x41\x64minService\x12_\n\rGetStatistics\x12+.modelyard.metadata.v1.GetStatisticsRequest\x1a!.modelyard.metadata.v1.Statisticsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!modelyard/metadata/v1/admin.proto\x12\x15modelyard.metadata.v1\"\'\n\x14GetStatisticsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"B\n\nStatistics\x12\x34\n\x08\x65ntities\x18\x01 \x03(\x0b\x32\".modelyard.metadata.v1.EntityCount\"c\n\x0b\x45ntityCount\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x35\n\tby_status\x18\x03 \x03(\x0b\x32\".modelyard.metadata.v1.StatusCount\",\n\x0bStatusCount\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"P\n\x0bRecordBatch\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\x0f\n\x07records\x18\x02 \x03(\x0c\x12\x10\n\x08position\x18\x03 \x01(\t\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"j\n\x14\x45xportRecordsRequest\x12\x10\n\x08\x65ntities\x18\x01 \x03(\t\x12\x14\n\x0c\x61\x66ter_entity\x18\x02 \x01(\t\x12\x16\n\x0e\x61\x66ter_position\x18\x03 \x01(\t\x12\x12\n\nbatch_size\x18\x04 \x01(\x05\"j\n\x14ImportRecordsRequest\x12\x11\n\timport_id\x18\x01 \x01(\t\x12\x31\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\".modelyard.metadata.v1.RecordBatch\x12\x0c\n\x04last\x18\x03 \x01(\x08\"%\n\x10GetImportRequest\x12\x11\n\timport_id\x18\x01 \x01(\t\"^\n\x06Import\x12\x11\n\timport_id\x18\x01 \x01(\t\x12\x0e\n\x06\x65ntity\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x05 \x01(\x08\"(\n\x14\x44igestRecordsRequest\x12\x10\n\x08\x65ntities\x18\x01 \x03(\t\"=\n\x0c\x45ntityDigest\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t2\xec\x03\n\x0c\x41\x64minService\x12_\n\rGetStatistics\x12+.modelyard.metadata.v1.GetStatisticsRequest\x1a!.modelyard.metadata.v1.Statistics\x12\x62\n\rExportRecords\x12+.modelyard.metadata.v1.ExportRecordsRequest\x1a\".modelyard.metadata.v1.RecordBatch0\x01\x12]\n\rImportRecords\x12+.modelyard.metadata.v1.ImportRecordsRequest\x1a\x1d.modelyard.metadata.v1.Import(\x01\x12S\n\tGetImport\x12\'.modelyard.metadata.v1.GetImportRequest\x1a\x1d.modelyard.metadata.v1.Import\x12\x63\n\rDigestRecords\x12+.modelyard.metadata.v1.DigestRecordsRequest\x1a#.modelyard.metadata.v1.EntityDigest0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATUSCOUNT']._serialized_end=314
   _globals['_RECORDBATCH']._serialized_start=316
   _globals['_RECORDBATCH']._serialized_end=396
-  _globals['_ADMINSERVICE']._serialized_start=398
-  _globals['_ADMINSERVICE']._serialized_end=509
+  _globals['_EXPORTRECORDSREQUEST']._serialized_start=398
+  _globals['_EXPORTRECORDSREQUEST']._serialized_end=504
+  _globals['_IMPORTRECORDSREQUEST']._serialized_start=506
+  _globals['_IMPORTRECORDSREQUEST']._serialized_end=612
+  _globals['_GETIMPORTREQUEST']._serialized_start=614
+  _globals['_GETIMPORTREQUEST']._serialized_end=651
+  _globals['_IMPORT']._serialized_start=653
+  _globals['_IMPORT']._serialized_end=747
+  _globals['_DIGESTRECORDSREQUEST']._serialized_start=749
+  _globals['_DIGESTRECORDSREQUEST']._serialized_end=789
+  _globals['_ENTITYDIGEST']._serialized_start=791
+  _globals['_ENTITYDIGEST']._serialized_end=852
+  _globals['_ADMINSERVICE']._serialized_start=855
+  _globals['_ADMINSERVICE']._serialized_end=1347
 # @@protoc_insertion_point(module_scope)

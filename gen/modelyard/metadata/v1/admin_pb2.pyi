@@ -26,7 +26,9 @@ class GetStatisticsRequest(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """Only this user's: kinds that do not name a user are left out then. Everyone's when empty."""
+    """Only this user's: metrics, and kinds that neither name a user nor belong to a record that does, are left out then.
+    Everyone's when empty.
+    """
     def __init__(
         self,
         *,
@@ -161,3 +163,187 @@ class RecordBatch(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecordBatch: _TypeAlias = RecordBatch  # noqa: Y015
+
+@_typing.final
+class ExportRecordsRequest(_message.Message):
+    """What to export."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITIES_FIELD_NUMBER: _builtins.int
+    AFTER_ENTITY_FIELD_NUMBER: _builtins.int
+    AFTER_POSITION_FIELD_NUMBER: _builtins.int
+    BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    after_entity: _builtins.str
+    """Go on after this kind's `after_position`; from the beginning when empty."""
+    after_position: _builtins.str
+    """The position of a batch of that kind; empty to begin with its first record."""
+    batch_size: _builtins.int
+    """Records in a batch, 1 to 1,000; 1,000 when 0. A batch has fewer where a kind ends, and where it would be larger
+    than 1 MiB.
+    """
+    @_builtins.property
+    def entities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these kinds; all when empty."""
+
+    def __init__(
+        self,
+        *,
+        entities: _abc.Iterable[_builtins.str] | None = ...,
+        after_entity: _builtins.str = ...,
+        after_position: _builtins.str = ...,
+        batch_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_entity", b"after_entity", "after_position", b"after_position", "batch_size", b"batch_size", "entities", b"entities"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportRecordsRequest: _TypeAlias = ExportRecordsRequest  # noqa: Y015
+
+@_typing.final
+class ImportRecordsRequest(_message.Message):
+    """Part of an import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORT_ID_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    import_id: _builtins.str
+    """Id of the import, chosen by who imports and the same for all parts: 1 to 100 letters, digits, "-" or "_"."""
+    last: _builtins.bool
+    """That nothing follows. Set in the last part, which may have no batch: the import is complete then."""
+    @_builtins.property
+    def batch(self) -> Global___RecordBatch:
+        """The records; those of an export, in its order."""
+
+    def __init__(
+        self,
+        *,
+        import_id: _builtins.str = ...,
+        batch: Global___RecordBatch | None = ...,
+        last: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "import_id", b"import_id", "last", b"last"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportRecordsRequest: _TypeAlias = ImportRecordsRequest  # noqa: Y015
+
+@_typing.final
+class GetImportRequest(_message.Message):
+    """Which import to get."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORT_ID_FIELD_NUMBER: _builtins.int
+    import_id: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        import_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["import_id", b"import_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetImportRequest: _TypeAlias = GetImportRequest  # noqa: Y015
+
+@_typing.final
+class Import(_message.Message):
+    """How far an import is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORT_ID_FIELD_NUMBER: _builtins.int
+    ENTITY_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    import_id: _builtins.str
+    """Its id."""
+    entity: _builtins.str
+    """Kind of the last batch that was written; empty when there was none."""
+    position: _builtins.str
+    """Position of that batch."""
+    count: _builtins.int
+    """Records written, altogether."""
+    complete: _builtins.bool
+    """Whether its last part has come."""
+    def __init__(
+        self,
+        *,
+        import_id: _builtins.str = ...,
+        entity: _builtins.str = ...,
+        position: _builtins.str = ...,
+        count: _builtins.int = ...,
+        complete: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "count", b"count", "entity", b"entity", "import_id", b"import_id", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Import: _TypeAlias = Import  # noqa: Y015
+
+@_typing.final
+class DigestRecordsRequest(_message.Message):
+    """What to compare."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these kinds; all when empty."""
+
+    def __init__(
+        self,
+        *,
+        entities: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entities", b"entities"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DigestRecordsRequest: _TypeAlias = DigestRecordsRequest  # noqa: Y015
+
+@_typing.final
+class EntityDigest(_message.Message):
+    """The records of one kind, as a number and a hash."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITY_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    entity: _builtins.str
+    """Name of the kind."""
+    count: _builtins.int
+    """Records of it, 0 or more."""
+    sha256: _builtins.str
+    """SHA-256 of all of them as an export has them, each followed by a line feed, hexadecimal."""
+    def __init__(
+        self,
+        *,
+        entity: _builtins.str = ...,
+        count: _builtins.int = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "entity", b"entity", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EntityDigest: _TypeAlias = EntityDigest  # noqa: Y015

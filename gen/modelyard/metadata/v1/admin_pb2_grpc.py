@@ -40,6 +40,26 @@ class AdminServiceStub:
                 request_serializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.GetStatisticsRequest.SerializeToString,
                 response_deserializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.Statistics.FromString,
                 _registered_method=True)
+        self.ExportRecords = channel.unary_stream(
+                '/modelyard.metadata.v1.AdminService/ExportRecords',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.ExportRecordsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.RecordBatch.FromString,
+                _registered_method=True)
+        self.ImportRecords = channel.stream_unary(
+                '/modelyard.metadata.v1.AdminService/ImportRecords',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.ImportRecordsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.Import.FromString,
+                _registered_method=True)
+        self.GetImport = channel.unary_unary(
+                '/modelyard.metadata.v1.AdminService/GetImport',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.GetImportRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.Import.FromString,
+                _registered_method=True)
+        self.DigestRecords = channel.unary_stream(
+                '/modelyard.metadata.v1.AdminService/DigestRecords',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.DigestRecordsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.EntityDigest.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -54,6 +74,45 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportRecords(self, request, context):
+        """Streams all records, secret hashes included, in one order whichever database holds them: kinds in the order of
+        Statistics, records of a kind by their keys. Sessions that have ended are left out: some databases remove them by
+        themselves. Fails with INVALID_ARGUMENT for a kind or a position that is none, FAILED_PRECONDITION for a record
+        that no message carries: of more than 4,000,000 bytes. What is written meanwhile may be in it or not. Safe to
+        repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportRecords(self, request_iterator, context):
+        """Adds the records of an export, as they are, in place of those of the same key. Every batch is one transaction in
+        which is also noted how far the import is, so that one that broke off goes on where GetImport says. What it has
+        already is passed over. Fails with FAILED_PRECONDITION when the database has records before the first part of this
+        import, INVALID_ARGUMENT for a batch whose records are malformed, come in another order or do not have its hash,
+        FAILED_PRECONDITION for a reference to what has not come and for records after the import was complete,
+        ALREADY_EXISTS for a unique value that another record has, and ABORTED when the same import is also taken in
+        elsewhere. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetImport(self, request, context):
+        """Gets how far an import is; one that has not begun has no position. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DigestRecords(self, request, context):
+        """Counts and hashes the records of every kind, one answer a kind, so that two databases can be compared. Fails with
+        INVALID_ARGUMENT for a kind that is none. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -61,6 +120,26 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetStatistics,
                     request_deserializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.GetStatisticsRequest.FromString,
                     response_serializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.Statistics.SerializeToString,
+            ),
+            'ExportRecords': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportRecords,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.ExportRecordsRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.RecordBatch.SerializeToString,
+            ),
+            'ImportRecords': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportRecords,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.ImportRecordsRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.Import.SerializeToString,
+            ),
+            'GetImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetImport,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.GetImportRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.Import.SerializeToString,
+            ),
+            'DigestRecords': grpc.unary_stream_rpc_method_handler(
+                    servicer.DigestRecords,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.DigestRecordsRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_admin__pb2.EntityDigest.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -91,6 +170,114 @@ class AdminService:
             '/modelyard.metadata.v1.AdminService/GetStatistics',
             modelyard_dot_metadata_dot_v1_dot_admin__pb2.GetStatisticsRequest.SerializeToString,
             modelyard_dot_metadata_dot_v1_dot_admin__pb2.Statistics.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/modelyard.metadata.v1.AdminService/ExportRecords',
+            modelyard_dot_metadata_dot_v1_dot_admin__pb2.ExportRecordsRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_admin__pb2.RecordBatch.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportRecords(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/modelyard.metadata.v1.AdminService/ImportRecords',
+            modelyard_dot_metadata_dot_v1_dot_admin__pb2.ImportRecordsRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_admin__pb2.Import.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.AdminService/GetImport',
+            modelyard_dot_metadata_dot_v1_dot_admin__pb2.GetImportRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_admin__pb2.Import.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DigestRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/modelyard.metadata.v1.AdminService/DigestRecords',
+            modelyard_dot_metadata_dot_v1_dot_admin__pb2.DigestRecordsRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_admin__pb2.EntityDigest.FromString,
             options,
             channel_credentials,
             insecure,

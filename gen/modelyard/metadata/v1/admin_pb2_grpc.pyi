@@ -37,6 +37,28 @@ class AdminServiceStub:
     """Counts the records of every kind, altogether or of one user. All counts are of about the same moment, not of
     exactly one. Safe to repeat.
     """
+    ExportRecords: _grpc.UnaryStreamMultiCallable[_admin_pb2.ExportRecordsRequest, _admin_pb2.RecordBatch]
+    """Streams all records, secret hashes included, in one order whichever database holds them: kinds in the order of
+    Statistics, records of a kind by their keys. Sessions that have ended are left out: some databases remove them by
+    themselves. Fails with INVALID_ARGUMENT for a kind or a position that is none, FAILED_PRECONDITION for a record
+    that no message carries: of more than 4,000,000 bytes. What is written meanwhile may be in it or not. Safe to
+    repeat.
+    """
+    ImportRecords: _grpc.StreamUnaryMultiCallable[_admin_pb2.ImportRecordsRequest, _admin_pb2.Import]
+    """Adds the records of an export, as they are, in place of those of the same key. Every batch is one transaction in
+    which is also noted how far the import is, so that one that broke off goes on where GetImport says. What it has
+    already is passed over. Fails with FAILED_PRECONDITION when the database has records before the first part of this
+    import, INVALID_ARGUMENT for a batch whose records are malformed, come in another order or do not have its hash,
+    FAILED_PRECONDITION for a reference to what has not come and for records after the import was complete,
+    ALREADY_EXISTS for a unique value that another record has, and ABORTED when the same import is also taken in
+    elsewhere. Safe to repeat.
+    """
+    GetImport: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetImportRequest, _admin_pb2.Import]
+    """Gets how far an import is; one that has not begun has no position. Safe to repeat."""
+    DigestRecords: _grpc.UnaryStreamMultiCallable[_admin_pb2.DigestRecordsRequest, _admin_pb2.EntityDigest]
+    """Counts and hashes the records of every kind, one answer a kind, so that two databases can be compared. Fails with
+    INVALID_ARGUMENT for a kind that is none. Safe to repeat.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -46,6 +68,28 @@ class AdminServiceAsyncStub(AdminServiceStub):
     GetStatistics: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetStatisticsRequest, _admin_pb2.Statistics]  # type: ignore[assignment]
     """Counts the records of every kind, altogether or of one user. All counts are of about the same moment, not of
     exactly one. Safe to repeat.
+    """
+    ExportRecords: _aio.UnaryStreamMultiCallable[_admin_pb2.ExportRecordsRequest, _admin_pb2.RecordBatch]  # type: ignore[assignment]
+    """Streams all records, secret hashes included, in one order whichever database holds them: kinds in the order of
+    Statistics, records of a kind by their keys. Sessions that have ended are left out: some databases remove them by
+    themselves. Fails with INVALID_ARGUMENT for a kind or a position that is none, FAILED_PRECONDITION for a record
+    that no message carries: of more than 4,000,000 bytes. What is written meanwhile may be in it or not. Safe to
+    repeat.
+    """
+    ImportRecords: _aio.StreamUnaryMultiCallable[_admin_pb2.ImportRecordsRequest, _admin_pb2.Import]  # type: ignore[assignment]
+    """Adds the records of an export, as they are, in place of those of the same key. Every batch is one transaction in
+    which is also noted how far the import is, so that one that broke off goes on where GetImport says. What it has
+    already is passed over. Fails with FAILED_PRECONDITION when the database has records before the first part of this
+    import, INVALID_ARGUMENT for a batch whose records are malformed, come in another order or do not have its hash,
+    FAILED_PRECONDITION for a reference to what has not come and for records after the import was complete,
+    ALREADY_EXISTS for a unique value that another record has, and ABORTED when the same import is also taken in
+    elsewhere. Safe to repeat.
+    """
+    GetImport: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetImportRequest, _admin_pb2.Import]  # type: ignore[assignment]
+    """Gets how far an import is; one that has not begun has no position. Safe to repeat."""
+    DigestRecords: _aio.UnaryStreamMultiCallable[_admin_pb2.DigestRecordsRequest, _admin_pb2.EntityDigest]  # type: ignore[assignment]
+    """Counts and hashes the records of every kind, one answer a kind, so that two databases can be compared. Fails with
+    INVALID_ARGUMENT for a kind that is none. Safe to repeat.
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -59,6 +103,52 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_pb2.Statistics, _abc.Awaitable[_admin_pb2.Statistics]]:
         """Counts the records of every kind, altogether or of one user. All counts are of about the same moment, not of
         exactly one. Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportRecords(
+        self,
+        request: _admin_pb2.ExportRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_admin_pb2.RecordBatch], _abc.AsyncIterator[_admin_pb2.RecordBatch]]:
+        """Streams all records, secret hashes included, in one order whichever database holds them: kinds in the order of
+        Statistics, records of a kind by their keys. Sessions that have ended are left out: some databases remove them by
+        themselves. Fails with INVALID_ARGUMENT for a kind or a position that is none, FAILED_PRECONDITION for a record
+        that no message carries: of more than 4,000,000 bytes. What is written meanwhile may be in it or not. Safe to
+        repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportRecords(
+        self,
+        request_iterator: _MaybeAsyncIterator[_admin_pb2.ImportRecordsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.Import, _abc.Awaitable[_admin_pb2.Import]]:
+        """Adds the records of an export, as they are, in place of those of the same key. Every batch is one transaction in
+        which is also noted how far the import is, so that one that broke off goes on where GetImport says. What it has
+        already is passed over. Fails with FAILED_PRECONDITION when the database has records before the first part of this
+        import, INVALID_ARGUMENT for a batch whose records are malformed, come in another order or do not have its hash,
+        FAILED_PRECONDITION for a reference to what has not come and for records after the import was complete,
+        ALREADY_EXISTS for a unique value that another record has, and ABORTED when the same import is also taken in
+        elsewhere. Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def GetImport(
+        self,
+        request: _admin_pb2.GetImportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.Import, _abc.Awaitable[_admin_pb2.Import]]:
+        """Gets how far an import is; one that has not begun has no position. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def DigestRecords(
+        self,
+        request: _admin_pb2.DigestRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_admin_pb2.EntityDigest], _abc.AsyncIterator[_admin_pb2.EntityDigest]]:
+        """Counts and hashes the records of every kind, one answer a kind, so that two databases can be compared. Fails with
+        INVALID_ARGUMENT for a kind that is none. Safe to repeat.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

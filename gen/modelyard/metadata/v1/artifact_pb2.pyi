@@ -451,6 +451,8 @@ class ListArtifactsRequest(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     EXPIRING_BEFORE_FIELD_NUMBER: _builtins.int
     PROJECT_ID_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Only this user's; everyone's when empty."""
     page_size: _builtins.int
@@ -465,6 +467,10 @@ class ListArtifactsRequest(_message.Message):
     """Only the one with this key; needs a placement."""
     project_id: _builtins.str
     """Only those made for this project; all when empty."""
+    filter: _builtins.str
+    """Only those of which this is true, as docs/filters.md describes; all when empty."""
+    order_by: _builtins.str
+    """What to list them by, as docs/filters.md describes: "create_time desc, name"; the usual order when empty."""
     @_builtins.property
     def updated_before(self) -> _timestamp_pb2.Timestamp:
         """Only those that last changed before this; any time when absent."""
@@ -485,10 +491,12 @@ class ListArtifactsRequest(_message.Message):
         key: _builtins.str = ...,
         expiring_before: _timestamp_pb2.Timestamp | None = ...,
         project_id: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expiring_before", b"expiring_before", "updated_before", b"updated_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expiring_before", b"expiring_before", "key", b"key", "page_size", b"page_size", "page_token", b"page_token", "placement", b"placement", "project_id", b"project_id", "state", b"state", "updated_before", b"updated_before", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expiring_before", b"expiring_before", "filter", b"filter", "key", b"key", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "placement", b"placement", "project_id", b"project_id", "state", b"state", "updated_before", b"updated_before", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -270,6 +270,8 @@ class ListCampaignsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     PROJECT_ID_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Only this user's; everyone's when empty."""
     page_size: _builtins.int
@@ -280,6 +282,10 @@ class ListCampaignsRequest(_message.Message):
     """Only this project's; all when empty."""
     status: _builtins.str
     """Only those of this status; all when empty."""
+    filter: _builtins.str
+    """Only those of which this is true, as docs/filters.md describes; all when empty."""
+    order_by: _builtins.str
+    """What to list them by, as docs/filters.md describes: "create_time desc, name"; the usual order when empty."""
     def __init__(
         self,
         *,
@@ -288,10 +294,12 @@ class ListCampaignsRequest(_message.Message):
         page_token: _builtins.str = ...,
         project_id: _builtins.str = ...,
         status: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "project_id", b"project_id", "status", b"status", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "project_id", b"project_id", "status", b"status", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -412,22 +420,30 @@ class ListEventContextsRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Only this user's; everyone's when empty."""
     page_size: _builtins.int
     """Most to return, 1 to 1000; 50 when 0."""
     page_token: _builtins.str
     """next_page_token of the page before; the first page when empty."""
+    filter: _builtins.str
+    """Only those of which this is true, as docs/filters.md describes; all when empty."""
+    order_by: _builtins.str
+    """What to list them by, as docs/filters.md describes: "create_time desc, name"; the usual order when empty."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&modelyard/metadata/v1/experiment.proto\x12\x15modelyard.metadata.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x02\n\nExperiment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x0c\n\x04goal\x18\x06 \x01(\t\x12\x12\n\nconclusion\x18\x07 \x01(\t\x12\x0e\n\x06status\x18\x08 \x01(\t\x12%\n\x04tags\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x0c \x01(\t\"\xd2\x01\n\rExperimentRun\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rexperiment_id\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x0f\n\x07variant\x18\x04 \x01(\t\x12\r\n\x05notes\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\"d\n\x17\x43reateExperimentRequest\x12\x35\n\nexperiment\x18\x01 \x01(\x0b\x32!.modelyard.metadata.v1.Experiment\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\"\n\x14GetExperimentRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x82\x01\n\x16ListExperimentsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\nproject_id\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x0e\n\x06status\x18\x06 \x01(\t\"j\n\x17ListExperimentsResponse\x12\x36\n\x0b\x65xperiments\x18\x01 \x03(\x0b\x32!.modelyard.metadata.v1.Experiment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x81\x01\n\x17UpdateExperimentRequest\x12\x35\n\nexperiment\x18\x01 \x01(\x0b\x32!.modelyard.metadata.v1.Experiment\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"<\n\x17\x44\x65leteExperimentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\")\n\x18\x44\x65leteExperimentResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\"n\n\x1a\x43reateExperimentRunRequest\x12<\n\x0e\x65xperiment_run\x18\x01 \x01(\x0b\x32$.modelyard.metadata.v1.ExperimentRun\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"%\n\x17GetExperimentRunRequest\x12\n\n\x02id\x18\x01 \x01(\t\"i\n\x19ListExperimentRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x15\n\rexperiment_id\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\"t\n\x1aListExperimentRunsResponse\x12=\n\x0f\x65xperiment_runs\x18\x01 \x03(\x0b\x32$.modelyard.metadata.v1.ExperimentRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x1a\x44\x65leteExperimentRunRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\",\n\x1b\x44\x65leteExperimentRunResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x32\xfc\x07\n\x11\x45xperimentService\x12\x65\n\x10\x43reateExperiment\x12..modelyard.metadata.v1.CreateExperimentRequest\x1a!.modelyard.metadata.v1.Experiment\x12_\n\rGetExperiment\x12+.modelyard.metadata.v1.GetExperimentRequest\x1a!.modelyard.metadata.v1.Experiment\x12p\n\x0fListExperiments\x12-.modelyard.metadata.v1.ListExperimentsRequest\x1a..modelyard.metadata.v1.ListExperimentsResponse\x12\x65\n\x10UpdateExperiment\x12..modelyard.metadata.v1.UpdateExperimentRequest\x1a!.modelyard.metadata.v1.Experiment\x12s\n\x10\x44\x65leteExperiment\x12..modelyard.metadata.v1.DeleteExperimentRequest\x1a/.modelyard.metadata.v1.DeleteExperimentResponse\x12n\n\x13\x43reateExperimentRun\x12\x31.modelyard.metadata.v1.CreateExperimentRunRequest\x1a$.modelyard.metadata.v1.ExperimentRun\x12h\n\x10GetExperimentRun\x12..modelyard.metadata.v1.GetExperimentRunRequest\x1a$.modelyard.metadata.v1.ExperimentRun\x12y\n\x12ListExperimentRuns\x12\x30.modelyard.metadata.v1.ListExperimentRunsRequest\x1a\x31.modelyard.metadata.v1.ListExperimentRunsResponse\x12|\n\x13\x44\x65leteExperimentRun\x12\x31.modelyard.metadata.v1.DeleteExperimentRunRequest\x1a\x32.modelyard.metadata.v1.DeleteExperimentRunResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&modelyard/metadata/v1/experiment.proto\x12\x15modelyard.metadata.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x02\n\nExperiment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x0c\n\x04goal\x18\x06 \x01(\t\x12\x12\n\nconclusion\x18\x07 \x01(\t\x12\x0e\n\x06status\x18\x08 \x01(\t\x12%\n\x04tags\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x0c \x01(\t\"\xd2\x01\n\rExperimentRun\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rexperiment_id\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x0f\n\x07variant\x18\x04 \x01(\t\x12\r\n\x05notes\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\"d\n\x17\x43reateExperimentRequest\x12\x35\n\nexperiment\x18\x01 \x01(\x0b\x32!.modelyard.metadata.v1.Experiment\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\"\n\x14GetExperimentRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xa4\x01\n\x16ListExperimentsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\nproject_id\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x0e\n\x06status\x18\x06 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x07 \x01(\t\x12\x10\n\x08order_by\x18\x08 \x01(\t\"j\n\x17ListExperimentsResponse\x12\x36\n\x0b\x65xperiments\x18\x01 \x03(\x0b\x32!.modelyard.metadata.v1.Experiment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x81\x01\n\x17UpdateExperimentRequest\x12\x35\n\nexperiment\x18\x01 \x01(\x0b\x32!.modelyard.metadata.v1.Experiment\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"<\n\x17\x44\x65leteExperimentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\")\n\x18\x44\x65leteExperimentResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\"n\n\x1a\x43reateExperimentRunRequest\x12<\n\x0e\x65xperiment_run\x18\x01 \x01(\x0b\x32$.modelyard.metadata.v1.ExperimentRun\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"%\n\x17GetExperimentRunRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x8b\x01\n\x19ListExperimentRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x15\n\rexperiment_id\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12\x10\n\x08order_by\x18\x06 \x01(\t\"t\n\x1aListExperimentRunsResponse\x12=\n\x0f\x65xperiment_runs\x18\x01 \x03(\x0b\x32$.modelyard.metadata.v1.ExperimentRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x1a\x44\x65leteExperimentRunRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\",\n\x1b\x44\x65leteExperimentRunResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x32\xfc\x07\n\x11\x45xperimentService\x12\x65\n\x10\x43reateExperiment\x12..modelyard.metadata.v1.CreateExperimentRequest\x1a!.modelyard.metadata.v1.Experiment\x12_\n\rGetExperiment\x12+.modelyard.metadata.v1.GetExperimentRequest\x1a!.modelyard.metadata.v1.Experiment\x12p\n\x0fListExperiments\x12-.modelyard.metadata.v1.ListExperimentsRequest\x1a..modelyard.metadata.v1.ListExperimentsResponse\x12\x65\n\x10UpdateExperiment\x12..modelyard.metadata.v1.UpdateExperimentRequest\x1a!.modelyard.metadata.v1.Experiment\x12s\n\x10\x44\x65leteExperiment\x12..modelyard.metadata.v1.DeleteExperimentRequest\x1a/.modelyard.metadata.v1.DeleteExperimentResponse\x12n\n\x13\x43reateExperimentRun\x12\x31.modelyard.metadata.v1.CreateExperimentRunRequest\x1a$.modelyard.metadata.v1.ExperimentRun\x12h\n\x10GetExperimentRun\x12..modelyard.metadata.v1.GetExperimentRunRequest\x1a$.modelyard.metadata.v1.ExperimentRun\x12y\n\x12ListExperimentRuns\x12\x30.modelyard.metadata.v1.ListExperimentRunsRequest\x1a\x31.modelyard.metadata.v1.ListExperimentRunsResponse\x12|\n\x13\x44\x65leteExperimentRun\x12\x31.modelyard.metadata.v1.DeleteExperimentRunRequest\x1a\x32.modelyard.metadata.v1.DeleteExperimentRunResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,27 +43,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETEXPERIMENTREQUEST']._serialized_start=777
   _globals['_GETEXPERIMENTREQUEST']._serialized_end=811
   _globals['_LISTEXPERIMENTSREQUEST']._serialized_start=814
-  _globals['_LISTEXPERIMENTSREQUEST']._serialized_end=944
-  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_start=946
-  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_end=1052
-  _globals['_UPDATEEXPERIMENTREQUEST']._serialized_start=1055
-  _globals['_UPDATEEXPERIMENTREQUEST']._serialized_end=1184
-  _globals['_DELETEEXPERIMENTREQUEST']._serialized_start=1186
-  _globals['_DELETEEXPERIMENTREQUEST']._serialized_end=1246
-  _globals['_DELETEEXPERIMENTRESPONSE']._serialized_start=1248
-  _globals['_DELETEEXPERIMENTRESPONSE']._serialized_end=1289
-  _globals['_CREATEEXPERIMENTRUNREQUEST']._serialized_start=1291
-  _globals['_CREATEEXPERIMENTRUNREQUEST']._serialized_end=1401
-  _globals['_GETEXPERIMENTRUNREQUEST']._serialized_start=1403
-  _globals['_GETEXPERIMENTRUNREQUEST']._serialized_end=1440
-  _globals['_LISTEXPERIMENTRUNSREQUEST']._serialized_start=1442
-  _globals['_LISTEXPERIMENTRUNSREQUEST']._serialized_end=1547
-  _globals['_LISTEXPERIMENTRUNSRESPONSE']._serialized_start=1549
-  _globals['_LISTEXPERIMENTRUNSRESPONSE']._serialized_end=1665
-  _globals['_DELETEEXPERIMENTRUNREQUEST']._serialized_start=1667
-  _globals['_DELETEEXPERIMENTRUNREQUEST']._serialized_end=1730
-  _globals['_DELETEEXPERIMENTRUNRESPONSE']._serialized_start=1732
-  _globals['_DELETEEXPERIMENTRUNRESPONSE']._serialized_end=1776
-  _globals['_EXPERIMENTSERVICE']._serialized_start=1779
-  _globals['_EXPERIMENTSERVICE']._serialized_end=2799
+  _globals['_LISTEXPERIMENTSREQUEST']._serialized_end=978
+  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_start=980
+  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_end=1086
+  _globals['_UPDATEEXPERIMENTREQUEST']._serialized_start=1089
+  _globals['_UPDATEEXPERIMENTREQUEST']._serialized_end=1218
+  _globals['_DELETEEXPERIMENTREQUEST']._serialized_start=1220
+  _globals['_DELETEEXPERIMENTREQUEST']._serialized_end=1280
+  _globals['_DELETEEXPERIMENTRESPONSE']._serialized_start=1282
+  _globals['_DELETEEXPERIMENTRESPONSE']._serialized_end=1323
+  _globals['_CREATEEXPERIMENTRUNREQUEST']._serialized_start=1325
+  _globals['_CREATEEXPERIMENTRUNREQUEST']._serialized_end=1435
+  _globals['_GETEXPERIMENTRUNREQUEST']._serialized_start=1437
+  _globals['_GETEXPERIMENTRUNREQUEST']._serialized_end=1474
+  _globals['_LISTEXPERIMENTRUNSREQUEST']._serialized_start=1477
+  _globals['_LISTEXPERIMENTRUNSREQUEST']._serialized_end=1616
+  _globals['_LISTEXPERIMENTRUNSRESPONSE']._serialized_start=1618
+  _globals['_LISTEXPERIMENTRUNSRESPONSE']._serialized_end=1734
+  _globals['_DELETEEXPERIMENTRUNREQUEST']._serialized_start=1736
+  _globals['_DELETEEXPERIMENTRUNREQUEST']._serialized_end=1799
+  _globals['_DELETEEXPERIMENTRUNRESPONSE']._serialized_start=1801
+  _globals['_DELETEEXPERIMENTRUNRESPONSE']._serialized_end=1845
+  _globals['_EXPERIMENTSERVICE']._serialized_start=1848
+  _globals['_EXPERIMENTSERVICE']._serialized_end=2868
 # @@protoc_insertion_point(module_scope)

@@ -329,6 +329,8 @@ class ListPostbacksRequest(_message.Message):
     CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
     RENDER_ID_FIELD_NUMBER: _builtins.int
     GENERATION_TYPE_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Only this user's; everyone's when empty."""
     page_size: _builtins.int
@@ -341,6 +343,10 @@ class ListPostbacksRequest(_message.Message):
     """Only this rendering's; all when empty."""
     generation_type: _builtins.str
     """Only those that are this; all when empty."""
+    filter: _builtins.str
+    """Only those of which this is true, as docs/filters.md describes; all when empty."""
+    order_by: _builtins.str
+    """What to list them by, as docs/filters.md describes: "create_time desc, name"; the usual order when empty."""
     def __init__(
         self,
         *,
@@ -350,10 +356,12 @@ class ListPostbacksRequest(_message.Message):
         campaign_id: _builtins.str = ...,
         render_id: _builtins.str = ...,
         generation_type: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "generation_type", b"generation_type", "page_size", b"page_size", "page_token", b"page_token", "render_id", b"render_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "filter", b"filter", "generation_type", b"generation_type", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "render_id", b"render_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -234,6 +234,8 @@ class ListPredictionsRequest(_message.Message):
     MODEL_ID_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_ID_FIELD_NUMBER: _builtins.int
     PREDICTED_BEFORE_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Only this user's; everyone's when empty."""
     page_size: _builtins.int
@@ -244,6 +246,10 @@ class ListPredictionsRequest(_message.Message):
     """Only this model's; all when empty."""
     model_version_id: _builtins.str
     """Only this version's; all when empty."""
+    filter: _builtins.str
+    """Only those of which this is true, as docs/filters.md describes; all when empty."""
+    order_by: _builtins.str
+    """What to list them by, as docs/filters.md describes: "create_time desc, name"; the usual order when empty."""
     @_builtins.property
     def predicted_before(self) -> _timestamp_pb2.Timestamp:
         """Only those made before this; all when absent."""
@@ -257,10 +263,12 @@ class ListPredictionsRequest(_message.Message):
         model_id: _builtins.str = ...,
         model_version_id: _builtins.str = ...,
         predicted_before: _timestamp_pb2.Timestamp | None = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["predicted_before", b"predicted_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_id", b"model_id", "model_version_id", b"model_version_id", "page_size", b"page_size", "page_token", b"page_token", "predicted_before", b"predicted_before", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "model_id", b"model_id", "model_version_id", b"model_version_id", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "predicted_before", b"predicted_before", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

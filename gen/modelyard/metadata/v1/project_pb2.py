@@ -26,7 +26,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#modelyard/metadata/v1/project.proto\x12\x15modelyard.metadata.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\x01\n\x07Project\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\ttask_type\x18\x04 \x01(\t\x12\x0e\n\x06status\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\"[\n\x14\x43reateProjectRequest\x12/\n\x07project\x18\x01 \x01(\x0b\x32\x1e.modelyard.metadata.v1.Project\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1f\n\x11GetProjectRequest\x12\n\n\x02id\x18\x01 \x01(\t\"M\n\x13ListProjectsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"a\n\x14ListProjectsResponse\x12\x30\n\x08projects\x18\x01 \x03(\x0b\x32\x1e.modelyard.metadata.v1.Project\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x14UpdateProjectRequest\x12/\n\x07project\x18\x01 \x01(\x0b\x32\x1e.modelyard.metadata.v1.Project\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"9\n\x14\x44\x65leteProjectRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"&\n\x15\x44\x65leteProjectResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x32\xf9\x03\n\x0eProjectService\x12\\\n\rCreateProject\x12+.modelyard.metadata.v1.CreateProjectRequest\x1a\x1e.modelyard.metadata.v1.Project\x12V\n\nGetProject\x12(.modelyard.metadata.v1.GetProjectRequest\x1a\x1e.modelyard.metadata.v1.Project\x12g\n\x0cListProjects\x12*.modelyard.metadata.v1.ListProjectsRequest\x1a+.modelyard.metadata.v1.ListProjectsResponse\x12\\\n\rUpdateProject\x12+.modelyard.metadata.v1.UpdateProjectRequest\x1a\x1e.modelyard.metadata.v1.Project\x12j\n\rDeleteProject\x12+.modelyard.metadata.v1.DeleteProjectRequest\x1a,.modelyard.metadata.v1.DeleteProjectResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#modelyard/metadata/v1/project.proto\x12\x15modelyard.metadata.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\x01\n\x07Project\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\ttask_type\x18\x04 \x01(\t\x12\x0e\n\x06status\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\"[\n\x14\x43reateProjectRequest\x12/\n\x07project\x18\x01 \x01(\x0b\x32\x1e.modelyard.metadata.v1.Project\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1f\n\x11GetProjectRequest\x12\n\n\x02id\x18\x01 \x01(\t\"o\n\x13ListProjectsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x10\n\x08order_by\x18\x05 \x01(\t\"a\n\x14ListProjectsResponse\x12\x30\n\x08projects\x18\x01 \x03(\x0b\x32\x1e.modelyard.metadata.v1.Project\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x14UpdateProjectRequest\x12/\n\x07project\x18\x01 \x01(\x0b\x32\x1e.modelyard.metadata.v1.Project\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"9\n\x14\x44\x65leteProjectRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"&\n\x15\x44\x65leteProjectResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x32\xf9\x03\n\x0eProjectService\x12\\\n\rCreateProject\x12+.modelyard.metadata.v1.CreateProjectRequest\x1a\x1e.modelyard.metadata.v1.Project\x12V\n\nGetProject\x12(.modelyard.metadata.v1.GetProjectRequest\x1a\x1e.modelyard.metadata.v1.Project\x12g\n\x0cListProjects\x12*.modelyard.metadata.v1.ListProjectsRequest\x1a+.modelyard.metadata.v1.ListProjectsResponse\x12\\\n\rUpdateProject\x12+.modelyard.metadata.v1.UpdateProjectRequest\x1a\x1e.modelyard.metadata.v1.Project\x12j\n\rDeleteProject\x12+.modelyard.metadata.v1.DeleteProjectRequest\x1a,.modelyard.metadata.v1.DeleteProjectResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,15 +40,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPROJECTREQUEST']._serialized_start=424
   _globals['_GETPROJECTREQUEST']._serialized_end=455
   _globals['_LISTPROJECTSREQUEST']._serialized_start=457
-  _globals['_LISTPROJECTSREQUEST']._serialized_end=534
-  _globals['_LISTPROJECTSRESPONSE']._serialized_start=536
-  _globals['_LISTPROJECTSRESPONSE']._serialized_end=633
-  _globals['_UPDATEPROJECTREQUEST']._serialized_start=635
-  _globals['_UPDATEPROJECTREQUEST']._serialized_end=755
-  _globals['_DELETEPROJECTREQUEST']._serialized_start=757
-  _globals['_DELETEPROJECTREQUEST']._serialized_end=814
-  _globals['_DELETEPROJECTRESPONSE']._serialized_start=816
-  _globals['_DELETEPROJECTRESPONSE']._serialized_end=854
-  _globals['_PROJECTSERVICE']._serialized_start=857
-  _globals['_PROJECTSERVICE']._serialized_end=1362
+  _globals['_LISTPROJECTSREQUEST']._serialized_end=568
+  _globals['_LISTPROJECTSRESPONSE']._serialized_start=570
+  _globals['_LISTPROJECTSRESPONSE']._serialized_end=667
+  _globals['_UPDATEPROJECTREQUEST']._serialized_start=669
+  _globals['_UPDATEPROJECTREQUEST']._serialized_end=789
+  _globals['_DELETEPROJECTREQUEST']._serialized_start=791
+  _globals['_DELETEPROJECTREQUEST']._serialized_end=848
+  _globals['_DELETEPROJECTRESPONSE']._serialized_start=850
+  _globals['_DELETEPROJECTRESPONSE']._serialized_end=888
+  _globals['_PROJECTSERVICE']._serialized_start=891
+  _globals['_PROJECTSERVICE']._serialized_end=1396
 # @@protoc_insertion_point(module_scope)

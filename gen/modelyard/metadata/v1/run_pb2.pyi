@@ -362,6 +362,123 @@ class ListMetricsResponse(_message.Message):
 Global___ListMetricsResponse: _TypeAlias = ListMetricsResponse  # noqa: Y015
 
 @_typing.final
+class SampleMetricsRequest(_message.Message):
+    """Which series to sample."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_IDS_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
+    MAX_POINTS_FIELD_NUMBER: _builtins.int
+    split: _builtins.str
+    """Only those of this split; all when empty."""
+    max_points: _builtins.int
+    """Most points of a series, 2 to 10,000; 500 when 0. A shorter series comes whole. A longer one is cut into equal
+    stretches of steps, and of each come the points with its smallest and its largest value, so that no peak is lost;
+    the first and the last point of a series always come.
+    """
+    @_builtins.property
+    def run_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The runs' ids, 1 to 100."""
+
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only metrics of these names; all when empty."""
+
+    def __init__(
+        self,
+        *,
+        run_ids: _abc.Iterable[_builtins.str] | None = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        split: _builtins.str = ...,
+        max_points: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_points", b"max_points", "names", b"names", "run_ids", b"run_ids", "split", b"split"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleMetricsRequest: _TypeAlias = SampleMetricsRequest  # noqa: Y015
+
+@_typing.final
+class SampleMetricsResponse(_message.Message):
+    """The series."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def series(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricSeries]:
+        """In the order of the runs asked for, then of name and split."""
+
+    def __init__(
+        self,
+        *,
+        series: _abc.Iterable[Global___MetricSeries] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["series", b"series"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleMetricsResponse: _TypeAlias = SampleMetricsResponse  # noqa: Y015
+
+@_typing.final
+class MetricSeries(_message.Message):
+    """The metrics of one run, name and split."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    MIN_VALUE_FIELD_NUMBER: _builtins.int
+    MAX_VALUE_FIELD_NUMBER: _builtins.int
+    MEAN_VALUE_FIELD_NUMBER: _builtins.int
+    METRICS_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The run's id."""
+    name: _builtins.str
+    """What was measured."""
+    split: _builtins.str
+    """Rows it was measured on."""
+    count: _builtins.int
+    """Points that were logged, 1 or more."""
+    min_value: _builtins.float
+    """Smallest of all their values."""
+    max_value: _builtins.float
+    """Largest of all their values."""
+    mean_value: _builtins.float
+    """Mean of all their values."""
+    @_builtins.property
+    def metrics(self) -> _containers.RepeatedCompositeFieldContainer[_metric_pb2.Metric]:
+        """The points that were chosen, in the order of their steps."""
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        split: _builtins.str = ...,
+        count: _builtins.int = ...,
+        min_value: _builtins.float = ...,
+        max_value: _builtins.float = ...,
+        mean_value: _builtins.float = ...,
+        metrics: _abc.Iterable[_metric_pb2.Metric] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "max_value", b"max_value", "mean_value", b"mean_value", "metrics", b"metrics", "min_value", b"min_value", "name", b"name", "run_id", b"run_id", "split", b"split"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MetricSeries: _TypeAlias = MetricSeries  # noqa: Y015
+
+@_typing.final
 class CreateRunRequest(_message.Message):
     """What to create."""
 
@@ -427,6 +544,8 @@ class ListRunsRequest(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Only this user's; everyone's when empty."""
     page_size: _builtins.int
@@ -447,6 +566,10 @@ class ListRunsRequest(_message.Message):
     """Only those of this status; all when not set."""
     name: _builtins.str
     """Only those of this name; all when empty."""
+    filter: _builtins.str
+    """Only those of which this is true, as docs/filters.md describes; all when empty."""
+    order_by: _builtins.str
+    """What to list them by, as docs/filters.md describes: "create_time desc, name"; the usual order when empty."""
     def __init__(
         self,
         *,
@@ -460,10 +583,12 @@ class ListRunsRequest(_message.Message):
         job_id: _builtins.str = ...,
         status: Global___RunStatus.ValueType = ...,
         name: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset_id", b"dataset_id", "experiment_id", b"experiment_id", "job_id", b"job_id", "model_id", b"model_id", "name", b"name", "page_size", b"page_size", "page_token", b"page_token", "project_id", b"project_id", "status", b"status", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset_id", b"dataset_id", "experiment_id", b"experiment_id", "filter", b"filter", "job_id", b"job_id", "model_id", b"model_id", "name", b"name", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "project_id", b"project_id", "status", b"status", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -85,6 +85,11 @@ class RunServiceStub:
                 request_serializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.ListMetricsRequest.SerializeToString,
                 response_deserializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.ListMetricsResponse.FromString,
                 _registered_method=True)
+        self.SampleMetrics = channel.unary_unary(
+                '/modelyard.metadata.v1.RunService/SampleMetrics',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.SampleMetricsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.SampleMetricsResponse.FromString,
+                _registered_method=True)
 
 
 class RunServiceServicer:
@@ -170,6 +175,14 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SampleMetrics(self, request, context):
+        """Reads the metrics of several runs as series of a few points each, for charts and tables, whatever their length.
+        Fails with NOT_FOUND for a run that does not exist. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RunServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -222,6 +235,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.ListMetrics,
                     request_deserializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.ListMetricsRequest.FromString,
                     response_serializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.ListMetricsResponse.SerializeToString,
+            ),
+            'SampleMetrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.SampleMetrics,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.SampleMetricsRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_run__pb2.SampleMetricsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -495,6 +513,33 @@ class RunService:
             '/modelyard.metadata.v1.RunService/ListMetrics',
             modelyard_dot_metadata_dot_v1_dot_run__pb2.ListMetricsRequest.SerializeToString,
             modelyard_dot_metadata_dot_v1_dot_run__pb2.ListMetricsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SampleMetrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.RunService/SampleMetrics',
+            modelyard_dot_metadata_dot_v1_dot_run__pb2.SampleMetricsRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_run__pb2.SampleMetricsResponse.FromString,
             options,
             channel_credentials,
             insecure,

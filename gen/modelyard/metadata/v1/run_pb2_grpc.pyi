@@ -67,6 +67,10 @@ class RunServiceStub:
     """Adds one batch of metrics to a run, all or none. Otherwise as LogMetrics."""
     ListMetrics: _grpc.UnaryUnaryMultiCallable[_run_pb2.ListMetricsRequest, _run_pb2.ListMetricsResponse]
     """Lists a run's metrics in the order of name, split and step, a page at a time. Safe to repeat."""
+    SampleMetrics: _grpc.UnaryUnaryMultiCallable[_run_pb2.SampleMetricsRequest, _run_pb2.SampleMetricsResponse]
+    """Reads the metrics of several runs as series of a few points each, for charts and tables, whatever their length.
+    Fails with NOT_FOUND for a run that does not exist. Safe to repeat.
+    """
 
 @_typing.type_check_only
 class RunServiceAsyncStub(RunServiceStub):
@@ -107,6 +111,10 @@ class RunServiceAsyncStub(RunServiceStub):
     """Adds one batch of metrics to a run, all or none. Otherwise as LogMetrics."""
     ListMetrics: _aio.UnaryUnaryMultiCallable[_run_pb2.ListMetricsRequest, _run_pb2.ListMetricsResponse]  # type: ignore[assignment]
     """Lists a run's metrics in the order of name, split and step, a page at a time. Safe to repeat."""
+    SampleMetrics: _aio.UnaryUnaryMultiCallable[_run_pb2.SampleMetricsRequest, _run_pb2.SampleMetricsResponse]  # type: ignore[assignment]
+    """Reads the metrics of several runs as series of a few points each, for charts and tables, whatever their length.
+    Fails with NOT_FOUND for a run that does not exist. Safe to repeat.
+    """
 
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     """Training runs: what was tried, with which hyperparameters, and every number measured on the way."""
@@ -204,5 +212,15 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.ListMetricsResponse, _abc.Awaitable[_run_pb2.ListMetricsResponse]]:
         """Lists a run's metrics in the order of name, split and step, a page at a time. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def SampleMetrics(
+        self,
+        request: _run_pb2.SampleMetricsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.SampleMetricsResponse, _abc.Awaitable[_run_pb2.SampleMetricsResponse]]:
+        """Reads the metrics of several runs as series of a few points each, for charts and tables, whatever their length.
+        Fails with NOT_FOUND for a run that does not exist. Safe to repeat.
+        """
 
 def add_RunServiceServicer_to_server(servicer: RunServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -28,15 +28,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from modelyard.metadata.v1 import artifact_pb2 as modelyard_dot_metadata_dot_v1_dot_artifact__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!modelyard/metadata/v1/story.proto\x12\x15modelyard.metadata.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$modelyard/metadata/v1/artifact.proto\"\x85\x04\n\x05Story\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x12\n\ndataset_id\x18\x04 \x01(\t\x12\x13\n\x0b\x61rtifact_id\x18\x05 \x01(\t\x12\r\n\x05title\x18\x06 \x01(\t\x12\x34\n\x07\x64\x61taset\x18\x07 \x01(\x0b\x32#.modelyard.metadata.v1.StoryDataset\x12\x35\n\nnarratives\x18\x08 \x01(\x0b\x32!.modelyard.metadata.v1.Narratives\x12\'\n\x06\x63harts\x18\t \x03(\x0b\x32\x17.google.protobuf.Struct\x12+\n\nstatistics\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x0e\x61udience_level\x18\x0b \x01(\t\x12\x15\n\rprocessing_ms\x18\x0c \x01(\x03\x12\x35\n\nvisibility\x18\r \x01(\x0e\x32!.modelyard.metadata.v1.Visibility\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x10 \x01(\t\"z\n\x0cStoryDataset\x12\x19\n\x11original_filename\x18\x01 \x01(\t\x12\x13\n\x0bstorage_key\x18\x02 \x01(\t\x12\x11\n\trow_count\x18\x03 \x01(\x03\x12\x14\n\x0c\x63olumn_count\x18\x04 \x01(\x05\x12\x11\n\tfile_size\x18\x05 \x01(\x03\"L\n\nNarratives\x12\x0f\n\x07summary\x18\x01 \x01(\t\x12\x14\n\x0ckey_findings\x18\x02 \x01(\t\x12\x17\n\x0frecommendations\x18\x03 \x01(\t\"\x97\x01\n\x12\x43reateStoryRequest\x12+\n\x05story\x18\x01 \x01(\x0b\x32\x1c.modelyard.metadata.v1.Story\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12@\n\x08\x61rtifact\x18\x03 \x01(\x0b\x32..modelyard.metadata.v1.ActivateArtifactRequest\"\x1d\n\x0fGetStoryRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xa7\x01\n\x12ListStoriesRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x35\n\nvisibility\x18\x04 \x01(\x0e\x32!.modelyard.metadata.v1.Visibility\x12\x12\n\ndataset_id\x18\x05 \x01(\t\x12\x0e\n\x06job_id\x18\x06 \x01(\t\"]\n\x13ListStoriesResponse\x12-\n\x07stories\x18\x01 \x03(\x0b\x32\x1c.modelyard.metadata.v1.Story\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"r\n\x12UpdateStoryRequest\x12+\n\x05story\x18\x01 \x01(\x0b\x32\x1c.modelyard.metadata.v1.Story\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"7\n\x12\x44\x65leteStoryRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"$\n\x13\x44\x65leteStoryResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03*W\n\nVisibility\x12\x1a\n\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12VISIBILITY_PRIVATE\x10\x01\x12\x15\n\x11VISIBILITY_PUBLIC\x10\x02\x32\xdc\x03\n\x0cStoryService\x12V\n\x0b\x43reateStory\x12).modelyard.metadata.v1.CreateStoryRequest\x1a\x1c.modelyard.metadata.v1.Story\x12P\n\x08GetStory\x12&.modelyard.metadata.v1.GetStoryRequest\x1a\x1c.modelyard.metadata.v1.Story\x12\x64\n\x0bListStories\x12).modelyard.metadata.v1.ListStoriesRequest\x1a*.modelyard.metadata.v1.ListStoriesResponse\x12V\n\x0bUpdateStory\x12).modelyard.metadata.v1.UpdateStoryRequest\x1a\x1c.modelyard.metadata.v1.Story\x12\x64\n\x0b\x44\x65leteStory\x12).modelyard.metadata.v1.DeleteStoryRequest\x1a*.modelyard.metadata.v1.DeleteStoryResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!modelyard/metadata/v1/story.proto\x12\x15modelyard.metadata.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$modelyard/metadata/v1/artifact.proto\"\x85\x04\n\x05Story\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x12\n\ndataset_id\x18\x04 \x01(\t\x12\x13\n\x0b\x61rtifact_id\x18\x05 \x01(\t\x12\r\n\x05title\x18\x06 \x01(\t\x12\x34\n\x07\x64\x61taset\x18\x07 \x01(\x0b\x32#.modelyard.metadata.v1.StoryDataset\x12\x35\n\nnarratives\x18\x08 \x01(\x0b\x32!.modelyard.metadata.v1.Narratives\x12\'\n\x06\x63harts\x18\t \x03(\x0b\x32\x17.google.protobuf.Struct\x12+\n\nstatistics\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x0e\x61udience_level\x18\x0b \x01(\t\x12\x15\n\rprocessing_ms\x18\x0c \x01(\x03\x12\x35\n\nvisibility\x18\r \x01(\x0e\x32!.modelyard.metadata.v1.Visibility\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x10 \x01(\t\"z\n\x0cStoryDataset\x12\x19\n\x11original_filename\x18\x01 \x01(\t\x12\x13\n\x0bstorage_key\x18\x02 \x01(\t\x12\x11\n\trow_count\x18\x03 \x01(\x03\x12\x14\n\x0c\x63olumn_count\x18\x04 \x01(\x05\x12\x11\n\tfile_size\x18\x05 \x01(\x03\"L\n\nNarratives\x12\x0f\n\x07summary\x18\x01 \x01(\t\x12\x14\n\x0ckey_findings\x18\x02 \x01(\t\x12\x17\n\x0frecommendations\x18\x03 \x01(\t\"\x97\x01\n\x12\x43reateStoryRequest\x12+\n\x05story\x18\x01 \x01(\x0b\x32\x1c.modelyard.metadata.v1.Story\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12@\n\x08\x61rtifact\x18\x03 \x01(\x0b\x32..modelyard.metadata.v1.ActivateArtifactRequest\"\x1d\n\x0fGetStoryRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xc9\x01\n\x12ListStoriesRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x35\n\nvisibility\x18\x04 \x01(\x0e\x32!.modelyard.metadata.v1.Visibility\x12\x12\n\ndataset_id\x18\x05 \x01(\t\x12\x0e\n\x06job_id\x18\x06 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x07 \x01(\t\x12\x10\n\x08order_by\x18\x08 \x01(\t\"]\n\x13ListStoriesResponse\x12-\n\x07stories\x18\x01 \x03(\x0b\x32\x1c.modelyard.metadata.v1.Story\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"r\n\x12UpdateStoryRequest\x12+\n\x05story\x18\x01 \x01(\x0b\x32\x1c.modelyard.metadata.v1.Story\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"7\n\x12\x44\x65leteStoryRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"$\n\x13\x44\x65leteStoryResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03*W\n\nVisibility\x12\x1a\n\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12VISIBILITY_PRIVATE\x10\x01\x12\x15\n\x11VISIBILITY_PUBLIC\x10\x02\x32\xdc\x03\n\x0cStoryService\x12V\n\x0b\x43reateStory\x12).modelyard.metadata.v1.CreateStoryRequest\x1a\x1c.modelyard.metadata.v1.Story\x12P\n\x08GetStory\x12&.modelyard.metadata.v1.GetStoryRequest\x1a\x1c.modelyard.metadata.v1.Story\x12\x64\n\x0bListStories\x12).modelyard.metadata.v1.ListStoriesRequest\x1a*.modelyard.metadata.v1.ListStoriesResponse\x12V\n\x0bUpdateStory\x12).modelyard.metadata.v1.UpdateStoryRequest\x1a\x1c.modelyard.metadata.v1.Story\x12\x64\n\x0b\x44\x65leteStory\x12).modelyard.metadata.v1.DeleteStoryRequest\x1a*.modelyard.metadata.v1.DeleteStoryResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.metadata.v1.story_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VISIBILITY']._serialized_start=1578
-  _globals['_VISIBILITY']._serialized_end=1665
+  _globals['_VISIBILITY']._serialized_start=1612
+  _globals['_VISIBILITY']._serialized_end=1699
   _globals['_STORY']._serialized_start=196
   _globals['_STORY']._serialized_end=713
   _globals['_STORYDATASET']._serialized_start=715
@@ -48,15 +48,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTORYREQUEST']._serialized_start=1071
   _globals['_GETSTORYREQUEST']._serialized_end=1100
   _globals['_LISTSTORIESREQUEST']._serialized_start=1103
-  _globals['_LISTSTORIESREQUEST']._serialized_end=1270
-  _globals['_LISTSTORIESRESPONSE']._serialized_start=1272
-  _globals['_LISTSTORIESRESPONSE']._serialized_end=1365
-  _globals['_UPDATESTORYREQUEST']._serialized_start=1367
-  _globals['_UPDATESTORYREQUEST']._serialized_end=1481
-  _globals['_DELETESTORYREQUEST']._serialized_start=1483
-  _globals['_DELETESTORYREQUEST']._serialized_end=1538
-  _globals['_DELETESTORYRESPONSE']._serialized_start=1540
-  _globals['_DELETESTORYRESPONSE']._serialized_end=1576
-  _globals['_STORYSERVICE']._serialized_start=1668
-  _globals['_STORYSERVICE']._serialized_end=2144
+  _globals['_LISTSTORIESREQUEST']._serialized_end=1304
+  _globals['_LISTSTORIESRESPONSE']._serialized_start=1306
+  _globals['_LISTSTORIESRESPONSE']._serialized_end=1399
+  _globals['_UPDATESTORYREQUEST']._serialized_start=1401
+  _globals['_UPDATESTORYREQUEST']._serialized_end=1515
+  _globals['_DELETESTORYREQUEST']._serialized_start=1517
+  _globals['_DELETESTORYREQUEST']._serialized_end=1572
+  _globals['_DELETESTORYRESPONSE']._serialized_start=1574
+  _globals['_DELETESTORYRESPONSE']._serialized_end=1610
+  _globals['_STORYSERVICE']._serialized_start=1702
+  _globals['_STORYSERVICE']._serialized_end=2178
 # @@protoc_insertion_point(module_scope)

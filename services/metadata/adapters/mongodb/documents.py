@@ -82,6 +82,7 @@ PLAIN: dict[Any, Codec] = {
     list: Codec(as_kept, _list),
 }
 ID_CODEC = Codec(object_id, _text)
+SPLIT = Codec(str.split, " ".join)
 BLANK = Codec(lambda value: value or None, _text)
 
 
@@ -117,6 +118,8 @@ def _is_message(kind: Any) -> bool:
 def _codec(declaration: Declaration, attribute: Attribute) -> Codec:
     shape = shape_of(declaration.name)
     is_id = attribute.name in ("id", "user_id") or attribute.rules.reference is not None
+    if attribute.name in shape.split:
+        return SPLIT
     if is_id and shape.object_ids:
         return ID_CODEC
     if attribute.name in shape.blank_is_null:
@@ -251,6 +254,11 @@ def _at(document: Document, parts: tuple[str, ...]) -> Any:
     for part in parts:
         value = value.get(part) if isinstance(value, dict) else None
     return value
+
+
+def key_in_document(kind: type[Any], key: str) -> str:
+    """What a key of a free document, or a field of a nested message, is called in the database."""
+    return NESTED.get(kind, {}).get(key, key) if _is_message(kind) else _escaped(key)
 
 
 LAYOUTS = {each.kind: Layout(each) for each in ENTITIES.values()}

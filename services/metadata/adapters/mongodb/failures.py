@@ -92,6 +92,13 @@ def _names(layout: Layout, details: "Any") -> list[str]:
     return [by_path.get(path, path) for path in pattern]
 
 
+def duplicate_of(layout: Layout, error: BulkWriteError) -> Duplicate | None:
+    """Which value another record has; None when that is not what went wrong."""
+    failures = error.details.get("writeErrors", [])
+    taken = next((each for each in failures if each.get("code") == DUPLICATE), None)
+    return Duplicate(_names(layout, taken)) if taken else None
+
+
 def is_taken(error: BulkWriteError) -> bool:
     """Whether all that failed did because somebody else wrote the same keys at the same time."""
     failures = error.details.get("writeErrors", [])

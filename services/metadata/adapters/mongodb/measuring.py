@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClientSession, AsyncIOMotorCollection
-from pymongo import ReplaceOne
+from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from services.metadata.adapters.mongodb.documents import ID, Document, Layout
 from services.metadata.adapters.mongodb.failures import is_taken
-from services.metadata.domain.entities import Metric
+from services.metadata.domain.entities import Metric, MetricSummary
+from services.metadata.domain.summaries import rank
 
 Key = tuple[Any, ...]
 SPARSE = 4
@@ -42,6 +43,29 @@ async def put(
             if is_taken(error):
                 raise Overtaken from error
             raise
+
+
+async def put_summaries(
+    collection: "AsyncIOMotorCollection[Document]",
+    layout: Layout,
+    summaries: Sequence[MetricSummary],
+    session: AsyncIOMotorClientSession | None,
+) -> None:
+    """Write summaries, each over the one of its key unless that has a higher rank."""
+    writes = [UpdateOne({ID: layout.key(each)}, [{"$set": _higher(each)}], upsert=True) for each in summaries]
+    try:
+        await collection.bulk_write(writes, ordered=False, session=session)
+    except BulkWriteError as error:
+        if is_taken(error):
+            raise Overtaken from error
+        raise
+
+
+def _higher(summary: MetricSummary) -> Document:
+    """The fields of the summary, or those that are there. All of them are compared as they were."""
+    kept = [{"$ifNull": [f"${name}", -1]} for name in ("precedence", "step")]
+    stays = {"$gt": [kept, list(rank(summary))]}
+    return {name: {"$cond": [stays, f"${name}", getattr(summary, name)]} for name in ("precedence", "step", "value")}
 
 
 def _key(metric: Metric) -> Key:

@@ -1,25 +1,33 @@
 """What is asked of the domain's queries, in the server's language. Nothing is left to be filtered here."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from bson import MaxKey, ObjectId
 
-from services.metadata.adapters.mongodb.documents import ID, MICROS, Document, Field, Layout, Values
+from services.metadata.adapters.mongodb.documents import ID, MICROS, Document, Field, Layout, Values, object_id
 from services.metadata.domain.entities import JobStatus
 from services.metadata.domain.ports import Query
 
 Sort = list[tuple[str, int]]
 
+DIGITS = "0123456789abcdef"
+OBJECT_ID_LENGTH = 24
+BEGINNING = re.compile(f"[0-9a-f]{{0,{OBJECT_ID_LENGTH}}}")
+LEAST = ObjectId("0" * OBJECT_ID_LENGTH)
+
 
 def equal(layout: Layout, where: Values) -> Document:
     """Documents whose attributes have these values."""
+    if layout.compound and set(where) == set(layout.declaration.key):
+        return {ID: {name: layout.fields[name].codec.encode(where[name]) for name in layout.declaration.key}}
     if layout.compound and _is_prefix(layout, where):
         return {ID: _range(layout, where)}
     conditions: Document = {}
     for name, value in where.items():
-        conditions |= _equals(layout.fields[name], value)
+        conditions |= equals(layout.fields[name], value)
     return conditions
 
 
@@ -34,7 +42,8 @@ def _range(layout: Layout, where: Values) -> Document:
     return {"$gte": begin, "$lte": begin | {names[len(where)]: MaxKey()}}
 
 
-def _equals(field: Field, value: Any) -> Document:
+def equals(field: Field, value: Any) -> Document:
+    """Documents whose field has this value."""
     if value is None:
         return {field.path: None}  # or not there
     kept = field.codec.encode(value)
@@ -45,13 +54,56 @@ def _equals(field: Field, value: Any) -> Document:
     return {field.path: {"$in": ["", None]} if kept == "" else kept}
 
 
+def beyond(layout: Layout, after: tuple[Any, ...] | None) -> Iterator[Document]:
+    """What comes after a key, by its text: first ids that are texts, then those that are ObjectIds.
+
+    The server orders all of the one before all of the other.
+    """
+    first, *rest = after or ("",)
+    # A comparison finds only values of its own type; compound keys are all of one, whatever is in them.
+    yield {ID: {"$gt": _key(layout, first, rest)} | ({"$lt": _key(layout, LEAST, [])} if layout.compound else {})}
+    same = object_id(first)
+    if isinstance(same, ObjectId):
+        yield {ID: {"$gt": _key(layout, same, rest)}}
+    elif (following := next_object_id(first)) is not None:
+        yield {ID: {"$gte": _key(layout, following, [])}}
+
+
+def _key(layout: Layout, first: Any, rest: Sequence[Any]) -> Any:
+    names = layout.declaration.key[: 1 + len(rest)]
+    return dict(zip(names, (first, *rest), strict=True)) if layout.compound else first
+
+
+def next_object_id(text: str) -> ObjectId | None:
+    """The first ObjectId whose text comes after a text that is none; None when there is none."""
+    digits = BEGINNING.match(text)[0]  # type: ignore[index]  # it always matches
+    if len(digits) < len(text):
+        digits = _higher(digits, text[len(digits)]) or _increased(digits)
+        if not digits:
+            return None
+    return ObjectId(digits.ljust(OBJECT_ID_LENGTH, "0"))
+
+
+def _higher(digits: str, than: str) -> str:
+    """The digits and a further one that comes after a character; empty when there is none."""
+    found = next((each for each in DIGITS if each > than), "") if len(digits) < OBJECT_ID_LENGTH else ""
+    return found and digits + found
+
+
+def _increased(digits: str) -> str:
+    """The next number of as many digits; empty when there is none."""
+    increased = f"{int(digits or '0', 16) + 1:0{len(digits)}x}"
+    return increased if len(increased) == len(digits) else ""
+
+
 def before(layout: Layout, than: Values) -> Document:
     """Documents whose times are earlier than these."""
-    earlier = [_earlier(layout.fields[name], moment) for name, moment in than.items()]
-    return {"$and": earlier} if earlier else {}
+    told = [earlier(layout.fields[name], moment) for name, moment in than.items()]
+    return {"$and": told} if told else {}
 
 
-def _earlier(field: Field, moment: datetime, or_at: bool = False) -> Document:
+def earlier(field: Field, moment: datetime, or_at: bool = False) -> Document:
+    """Documents whose time is earlier than this, or at it."""
     beyond = moment.microsecond % 1000
     if not beyond and not or_at:
         return {field.path: {"$lt": moment}}
@@ -153,10 +205,10 @@ def due(layout: Layout, kinds: Collection[str], now: datetime) -> tuple[Document
     """Jobs that wait and may begin, and jobs whose lease has run out."""
     status, due_time, lease = (layout.fields[name] for name in ("status", "due_time", "lease_expire_time"))
     of_kind = {layout.fields["kind"].path: {"$in": list(kinds)}}
-    waiting = {"$or": [{due_time.path: None}, _earlier(due_time, now, or_at=True)]}
+    waiting = {"$or": [{due_time.path: None}, earlier(due_time, now, or_at=True)]}
     return (
-        {**_equals(status, JobStatus.QUEUED), **of_kind, **waiting},
-        {**_equals(status, JobStatus.RUNNING), **of_kind, **_earlier(lease, now)},
+        {**equals(status, JobStatus.QUEUED), **of_kind, **waiting},
+        {**equals(status, JobStatus.RUNNING), **of_kind, **earlier(lease, now)},
     )
 
 

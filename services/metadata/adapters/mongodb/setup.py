@@ -9,15 +9,15 @@ from motor.motor_asyncio import AsyncIOMotorDatabase
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import CollectionInvalid, OperationFailure
 
-from services.metadata.adapters.mongodb import queries
+from services.metadata.adapters.mongodb import filling, queries
 from services.metadata.adapters.mongodb.documents import ID, LAYOUTS, Document, Layout
 from services.metadata.adapters.mongodb.failures import IndexImpossible
 from services.metadata.adapters.mongodb.transaction import HELD
 
 ABOUT = "modelyard"
 SCHEMA = "schema"
-VERSION = 1
-"""Of the form of the documents."""
+VERSION = 2
+"""Of the form of the documents: 2 keeps what metrics came to, and the words of texts, in collections of their own."""
 
 
 class SchemaMissing(Exception):
@@ -81,6 +81,8 @@ async def prepare(database: "AsyncIOMotorDatabase[Document]") -> None:
         await _prepare_collection(database, layout, layout.collection in existing)
     if HELD not in existing:
         await _create(database, HELD)
+    if about.get("version", 0) < VERSION:
+        await filling.fill(database)
     known = {"$max": {"version": VERSION}, "$set": {"indexes": FINGERPRINT}}
     await database[ABOUT].update_one({ID: SCHEMA}, known, upsert=True)
 

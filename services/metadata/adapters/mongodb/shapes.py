@@ -41,6 +41,8 @@ class Shape:
     """Whether an id that has the form of an ObjectId is one. Other ids are text."""
     expires_by: str = ""
     """The attribute that says when the server may remove a document by itself."""
+    split: frozenset[str] = frozenset()
+    """Attributes whose words are kept each by itself, as an index looks them up."""
     indexes: tuple[tuple[str, ...], ...] = ()
     """Fields that readers look documents up by, besides what the entity declares."""
 
@@ -87,6 +89,7 @@ SHAPES: dict[str, Shape] = {
         ),
         indexes=(("jobId",),),
     ),
+    "search_texts": Shape(split=frozenset({"words"}), indexes=(("words", "create_time"),)),
 }
 
 NESTED: dict[type[Any], dict[str, str]] = {

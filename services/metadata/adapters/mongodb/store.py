@@ -23,8 +23,8 @@ from services.metadata.adapters.mongodb import failures, setup
 from services.metadata.adapters.mongodb.documents import Document
 from services.metadata.adapters.mongodb.measuring import Overtaken
 from services.metadata.adapters.mongodb.transaction import Database, MongoReader, MongoTransaction
-from services.metadata.domain.entities import Job, Record
-from services.metadata.domain.ports import Query, StoreBusy, StoreUnreachable, Transaction, Values
+from services.metadata.domain.entities import Job, Metric, Record
+from services.metadata.domain.ports import Query, Series, StoreBusy, StoreUnreachable, Transaction, Values
 
 E = TypeVar("E")
 R = TypeVar("R", bound=Record)
@@ -41,8 +41,9 @@ PATIENCE_SECONDS = 30.0
 FIRST_PAUSE_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 0.3
 """How long it is waited before a unit is done again: at random, up to twice as long each time."""
-CONNECTIONS = (2, 10)
+Connections = tuple[int, int]
 """Fewest and most to one server; what the address says goes before."""
+CONNECTIONS: Connections = (2, 10)
 START_SECONDS = 30.0
 """How long a server may take that is just starting beside us."""
 RECONNECTIONS = 1
@@ -54,8 +55,6 @@ OPTIONS: dict[str, Any] = {
     "connecttimeoutms": 2_000,
     "sockettimeoutms": 10_000,
     "waitqueuetimeoutms": 5_000,
-    "minpoolsize": CONNECTIONS[0],
-    "maxpoolsize": CONNECTIONS[1],
 }
 COMMIT_MILLISECONDS = 10_000
 DURABLE = WriteConcern("majority", j=True, wtimeout=COMMIT_MILLISECONDS)
@@ -84,13 +83,27 @@ class MongoStore:
         """The records that a query asks for, in order."""
         return await self._read(lambda reader: reader.find(kind, query))
 
+    async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
+        """The first records after a key."""
+        return await self._read(lambda reader: reader.scan(kind, after, limit))
+
+    async def series(self, run_id: str, names: Collection[str], split: str) -> list[Series]:
+        """The series of a run."""
+        return await self._read(lambda reader: reader.series(run_id, names, split))
+
+    async def peaks(self, series: Series, width: int) -> list[Metric]:
+        """The smallest and the largest of each stretch, with the first and the last."""
+        return await self._read(lambda reader: reader.peaks(series, width))
+
     async def due_job(self, kinds: Collection[str], now: datetime) -> Job | None:
         """The oldest job that is due."""
         return await self._read(lambda reader: reader.due_job(kinds, now))
 
-    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    async def tally(
+        self, kind: type[Any], where: Values, by: Sequence[str] = (), through: str = ""
+    ) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values."""
-        return await self._read(lambda reader: reader.tally(kind, where, by))
+        return await self._read(lambda reader: reader.tally(kind, where, by, through))
 
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
         """Do a unit of work in one transaction, or, where the server has none, one write after the other."""
@@ -180,12 +193,14 @@ class MongoStore:
 
 
 @asynccontextmanager
-async def mongodb_store(url: str, database: str = "") -> AsyncIterator[MongoStore]:
-    """A store in the database that a mongodb:// URL names, or a name beside it, prepared before.
+async def mongodb_store(
+    url: str, database: str = "", connections: Connections = CONNECTIONS
+) -> AsyncIterator[MongoStore]:
+    """A store in the database that a mongodb:// URL names, or else a name beside it, prepared before.
 
     StoreUnreachable, AccessRefused or AddressWrong when it cannot be; none of them says a password.
     """
-    client = connect(url)
+    client = connect(url, connections)
     try:
         with failures.told():
             store = await _open(client, database)
@@ -197,9 +212,10 @@ async def mongodb_store(url: str, database: str = "") -> AsyncIterator[MongoStor
         client.close()
 
 
-def connect(url: str) -> Client:
+def connect(url: str, connections: Connections = CONNECTIONS) -> Client:
     """A client for a URL; AddressWrong when it is none. Nothing is sent yet."""
-    ours = {name: value for name, value in OPTIONS.items() if f"{name}=" not in url.lower()}
+    options = {**OPTIONS, "minpoolsize": min(connections), "maxpoolsize": connections[1]}
+    ours = {name: value for name, value in options.items() if f"{name}=" not in url.lower()}
     try:
         return AsyncIOMotorClient(url, **ours)
     except (ConfigurationError, ValueError):
@@ -210,7 +226,7 @@ async def _open(client: Client, name: str) -> MongoStore:
     hello = await _greeting(client)
     transactional = "setName" in hello or hello.get("msg") == "isdbgrid"
     database = client.get_database(
-        name or client.get_default_database(DATABASE).name,
+        client.get_default_database(name or DATABASE).name,
         codec_options=CodecOptions(tz_aware=True, tzinfo=UTC),
         write_concern=DURABLE,
         read_concern=ReadConcern("majority") if transactional else None,

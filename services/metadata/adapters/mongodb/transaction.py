@@ -5,17 +5,19 @@ import random
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from motor.motor_asyncio import AsyncIOMotorClientSession, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import DeleteOne, ReplaceOne, ReturnDocument, UpdateOne
 
-from services.metadata.adapters.mongodb import measuring, queries
+from services.metadata.adapters.mongodb import bulk, filtering, measuring, queries, ranking, sampling
 from services.metadata.adapters.mongodb.documents import ID, LAYOUTS, Document, Layout, Values, layout_named
 from services.metadata.adapters.mongodb.failures import unique
 from services.metadata.adapters.mongodb.views import SOURCES, VIEWS, View
-from services.metadata.domain.entities import Job, Metric, Record
-from services.metadata.domain.ports import BrokenReference, Query
+from services.metadata.domain import declarations
+from services.metadata.domain.entities import Job, Metric, MetricSummary, Record, SearchText
+from services.metadata.domain.ports import BrokenReference, Query, Series
 
 E = TypeVar("E")
 R = TypeVar("R", bound=Record)
@@ -54,6 +56,13 @@ class MongoReader:
     async def find(self, kind: type[E], query: Query) -> list[E]:
         """The records that a query asks for, in order."""
         layout = LAYOUTS[kind]
+        if query.order and query.order[0].metric:
+            found: list[E] = await ranking.runs_by_metric(self._database, query, self._session)
+            return found
+        if query.order or query.where_true is not None:
+            stages = filtering.stages(layout, query)
+            pipeline = self._collection(layout).aggregate(stages, session=self._session, allowDiskUse=True)
+            return [layout.decode(document) for document in await pipeline.to_list(None)]
         cursor = self._collection(layout).find(
             queries.conditions(layout, query),
             sort=queries.order(layout),
@@ -62,10 +71,28 @@ class MongoReader:
         )
         return [layout.decode(document) for document in await cursor.to_list(query.limit)]
 
-    async def tally(self, kind: type[Any], where: Values, by: Sequence[str] = ()) -> dict[tuple[Any, ...], int]:
+    async def scan(self, kind: type[E], after: tuple[Any, ...] | None, limit: int) -> list[E]:
+        """The first records after a key."""
+        layout, found = LAYOUTS[kind], []
+        for condition in queries.beyond(layout, after):
+            cursor = self._collection(layout).find(condition, sort=[(ID, 1)], limit=limit, session=self._session)
+            found += [layout.decode(document) for document in await cursor.to_list(limit)]
+        return sorted(found, key=attrgetter(*layout.declaration.key))[:limit]
+
+    async def series(self, run_id: str, names: Collection[str], split: str) -> list[Series]:
+        """The series of a run."""
+        return await sampling.series(self._collection(LAYOUTS[Metric]), run_id, names, split, self._session)
+
+    async def peaks(self, series: Series, width: int) -> list[Metric]:
+        """The smallest and the largest of each stretch, with the first and the last."""
+        return await sampling.peaks(self._collection(LAYOUTS[Metric]), series, width, self._session)
+
+    async def tally(
+        self, kind: type[Any], where: Values, by: Sequence[str] = (), through: str = ""
+    ) -> dict[tuple[Any, ...], int]:
         """How many records equal `where`, for each combination of values."""
         layout = LAYOUTS[kind]
-        condition = queries.equal(layout, where)
+        condition = await self._refers(layout, where, through) if through else queries.equal(layout, where)
         if not by:
             return {(): await self._collection(layout).count_documents(condition, session=self._session)}
         groups = self._collection(layout).aggregate(queries.groups(layout, condition, by), session=self._session)
@@ -73,6 +100,13 @@ class MongoReader:
         async for group in groups:  # what is missing and what is empty are one
             counts[queries.group_of(layout, group, by)] += group["count"]
         return dict(counts)
+
+    async def _refers(self, layout: Layout, where: Values, through: str) -> Document:
+        """The condition that a document refers to one of another kind that equals `where`."""
+        to = LAYOUTS[declarations.referred(layout.declaration.kind, through).kind]
+        found = await self._collection(to).find(queries.equal(to, where), [ID], session=self._session).to_list(None)
+        ids = [document[ID] for document in found]
+        return {layout.fields[through].path: {"$in": [*ids, *map(str, ids)]}}
 
     async def due_job(self, kinds: Collection[str], now: datetime) -> Job | None:
         """The oldest job that is due."""
@@ -180,21 +214,46 @@ class MongoTransaction(MongoReader):
                 await self._hold(layout, metric)
             await measuring.put(self._collection(layout), layout, metrics, self._session)
 
+    async def load(self, kind: type[Any], records: Sequence[Any]) -> None:
+        """Write many records as they are."""
+        if kind is Metric:
+            return await self.put_metrics(records)
+        layout = LAYOUTS[kind]
+        wanted = {pair: None for record in records for pair in _wanted(layout, record)}
+        await self._hold_all(list(wanted))
+        fresh = await bulk.load(self._collection(layout), layout, records, self._session)
+        self._touch(layout, records, fresh)
+        return None
+
+    async def put_summaries(self, summaries: Sequence[MetricSummary]) -> None:
+        """Write summaries, unless there is one of a higher rank."""
+        layout = LAYOUTS[MetricSummary]
+        await measuring.put_summaries(self._collection(layout), layout, summaries, self._session)
+
+    async def put_texts(self, texts: Sequence[SearchText]) -> None:
+        """Write the words of records."""
+        layout = LAYOUTS[SearchText]
+        documents = [layout.encode(text) for text in texts]
+        writes = [ReplaceOne({ID: each[ID]}, each, upsert=True) for each in documents]
+        await self._collection(layout).bulk_write(writes, ordered=False, session=self._session)
+
     async def _hold(self, layout: Layout, record: Any, before: Any = None) -> None:
         """Keep what a record refers to from being removed; BrokenReference when it is not there."""
-        wanted = [
-            (layout_named(reference.to), value)
-            for name, reference in layout.declaration.references
-            if (value := getattr(record, name)) is not None and value != getattr(before, name, None)
-        ]
+        await self._hold_all(_wanted(layout, record, before))
+
+    async def _hold_all(self, named: Sequence[tuple[str, str]]) -> None:
+        wanted = [(layout_named(to), value) for to, value in named]
         if wanted and self._session:
             slot = random.randrange(SLOTS)  # noqa: S311 (no secret)
             holds = [
                 UpdateOne({ID: _slot(to, value, slot)}, {"$inc": {"times": 1}}, upsert=True) for to, value in wanted
             ]
             await self._database[HELD].bulk_write(holds, session=self._session)
-        for to, value in wanted:
-            if not await self._collection(to).find_one({ID: {"$in": to.ids(value)}}, [ID], session=self._session):
+        for entity in dict(named):
+            to, values = layout_named(entity), {value for name, value in named if name == entity}
+            ids = [each for value in values for each in to.ids(value)]
+            found = self._collection(to).find({ID: {"$in": ids}}, [ID], session=self._session)
+            if not values <= {str(document[ID]) for document in await found.to_list(None)}:
                 raise BrokenReference
 
     async def _let_go(self, layout: Layout, ids: Sequence[Any]) -> None:
@@ -248,6 +307,15 @@ class MongoTransaction(MongoReader):
 
 
 CLAIM = {"$inc": {"claims": 1}}
+
+
+def _wanted(layout: Layout, record: Any, before: Any = None) -> list[tuple[str, str]]:
+    """What a record refers to, by entity and id, and did not refer to before."""
+    return [
+        (reference.to, value)
+        for name, reference in layout.declaration.references
+        if (value := getattr(record, name)) is not None and value != getattr(before, name, None)
+    ]
 
 
 def _slot(layout: Layout, record_id: str, number: int) -> str:

@@ -24,6 +24,7 @@ from services.metadata.domain.entities.training import (
     Experiment,
     ExperimentRun,
     Metric,
+    MetricSummary,
     Model,
     ModelVersion,
     PROBLEM_TYPES,
@@ -44,6 +45,9 @@ from services.metadata.domain.entities.posters import (
     Postback,
 )
 from services.metadata.domain.entities.stories import Narratives, Story, StoryDataset, Visibility
+from services.metadata.domain.entities.imports import Import
+from services.metadata.domain.entities.searching import SearchText
+from services.metadata.domain.entities.numbers import RecordCounter, RecordNumber
 
 __all__ = [
     "ARTIFACT_KINDS",
@@ -74,10 +78,12 @@ __all__ = [
     "EventContext",
     "Experiment",
     "ExperimentRun",
+    "Import",
     "Job",
     "JobError",
     "JobStatus",
     "Metric",
+    "MetricSummary",
     "Model",
     "ModelVersion",
     "Narratives",
@@ -85,9 +91,12 @@ __all__ = [
     "Prediction",
     "Project",
     "Record",
+    "RecordCounter",
+    "RecordNumber",
     "Reservation",
     "Run",
     "RunStatus",
+    "SearchText",
     "Session",
     "Story",
     "StoryDataset",

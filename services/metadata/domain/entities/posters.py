@@ -17,8 +17,8 @@ class Campaign(Record):
     project_id: str | None = attribute(
         default=None, reference=Reference("projects", OnDelete.SET_NULL), max_length=ID, updatable=True
     )
-    name: str = attribute(default="", required=True, max_length=NAME, updatable=True)
-    description: str = attribute(default="", updatable=True)
+    name: str = attribute(default="", required=True, max_length=NAME, updatable=True, searchable=True)
+    description: str = attribute(default="", updatable=True, searchable=True)
     status: str = attribute(default="active", one_of=CAMPAIGN_STATUSES, max_length=NAME, updatable=True)
 
 
@@ -34,10 +34,10 @@ class EventContext(Record):
         reference=Reference("campaigns", OnDelete.CASCADE),
         max_length=ID,
     )
-    event_name: str = attribute(default="", required=True, max_length=NAME, updatable=True)
+    event_name: str = attribute(default="", required=True, max_length=NAME, updatable=True, searchable=True)
     event_date: str = attribute(default="", max_length=NAME, updatable=True)
-    venue: str = attribute(default="", updatable=True)
-    description: str = attribute(default="", updatable=True)
+    venue: str = attribute(default="", updatable=True, searchable=True)
+    description: str = attribute(default="", updatable=True, searchable=True)
     mood: str = attribute(default="", max_length=NAME, updatable=True)
     palette: list[str] = attribute(factory=list, updatable=True)
     artists: list[str] = attribute(factory=list, updatable=True)
@@ -71,10 +71,10 @@ class Postback(Record):
     size: str = attribute(default="", max_length=NAME)
     width: int = attribute(default=0, minimum=0)
     height: int = attribute(default=0, minimum=0)
-    prompt: str = attribute(default="")
+    prompt: str = attribute(default="", searchable=True)
     model: str = attribute(default="", max_length=NAME)
     seed: int = attribute(default=0)
-    event_name: str = attribute(default="", max_length=NAME)
+    event_name: str = attribute(default="", max_length=NAME, searchable=True)
     event_date: str = attribute(default="", max_length=NAME)
     mood: str = attribute(default="", max_length=NAME)
     palette: list[str] = attribute(factory=list)

@@ -57,7 +57,7 @@ class Story(Record):
         reference=Reference("artifacts", OnDelete.RESTRICT, owned=True),
         max_length=ID,
     )
-    title: str = attribute(default="", required=True, max_length=NAME, updatable=True)
+    title: str = attribute(default="", required=True, max_length=NAME, updatable=True, searchable=True)
     dataset: StoryDataset | None = attribute(default=None)
     narratives: Narratives | None = attribute(default=None, updatable=True)
     charts: list[dict[str, Any]] = attribute(factory=list, updatable=True)

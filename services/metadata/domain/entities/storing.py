@@ -50,7 +50,7 @@ class Project(Record):
     """A named piece of a user's work."""
 
     user_id: str = attribute(default="", required=True, max_length=NAME)
-    name: str = attribute(default="", required=True, max_length=NAME, updatable=True)
+    name: str = attribute(default="", required=True, max_length=NAME, updatable=True, searchable=True)
     task_type: str = attribute(default="general_ml", one_of=TASK_TYPES, max_length=NAME, updatable=True)
     status: str = attribute(default="active", one_of=("active", "completed"), max_length=NAME, updatable=True)
 
@@ -105,8 +105,8 @@ class Dataset(Record):
         reference=Reference("artifacts", OnDelete.RESTRICT, owned=True),
         max_length=ID,
     )
-    name: str = attribute(default="", required=True, max_length=NAME, updatable=True)
-    file_name: str = attribute(default="", max_length=PATH)
+    name: str = attribute(default="", required=True, max_length=NAME, updatable=True, searchable=True)
+    file_name: str = attribute(default="", max_length=PATH, searchable=True)
     row_count: int = attribute(default=0, minimum=0)
     column_count: int = attribute(default=0, minimum=0)
     column_names: list[str] = attribute(factory=list)
@@ -116,7 +116,7 @@ class Dataset(Record):
     target_column: str = attribute(default="", updatable=True)
     source: str = attribute(default="upload", one_of=SOURCES, max_length=NAME)
     status: str = attribute(default="ready", one_of=("ready",), max_length=NAME)
-    description: str = attribute(default="", updatable=True)
+    description: str = attribute(default="", updatable=True, searchable=True)
     uri: str = attribute(default="", updatable=True)
     splits: dict[str, Any] | None = attribute(default=None, updatable=True)
     tags: dict[str, Any] | None = attribute(default=None, updatable=True)

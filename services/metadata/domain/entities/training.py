@@ -40,10 +40,10 @@ class Experiment(Record):
     project_id: str | None = attribute(
         default=None, reference=Reference("projects", OnDelete.SET_NULL), max_length=ID, updatable=True
     )
-    name: str = attribute(default="", required=True, max_length=NAME, updatable=True)
-    description: str = attribute(default="", updatable=True)
-    goal: str = attribute(default="", updatable=True)
-    conclusion: str = attribute(default="", updatable=True)
+    name: str = attribute(default="", required=True, max_length=NAME, updatable=True, searchable=True)
+    description: str = attribute(default="", updatable=True, searchable=True)
+    goal: str = attribute(default="", updatable=True, searchable=True)
+    conclusion: str = attribute(default="", updatable=True, searchable=True)
     status: str = attribute(default="active", one_of=EXPERIMENT_STATUSES, max_length=NAME, updatable=True)
     tags: dict[str, Any] | None = attribute(default=None, updatable=True)
 
@@ -58,9 +58,9 @@ class Model(Record):
 
     user_id: str = attribute(default="", required=True, max_length=NAME)
     project_id: str | None = attribute(default=None, reference=Reference("projects", OnDelete.SET_NULL), max_length=ID)
-    name: str = attribute(default="", required=True, max_length=NAME)
+    name: str = attribute(default="", required=True, max_length=NAME, searchable=True)
     latest_version: int = attribute(default=0, output_only=True, minimum=0)
-    description: str = attribute(default="", updatable=True)
+    description: str = attribute(default="", updatable=True, searchable=True)
     kind: str = attribute(default="", max_length=NAME, updatable=True)
     framework: str = attribute(default="", max_length=NAME, updatable=True)
     config: dict[str, Any] | None = attribute(default=None, updatable=True)
@@ -88,7 +88,7 @@ class Run(Record):
     project_id: str | None = attribute(default=None, reference=Reference("projects", OnDelete.SET_NULL), max_length=ID)
     dataset_id: str | None = attribute(default=None, reference=Reference("datasets", OnDelete.SET_NULL), max_length=ID)
     job_id: str = attribute(default="", max_length=NAME)
-    name: str = attribute(default="", max_length=NAME, updatable=True)
+    name: str = attribute(default="", max_length=NAME, updatable=True, searchable=True)
     status: RunStatus = attribute(default=RunStatus.RUNNING, updatable=True)
     engine: str = attribute(default="", max_length=NAME, updatable=True)
     hyperparameters: dict[str, Any] | None = attribute(default=None, updatable=True)
@@ -101,12 +101,18 @@ class Run(Record):
     base_version_id: str = attribute(default="", max_length=ID)
     planned_epochs: int = attribute(default=0, minimum=0, updatable=True)
     environment: dict[str, Any] | None = attribute(default=None, updatable=True)
-    notes: str = attribute(default="", updatable=True)
+    notes: str = attribute(default="", updatable=True, searchable=True)
     error: str = attribute(default="", updatable=True)
     tags: dict[str, Any] | None = attribute(default=None, updatable=True)
 
 
-@entity("metrics", key=("run_id", "name", "split", "step"), listed_by=("name", "split", "step"), newest_first=False)
+@entity(
+    "metrics",
+    key=("run_id", "name", "split", "step"),
+    listed_by=("name", "split", "step"),
+    newest_first=False,
+    frozen=False,  # they are made by the thousand, and a frozen one takes twice as long
+)
 class Metric:
     """One measured number of a run."""
 
@@ -116,6 +122,27 @@ class Metric:
     step: int = attribute(default=0, minimum=0)
     value: float = attribute(default=0.0)
     measure_time: datetime = attribute(default=EPOCH)
+
+
+@entity(
+    "metric_summaries",
+    key=("run_id", "name", "split"),
+    indexes=[("name", "split", "value", "run_id")],
+    listed_by=("name", "split"),
+    newest_first=False,
+    derived=True,
+)
+class MetricSummary:
+    """What a run's metric came to: its value at the highest step, of each split, and of the rows held out."""
+
+    run_id: str = attribute(default="", required=True, reference=Reference("runs", OnDelete.CASCADE), max_length=ID)
+    name: str = attribute(default="", required=True, max_length=NAME)
+    split: str = attribute(default="", max_length=NAME)
+    """Empty for the held-out rows: the first of test, validation and train that has the metric."""
+    precedence: int = attribute(default=0, minimum=0)
+    """Of the split that it is of; a higher one goes before a lower one, whatever the steps."""
+    step: int = attribute(default=0, minimum=0)
+    value: float = attribute(default=0.0)
 
 
 @entity(
