@@ -1,6 +1,7 @@
 """No test is skipped, and in CI no layer is missing: a layer that nobody ran has proven nothing."""
 
 import os
+import signal
 from collections import Counter
 
 import pytest
@@ -9,6 +10,10 @@ from hypothesis import HealthCheck, settings
 # A busy machine is no fault of what is tested.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# What is started in the background of a script ignores Ctrl-C, and so would the programs that tests press it for.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LAYERS = ("unit", "contract", "integration", "e2e")
 ran: Counter[str] = Counter()
