@@ -36,7 +36,7 @@ def migrate(
     # Records come and go by the million, none in a circle: looking for circles would take a seventh of the time.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
-    configure(ClientSettings().model_copy(update={"log_level": "error"}), "migrate")
+    configure(ClientSettings().model_copy(update={"log_level": "warning"}), "migrate")
     giving, taking = address_of(source), address_of(target)
     check(giving, taking)
     fact(console, "From", giving.shown)

@@ -7,6 +7,7 @@ happens on the way, the same migration goes on from there.
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -21,9 +22,12 @@ from modelyard.errors import ModelyardError
 from modelyard.metadata.v1 import admin_pb2 as pb
 from modelyard.metadata.v1.admin_pb2_grpc import AdminServiceStub
 from servicekit.channels import Channel
+from servicekit.logging import get_logger
 
 if TYPE_CHECKING:
     from modelyard.metadata.v1.admin_pb2_grpc import AdminServiceAsyncStub
+
+log = get_logger()
 
 QUICK_SECONDS = 120.0
 WHOLE_SECONDS = 7 * 86_400.0
@@ -33,8 +37,14 @@ SAME_SCHEMES = {"postgres": "postgresql", "mariadb": "mysql"}
 PORTS = {"postgresql": 5432, "mysql": 3306, "mongodb": 27017}
 SQLITE_BEGINNING = b"SQLite format 3\0"
 
+PATIENCE_SECONDS = 180.0
+"""How long a side is waited for that cannot be used."""
+PAUSE_SECONDS = 1.0
+
 Told = Callable[[str, int], None]
-"""Called with a kind and how many more of its records were handed over."""
+"""Called with a kind and how many more of its records were handed over; fewer, when that was in vain."""
+Handed = tuple[str, str, int]
+"""Kind, position and number of records of a batch that was handed over."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +157,30 @@ class Migration:
         return Progress(totals, _done(totals, note), note.complete)
 
     async def copy(self, batch_size: int, told: Told) -> int:
-        """Copy what the target does not have yet; how many records it has then. ModelyardError when either fails."""
+        """Copy what the target does not have yet; how many records it has then.
+
+        A side that cannot be used for a while is waited for: a database may take a minute to notice that whoever wrote
+        there was killed. ModelyardError when it takes longer, and when either fails for good.
+        """
+        handed: list[Handed] = []
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            known = len(handed)
+            try:
+                return await self._copy_rest(batch_size, told, handed)
+            except ModelyardError as error:
+                if len(handed) > known:
+                    give_up = time.monotonic() + PATIENCE_SECONDS
+                if not error.retryable or time.monotonic() > give_up:
+                    raise
+                log.warning("migration waits", reason=error.message)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _copy_rest(self, batch_size: int, told: Told, handed: list[Handed]) -> int:
         note = await self._note()
+        while handed and handed[-1][:2] != (note.entity, note.position):  # these were handed over in vain
+            entity, _, count = handed.pop()
+            told(entity, -count)
         wish = pb.ExportRecordsRequest(after_entity=note.entity, after_position=note.position, batch_size=batch_size)
         giving = self._giving.ExportRecords(wish, **self._source.within(WHOLE_SECONDS))
         taking = self._taking.ImportRecords(**self._target.within(WHOLE_SECONDS))
@@ -156,6 +188,7 @@ class Migration:
             with _of("source"):
                 async for batch in giving:
                     await _hand(taking, pb.ImportRecordsRequest(import_id=self._id, batch=batch))
+                    handed.append((batch.entity, batch.position, len(batch.records)))
                     told(batch.entity, len(batch.records))
             await _hand(taking, pb.ImportRecordsRequest(import_id=self._id, last=True))
             await taking.done_writing()

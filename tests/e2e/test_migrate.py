@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ import asyncmy
 import asyncpg
 import pytest
 
+from modelyard import migration
+from services.metadata.adapters import sql
 from tests.e2e.databases import digest, exported, seeded, started, told
 from tests.servers import mariadb as maria
 from tests.servers.mariadb import MariaDB
@@ -133,6 +136,32 @@ def source(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path}/source.db"
     seeded(url, 600)
     return url
+
+
+async def test_a_target_that_cannot_be_used_for_a_while_is_waited_for(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As a database is that has not noticed yet that whoever wrote there was killed."""
+    monkeypatch.setattr(sql, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(migration, "PAUSE_SECONDS", 0.1)
+    given, target = migration.address_of(source), migration.address_of(f"sqlite:///{tmp_path}/target.db")
+    counts: Counter[str] = Counter()
+    async with migration.migration(given, target) as moving:
+        totals = (await moving.progress()).totals
+        other = sqlite3.connect(tmp_path / "target.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        copying = asyncio.create_task(moving.copy(100, lambda entity, count: counts.update({entity: count})))
+        await asyncio.sleep(1.5)
+        waited = not copying.done()
+        other.execute("ROLLBACK")
+        other.close()
+        copied = await copying
+        compared = await moving.compare()
+
+    assert waited
+    assert copied == sum(totals.values())
+    assert {entity: count for entity, count in counts.items() if count} == {k: v for k, v in totals.items() if v}
+    assert all(each.equal for each in compared)
 
 
 def test_a_migration_that_is_complete_is_compared_again(source: str, tmp_path: Path):
