@@ -6,12 +6,14 @@ of 16 clients, each on a connection of its own, beside calls of a server that do
 
 import asyncio
 import contextlib
+import random
 import statistics
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -20,14 +22,18 @@ import uvloop
 
 from bench import bulk
 from modelyard.common.v1 import metric_pb2
-from modelyard.metadata.v1 import job_pb2, job_pb2_grpc, run_pb2, run_pb2_grpc
+from modelyard.metadata.v1 import admin_pb2, admin_pb2_grpc, job_pb2, job_pb2_grpc, run_pb2, run_pb2_grpc
+from services.metadata import converters
+from services.metadata.adapters.memory import MemoryStore
+from services.metadata.domain.entities import Metric, Run
+from services.metadata.domain.exporting import Exports, Wish
+from services.metadata.domain.records import new_record
 from tests.e2e.house import ROOT, House, free_port
 
 CLIENTS = 16
 SECONDS = 4.0
 BATCH, BATCHES, ROUNDS = 1_000, 100, 3
 RUNS, PAGES = 100_000, 20
-AT_ONCE = 64
 USER, MANY = "bench", "many"
 Call = Callable[[], Awaitable[object]]
 Stub = run_pb2_grpc.RunServiceStub
@@ -64,7 +70,8 @@ async def _measured(address: str, floor: bulk.Floor) -> list[str]:
     async with _channels(address) as channels:
         stubs = [Stub(channel) for channel in channels]
         await stubs[0].ListRuns(run_pb2.ListRunsRequest(), wait_for_ready=True, timeout=60)
-        return [*await _ingestion(stubs[0], floor), *await _calls(stubs), *await _lists(stubs[0])]
+        await _fill(channels[0])
+        return [*await _lists(stubs[0]), *await _ingestion(stubs[0], floor), *await _calls(stubs)]
 
 
 @contextlib.asynccontextmanager
@@ -154,7 +161,6 @@ async def _under_load(calls: Sequence[Call]) -> str:
 
 async def _lists(stub: Stub) -> list[str]:
     """Pages of many runs by a metric: the first one, and those that follow."""
-    await _fill(stub)
     token, taken = "", []
     for _ in range(PAGES):
         request = run_pb2.ListRunsRequest(user_id=MANY, order_by="metrics.accuracy desc", page_token=token)
@@ -167,16 +173,19 @@ async def _lists(stub: Stub) -> list[str]:
     return [f"ListRuns         a page of 50 of {RUNS:,} runs by a metric: {pages}"]
 
 
-async def _fill(stub: Stub) -> None:
-    """Many runs, each with a metric."""
-    numbers = iter(range(RUNS))
+async def _fill(channel: grpc.aio.Channel) -> None:
+    """Many runs, each with a metric, as an import brings them."""
+    now = datetime.now(UTC)
+    store = MemoryStore()
+    runs = [new_record(Run(id=f"many-{n:06}", user_id=MANY, name=f"run {n}"), f"many-{n}", now) for n in range(RUNS)]
+    accuracies = random.Random(0)
+    metrics = [Metric(run.id, "accuracy", "test", 0, accuracies.random(), now) for run in runs]
+    # Put there directly: it looks through all of its records at every insert.
+    store._tables["runs"] = {(run.id,): run for run in runs}
+    store._tables["metrics"] = {(each.run_id, each.name, each.split, each.step): each for each in metrics}
 
-    async def one_by_one() -> None:
-        for number in numbers:
-            run_id = f"many-{number:06}"
-            run = run_pb2.Run(id=run_id, user_id=MANY, name=f"run {number}")
-            await stub.CreateRun(run_pb2.CreateRunRequest(run=run, request_id=run_id), timeout=60)
-            accuracy = metric_pb2.Metric(name="accuracy", split="test", value=hash(run_id) % 10**6 / 10**6)
-            await stub.BatchLogMetrics(run_pb2.LogMetricsRequest(run_id=run_id, metrics=[accuracy]), timeout=60)
+    async def parts() -> AsyncIterator[admin_pb2.ImportRecordsRequest]:
+        async for batch in Exports(store).batches(Wish()):
+            yield admin_pb2.ImportRecordsRequest(import_id="bench", batch=converters.batch_of(batch))
 
-    await asyncio.gather(*(one_by_one() for _ in range(AT_ONCE)))
+    await admin_pb2_grpc.AdminServiceStub(channel).ImportRecords(parts(), timeout=600)
