@@ -5,10 +5,10 @@ import csv
 import json
 import re
 import warnings
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pandas as pd
 
@@ -60,45 +60,58 @@ class Table:
 
         Raises UnreadableRow for a row that is too long.
         """
-        try:
-            for chunk in self._read(None, None):
-                yield chunk.set_axis(self.names, axis="columns")
-        except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-            raise _unreadable(str(error), self) from error
+        extra = str(len(self.names))
+        places = [str(place) for place in range(len(self.names) + 1)]
+        with self._path.open(encoding=self.format.encoding, newline="") as file:
+            header_lines = self._pass_header(file)
+            try:
+                # Of a part's first row pandas drops what is too much: one more column catches it.
+                for chunk in self._read(file, header=None, names=places):
+                    if chunk.pop(extra).notna().any():
+                        raise self._first_long_row()
+                    yield chunk.set_axis(self.names, axis="columns")
+            except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+                raise _unreadable(str(error), header_lines, len(self.names)) from error
 
     def chunks_of(self, dtypes: Mapping[str, str]) -> Iterator[pd.DataFrame]:
         """The rows in order, of some columns only, as the types say."""
         # By place, since pandas may read another name than we do: ours have no spaces around them.
         places = sorted(self.names.index(name) for name in dtypes)
         names = [self.names[place] for place in places]
-        for chunk in self._read(places, {place: dtypes[name] for place, name in zip(places, names, strict=True)}):
+        types = {place: dtypes[name] for place, name in zip(places, names, strict=True)}
+        for chunk in self._read(self._path, usecols=places, dtype=types):
             yield chunk.set_axis(names, axis="columns")
 
-    def first_long_line(self) -> int | str:
-        """The line at which the first row begins that has too many fields; `?` when it cannot be told."""
+    def _pass_header(self, file: TextIO) -> int:
+        """Read up to the end of the header row; the lines that were read."""
+        rows = csv.reader(file, delimiter=self.format.delimiter, skipinitialspace=True)
+        next(row for row in rows if any(cell.strip() for cell in row))
+        return rows.line_num
+
+    def _first_long_row(self) -> errors.UnreadableRow:
+        """What to say of the first row with a value too many; it begins at the line that is named."""
         with self._path.open(encoding=self.format.encoding, errors="replace", newline="") as file:
             rows = csv.reader(file, delimiter=self.format.delimiter, skipinitialspace=True)
             line = 1
-            with contextlib.suppress(csv.Error):
+            with contextlib.suppress(csv.Error):  # a value too long for that reader
                 for row in rows:
-                    if len(row) > len(self.names):
-                        return line
+                    if any(row[len(self.names) :]):
+                        return _too_long(line, len(row), len(self.names))
                     line = rows.line_num + 1
-        return "?"
+        return errors.UnreadableRow(line="?", trouble="it has more fields than the header names columns")
 
-    def _read(self, places: list[int] | None, dtypes: Mapping[Hashable, str] | None) -> Iterator[pd.DataFrame]:
+    def _read(self, source: Path | TextIO, **options: Any) -> Iterator[pd.DataFrame]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # that it cuts a row
             reader = pd.read_csv(
-                self._path,
+                source,
                 sep=self.format.delimiter,
                 encoding=self.format.encoding,
                 index_col=False,
                 skipinitialspace=True,
                 low_memory=False,
                 chunksize=self._rows,
-                usecols=places,
-                dtype=dtypes,
+                **options,
             )
             with reader:
                 yield from reader
@@ -147,16 +160,18 @@ def _within_budget(sample: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sample
 
 
-def _unreadable(trouble: str, table: Table) -> errors.UnreadableRow:
+def _unreadable(trouble: str, passed: int, columns: int) -> errors.UnreadableRow:
     """`Error tokenizing data. C error: Expected 2 fields in line 3, saw 4` in our words."""
-    if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", trouble):
-        expected, line, seen = found.groups()
-        return errors.UnreadableRow(line=line, trouble=f"it has {seen} fields, and the header names {expected} columns")
+    if found := re.search(r"in line (\d+), saw (\d+)", trouble):
+        line, seen = (int(group) for group in found.groups())
+        return errors.UnreadableRow(
+            line=passed + line, trouble=f"it has {seen} fields, and the header names {columns} columns"
+        )
     if found := re.search(r"EOF inside string starting at row (\d+)", trouble):
         unclosed = "a value begins with a quotation mark that is never closed"
-        return errors.UnreadableRow(line=int(found[1]) + 1, trouble=unclosed)
-    if "Length of header" in trouble:
-        return errors.UnreadableRow(
-            line=table.first_long_line(), trouble="it has more fields than the header names columns"
-        )
+        return errors.UnreadableRow(line=passed + int(found[1]) + 1, trouble=unclosed)
     return errors.UnreadableRow(line="?", trouble=trouble)
+
+
+def _too_long(line: int, seen: int, columns: int) -> errors.UnreadableRow:
+    return errors.UnreadableRow(line=line, trouble=f"it has {seen} fields, and the header names {columns} columns")

@@ -162,12 +162,15 @@ def test_the_most_frequent_texts_are_those_of_pandas(tmp_path: Path, texts: list
     assert column.statistics.top_values_error == 0
 
 
-def test_a_long_row_at_the_start_of_a_later_part_is_named_by_its_line(tmp_path: Path):
+@pytest.mark.parametrize("row", [-1, 0, 1, 5])
+@pytest.mark.parametrize("after", [0, 9])
+def test_a_long_row_wherever_in_a_part_is_named_by_its_line(tmp_path: Path, row: int, after: int):
     path = tmp_path / "table.csv"
-    path.write_text('a,b\n"x\ny",2\n' + "1,2\n" * 3 + "1,2,3\n" + "1,2\n" * 9)
+    # The head is 1 MiB, so that it ends before; a row of quoted lines comes first.
+    path.write_text('a,b\n"x\ny",2\n' + "1,2\n" * (400_000 + row) + "1,2,3\n" + "1,2\n" * after)
 
-    with pytest.raises(UnreadableRow, match="Line 7 "):
-        inspect_table(path, tmp_path, TableFormat(), 5, chunk_rows=4)
+    with pytest.raises(UnreadableRow, match=f"Line {400_000 + row + 4} "):
+        inspect_table(path, tmp_path, TableFormat(), 5, chunk_rows=10_000)
 
 
 def test_a_long_row_far_behind_the_head_is_named_by_its_line(tmp_path: Path):
