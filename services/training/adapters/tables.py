@@ -23,6 +23,7 @@ from services.training.domain.sniffing import MINIMUM_ROWS, sniff
 HEAD_BYTES = 1024 * 1024
 CHUNK_ROWS = 50_000
 CHUNK_CELLS = 2_000_000
+CHUNK_BYTES = 32 * 1024 * 1024
 # A message of gRPC holds 4 MiB: the sample, which grows about threefold on its way into one, the most frequent values,
 # and the rest of at most 10,000 columns.
 SAMPLE_BYTES = 512 * 1024
@@ -37,13 +38,19 @@ def inspect_table(
     with data.open("rb") as file:
         head = file.read(HEAD_BYTES)
     sniffed = sniff(head, data.stat().st_size <= HEAD_BYTES, known)
+    rows = min(chunk_rows, rows_within(CHUNK_BYTES, sniffed.row_count, len(head)))
     for encoding in (sniffed.format.encoding, *FALLBACK_ENCODINGS):
-        table = Table(data, sniffed.column_names, replace(sniffed.format, encoding=encoding), chunk_rows)
+        table = Table(data, sniffed.column_names, replace(sniffed.format, encoding=encoding), rows)
         try:
             return _inspect(table, scratch, sample_size)
         except UnicodeDecodeError:
             continue  # the head is in that encoding, and something behind it is not
     raise errors.NotText(evidence=f"it is not encoded in {sniffed.format.encoding}")
+
+
+def rows_within(size: int, rows: int, length: int) -> int:
+    """How many rows so many bytes hold, of a file whose first bytes, `length` of them, hold `rows`."""
+    return max(1, size * rows // length)
 
 
 class Table:

@@ -2,6 +2,7 @@
 
 import io
 import math
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from services.training.adapters.distinct import DistinctCounter
 from services.training.adapters.frequent import FrequentValues
 from services.training.adapters.ordering import ValueSamples
 from services.training.adapters.spill import Spill
-from services.training.adapters.tables import inspect_table
+from services.training.adapters.tables import inspect_table, rows_within
 from services.training.domain.errors import NotText, UnreadableRow
 from services.training.domain.inspection import ColumnKind
 from services.training.domain.model import TableFormat
@@ -179,6 +180,21 @@ def test_a_long_row_far_behind_the_head_is_named_by_its_line(tmp_path: Path):
 
     with pytest.raises(UnreadableRow, match=r"Line 400009 .* 3 fields"):
         inspect_table(path, tmp_path, None, 5)
+
+
+def test_a_part_of_long_rows_has_fewer_of_them(tmp_path: Path):
+    """What is in memory at once is bounded by bytes, however long the texts are."""
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n" + f"1,{'x' * 20_000}\n" * 2_500)
+    tracemalloc.start()
+    found = inspect_table(path, tmp_path, None, 1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert found.row_count == 2_500
+    assert found.columns[1].statistics.top_values == []
+    assert peak < 48e6
+    assert rows_within(32_000_000, 50, 1_000_000) == 1_600
 
 
 def test_every_row_longer_than_the_header(tmp_path: Path):
