@@ -7,8 +7,8 @@ import numpy as np
 
 from services.training.adapters.spill import Numbers
 
-CANDIDATES = 10_000
-CANDIDATES_OF_ALL = 200_000
+CANDIDATES = 30_000
+CANDIDATES_OF_ALL = 300_000
 LONGEST = 200
 
 
