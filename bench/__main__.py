@@ -1,4 +1,4 @@
-"""python -m bench [jobs] [bytes] [azure] [records]: measures what the documents claim.
+"""python -m bench [jobs] [bytes] [azure] [records] [inspect]: measures what the documents claim.
 
 Ratios count: one run gives both sides.
 """
@@ -7,10 +7,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import azure, jobs, records, transfer
+from bench import azure, inspection, jobs, records, transfer
 from tests.e2e.house import House
 
-PARTS = {"jobs": jobs.measure, "bytes": transfer.measure, "azure": azure.measure, "records": records.measure}
+PARTS = {
+    "jobs": jobs.measure,
+    "bytes": transfer.measure,
+    "azure": azure.measure,
+    "records": records.measure,
+    "inspect": inspection.measure,
+}
 
 
 def main() -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import orjson
 from fastapi.responses import Response
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.flows import packages
+from modelyard.common.v1.table_pb2 import Column, ColumnKind
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_ACTIVE, Artifact, ArtifactState
 from modelyard.metadata.v1.dataset_pb2 import Dataset
 from modelyard.metadata.v1.job_pb2 import (
@@ -113,17 +114,37 @@ def inspection(found: InspectDatasetResponse) -> Json:
     """What is in a dataset: its schema and its first rows."""
     return {
         "rowCount": found.row_count,
-        "schema": [
-            {
-                "name": column.name,
-                "dtype": column.dtype,
-                "null_count": column.null_count,
-                "unique_count": column.unique_count,
-            }
-            for column in found.columns
-        ],
+        "delimiter": found.format.delimiter,
+        "encoding": found.format.encoding,
+        "schema": [column(one) for one in found.columns],
         "sampleData": [plain(row) for row in found.sample],
     }
+
+
+def column(found: Column) -> Json:
+    """What is known of a column; what is said of numbers and times only is null for others."""
+    return {
+        "name": found.name,
+        "dtype": found.dtype,
+        "null_count": found.null_count,
+        "unique_count": found.unique_count,
+        "unique_count_estimated": found.unique_count_estimated,
+        "kind": ColumnKind.Name(found.kind).removeprefix("COLUMN_KIND_").lower(),
+        "min": _scalar(found.min),
+        "max": _scalar(found.max),
+        "mean": _scalar(found.mean),
+        "quantiles": {str(one.probability): _scalar(one.value) for one in found.quantiles},
+        "quantiles_estimated": found.quantiles_estimated,
+        "top_values": [{"value": one.value, "count": one.count} for one in found.top_values],
+        "top_values_estimated": found.top_values_estimated,
+        "top_values_error": found.top_values_error,
+    }
+
+
+def _scalar(value: Value) -> Any:
+    if value.WhichOneof("kind") == "string_value":
+        return value.string_value
+    return _tidy(value.number_value) if value.HasField("number_value") else None
 
 
 def job(record: Job) -> Json:

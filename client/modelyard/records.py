@@ -70,6 +70,13 @@ class AtCloudinary(Record):
     database_update: DatabaseUpdate | None = None
 
 
+class ValueCount(Record):
+    """A value of a column, and the rows that have it."""
+
+    value: str
+    count: int = 0
+
+
 class Column(Record):
     """One column of a dataset."""
 
@@ -77,6 +84,21 @@ class Column(Record):
     dtype: str = ""
     null_count: int = 0
     unique_count: int = 0
+    unique_count_estimated: bool = False
+    kind: str = ""
+    """What its values are: empty, number, truth, time or text."""
+    min: str | int | float | None = None
+    """Of numbers and times, as are max, mean and quantiles. A text for a time, an infinity, and beyond 2^53."""
+    max: str | int | float | None = None
+    mean: str | int | float | None = None
+    quantiles: dict[str, str | int | float | None] = {}
+    """By their probability: 0.25, 0.5 and 0.75."""
+    quantiles_estimated: bool = False
+    top_values: tuple[ValueCount, ...] = ()
+    """Of texts and truth values, the most frequent first."""
+    top_values_estimated: bool = False
+    top_values_error: int = 0
+    """By how many rows a count in top_values may be too low."""
 
 
 class Dataset(Record):

@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelyard.common.v1 import metric_pb2, table_pb2
 from modelyard.training.v1 import analysis_pb2, training_pb2
-from services.training.domain.inspection import Inspection
+from services.training.domain.inspection import Column, ColumnKind, Inspection, Scalar
 from services.training.domain.model import (
     DatasetSource,
     Metric,
@@ -28,6 +28,14 @@ PROBLEM_TYPES = {
     training_pb2.PROBLEM_TYPE_REGRESSION: ProblemType.REGRESSION,
 }
 PROBLEM_TYPE_NUMBERS = {kind: number for number, kind in PROBLEM_TYPES.items()}
+
+COLUMN_KIND_NUMBERS = {
+    ColumnKind.EMPTY: table_pb2.COLUMN_KIND_EMPTY,
+    ColumnKind.NUMBER: table_pb2.COLUMN_KIND_NUMBER,
+    ColumnKind.TRUTH: table_pb2.COLUMN_KIND_TRUTH,
+    ColumnKind.TIME: table_pb2.COLUMN_KIND_TIME,
+    ColumnKind.TEXT: table_pb2.COLUMN_KIND_TEXT,
+}
 
 
 def spec_from(request: training_pb2.TrainRequest) -> TrainingSpec:
@@ -169,15 +177,38 @@ def sniffed_to(sniffed: SniffedTable) -> analysis_pb2.SniffTableResponse:
 
 def inspection_to(inspection: Inspection) -> analysis_pb2.InspectDatasetResponse:
     """What is in a dataset."""
-    columns = [
-        table_pb2.Column(
-            name=column.name, dtype=column.dtype, null_count=column.null_count, unique_count=column.unique_count
-        )
-        for column in inspection.columns
-    ]
     return analysis_pb2.InspectDatasetResponse(
         format=format_to(inspection.format),
-        columns=columns,
+        columns=[column_to(column) for column in inspection.columns],
         row_count=inspection.row_count,
         sample=[struct_of(row) for row in inspection.sample],
     )
+
+
+def column_to(column: Column) -> table_pb2.Column:
+    """What is known of one column."""
+    statistics = column.statistics
+    return table_pb2.Column(
+        name=column.name,
+        dtype=column.dtype,
+        null_count=column.null_count,
+        unique_count=column.unique_count,
+        unique_count_estimated=column.unique_count_estimated,
+        kind=COLUMN_KIND_NUMBERS[statistics.kind],
+        min=_value(statistics.least),
+        max=_value(statistics.greatest),
+        mean=_value(statistics.mean),
+        quantiles=[
+            table_pb2.Quantile(probability=one.probability, value=_value(one.value)) for one in statistics.quantiles
+        ],
+        quantiles_estimated=statistics.quantiles_estimated,
+        top_values=[table_pb2.ValueCount(value=one.value, count=one.count) for one in statistics.top_values],
+        top_values_estimated=statistics.top_values_error > 0,
+        top_values_error=statistics.top_values_error,
+    )
+
+
+def _value(scalar: Scalar | None) -> struct_pb2.Value | None:
+    if scalar is None:
+        return None
+    return struct_pb2.Value(string_value=scalar) if isinstance(scalar, str) else struct_pb2.Value(number_value=scalar)

@@ -79,6 +79,7 @@ class AnalysisServicer(analysis_pb2_grpc.AnalysisServiceServicer):
     async def InspectDataset(
         self, request: analysis_pb2.InspectDatasetRequest, context: object
     ) -> analysis_pb2.InspectDatasetResponse:
-        found = await self._analysis.inspect(converters.source_from(request.dataset), request.sample_size)
+        sample_size = request.sample_size if request.HasField("sample_size") else None
+        found = await self._analysis.inspect(converters.source_from(request.dataset), sample_size)
         # In a thread: a wide table takes a while to encode.
         return await asyncio.to_thread(converters.inspection_to, found)

@@ -4,9 +4,11 @@ import csv
 import hashlib
 import io
 import json
+import statistics
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import httpx
@@ -74,6 +76,15 @@ def test_a_dataset_is_described_from_its_file(http: httpx.Client, penguins: Path
     assert shown["targetColumn"] == "species"
     by_name = {column["name"]: column for column in shown["schema"]}
     assert by_name["species"]["unique_count"] == len({row["species"] for row in rows})
+    assert {one["value"]: one["count"] for one in by_name["species"]["top_values"]} == Counter(
+        row["species"] for row in rows
+    )
+    masses = [float(row["body_mass_g"]) for row in rows if row["body_mass_g"]]
+    mass = by_name["body_mass_g"]
+    assert (mass["kind"], mass["min"], mass["max"]) == ("number", min(masses), max(masses))
+    assert mass["mean"] == pytest.approx(statistics.fmean(masses))
+    assert list(mass["quantiles"].values()) == pytest.approx(statistics.quantiles(masses, n=4, method="inclusive"))
+    assert (shown["delimiter"], shown["encoding"]) == (",", "utf-8")
     assert uploaded["id"] in [dataset["id"] for dataset in http.get("/api/datasets").json()["datasets"]]
     assert http.get(uploaded["downloadUrl"]).content == penguins.read_bytes()
 

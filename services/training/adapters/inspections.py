@@ -1,21 +1,26 @@
 """Remembers inspections on disk, so that the second look at a dataset is quick."""
 
 import asyncio
+import hashlib
 import os
 from pathlib import Path
 
 from services.training.domain.inspection import Inspection
 from services.training.domain.messages import decode, encode
 
-KEPT = 512
+KEPT, KEPT_BYTES = 512, 64 * 1024 * 1024
 
 
 class InspectionFiles:
-    """A file an inspection, the least recently used go first. To lose any of them costs time, nothing else."""
+    """A file an inspection, under its SHA-256; the least recently used go first, by their number and by their bytes.
 
-    def __init__(self, folder: Path, kept: int = KEPT) -> None:
+    To lose any of them costs time, nothing else: a file that is not whole counts as none.
+    """
+
+    def __init__(self, folder: Path, kept: int = KEPT, kept_bytes: int = KEPT_BYTES) -> None:
         self._folder = folder
         self._kept = kept
+        self._kept_bytes = kept_bytes
         self._writing = asyncio.Lock()
 
     async def get(self, name: str) -> Inspection | None:
@@ -30,17 +35,37 @@ class InspectionFiles:
     def _read(self, name: str) -> Inspection | None:
         path = self._folder / name
         try:
-            found = decode(path.read_bytes())
+            digest, _, line = path.read_bytes().partition(b"\n")
             os.utime(path)
-        except (FileNotFoundError, ValueError, KeyError):
-            return None  # never written, evicted meanwhile, or written by another release
+        except FileNotFoundError:
+            return None  # never written, or evicted meanwhile
+        if digest != _digest(line):
+            return None
+        found = decode(line)
         return found if isinstance(found, Inspection) else None
 
     def _write(self, name: str, inspection: Inspection) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        partial = self._folder / f"{name}.partial"
-        partial.write_bytes(encode(inspection))
-        partial.replace(self._folder / name)
-        newest_last = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime)
-        for path in newest_last[: -self._kept]:
-            path.unlink()
+        partial, line = self._folder / f"{name}.partial", encode(inspection)
+        try:
+            with partial.open("wb") as file:
+                file.write(_digest(line) + b"\n" + line)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self._folder / name)
+        finally:
+            partial.unlink(missing_ok=True)
+        self._evict()
+
+    def _evict(self) -> None:
+        states = {path: path.stat() for path in self._folder.iterdir()}
+        left = self._kept_bytes
+        newest_first = sorted(states, key=lambda path: states[path].st_mtime_ns, reverse=True)
+        for place, path in enumerate(newest_first):
+            left -= states[path].st_size
+            if place >= self._kept or left < 0:
+                path.unlink()
+
+
+def _digest(line: bytes) -> bytes:
+    return hashlib.sha256(line).hexdigest().encode()

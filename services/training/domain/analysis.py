@@ -12,7 +12,9 @@ from services.training.domain.ports import InspectionCache
 from services.training.domain.sniffing import SniffedTable, sniff
 
 HEAD_BYTES = 1024 * 1024
-SAMPLE_ROWS = 1000
+SAMPLE_ROWS, SAMPLE_LIMIT = 20, 1000
+# Of what is remembered; another number forgets what was found by another way of looking.
+EDITION = 2
 
 
 class HeadTooLong(InvalidInput):
@@ -40,22 +42,25 @@ class Analysis:
             raise HeadTooLong(limit=HEAD_BYTES)
         return await asyncio.to_thread(sniff, head, complete)
 
-    async def inspect(self, source: DatasetSource, sample_size: int) -> Inspection:
-        """Schema and first rows of a stored dataset; raises what its reader raises, and an InvalidInput for no table.
+    async def inspect(self, source: DatasetSource, sample_size: int | None = None) -> Inspection:
+        """Schema, statistics and first rows (20 when not said) of a stored dataset.
+
+        Raises what its reader raises, an InvalidInput for no table, and QueueFull.
 
         What was found for a dataset of known checksum is remembered: those bytes never change.
         """
-        if not 0 <= sample_size <= SAMPLE_ROWS:
-            raise BadSampleSize(limit=SAMPLE_ROWS)
-        name = _cache_name(source, sample_size)
+        size = SAMPLE_ROWS if sample_size is None else sample_size
+        if not 0 <= size <= SAMPLE_LIMIT:
+            raise BadSampleSize(limit=SAMPLE_LIMIT)
+        name = _cache_name(source, size)
         if source.sha256 and (known := await self._cache.get(name)):
             return known
-        found = await self._bench.work(InspectTask(source.format, sample_size), source, "inspect_")
+        found = await self._bench.work(InspectTask(source.format, size), source, "inspect_")
         if source.sha256:
             await self._cache.put(name, found)
         return found
 
 
 def _cache_name(source: DatasetSource, sample_size: int) -> str:
-    facts = f"{source.sha256.lower()} {source.format} {sample_size}"
+    facts = f"{EDITION} {source.sha256.lower()} {source.format} {sample_size}"
     return hashlib.sha256(facts.encode()).hexdigest()

@@ -1,9 +1,57 @@
 """Tells what is in a table: from its first bytes, or from the whole stored dataset."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from services.training.domain.model import TableFormat
+
+Scalar = str | int | float
+PROBABILITIES = (0.25, 0.5, 0.75)
+
+
+class ColumnKind(StrEnum):
+    """What the values of a column are, all of them."""
+
+    EMPTY = "empty"
+    NUMBER = "number"
+    TRUTH = "truth"
+    TIME = "time"
+    TEXT = "text"
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """The value below which a part of the values lie; the part is between 0 and 1."""
+
+    probability: float
+    value: Scalar
+
+
+@dataclass(frozen=True)
+class ValueCount:
+    """A value, and the rows that have it."""
+
+    value: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the values of one column are like. Least, greatest and mean are of numbers and times only.
+
+    A whole number beyond 2^53 and an infinity are texts, as times are; what is no number at all is None.
+    """
+
+    kind: ColumnKind = ColumnKind.EMPTY
+    least: Scalar | None = None
+    greatest: Scalar | None = None
+    mean: Scalar | None = None
+    quantiles: list[Quantile] = field(default_factory=list)
+    quantiles_estimated: bool = False
+    top_values: list[ValueCount] = field(default_factory=list)
+    top_values_error: int = 0
+    """By how many rows a count of top_values may be too low; 0 when they are exact."""
 
 
 @dataclass(frozen=True)
@@ -14,6 +62,8 @@ class Column:
     dtype: str
     null_count: int
     unique_count: int
+    unique_count_estimated: bool = False
+    statistics: Statistics = field(default_factory=Statistics)
 
 
 @dataclass(frozen=True)

@@ -116,13 +116,19 @@ def test_lists_go_over_all_pages(client, gateway):
 def test_a_dataset_is_read_with_its_schema(client, gateway):
     body = {
         "id": "d1", "columnNames": ["x"], "sampleData": [{"x": 1}], "uploadedAt": "2026-11-21T10:00:00Z",
-        "schema": [{"name": "x", "dtype": "int64", "null_count": 2, "unique_count": 7}], "somethingNew": 1,
+        "schema": [
+            {"name": "x", "dtype": "int64", "null_count": 2, "unique_count": 7, "min": -1, "quantiles": {"0.5": 2.5}},
+            {"name": "t", "dtype": "object", "max": "inf", "top_values": [{"value": "a", "count": 3}]},
+        ],
+        "somethingNew": 1,
     }  # fmt: skip
     gateway.on("GET /api/datasets/d1", json_of(body))
 
     dataset = client.get_dataset("d1")
 
     assert dataset.columns[0].null_count == 2
+    assert (dataset.columns[0].min, dataset.columns[0].mean, dataset.columns[0].quantiles["0.5"]) == (-1, None, 2.5)
+    assert (dataset.columns[1].max, dataset.columns[1].top_values[0].count) == ("inf", 3)
     assert dataset.sample_data == ({"x": 1},)
     assert dataset.uploaded_at is not None
 

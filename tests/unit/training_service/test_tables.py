@@ -1,6 +1,9 @@
 """Inspection in pieces says what pandas says of the whole."""
 
 import io
+import math
+import tracemalloc
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.training.adapters.distinct import DistinctCounter
-from services.training.adapters.tables import inspect_table
+from services.training.adapters.frequent import FrequentValues
+from services.training.adapters.ordering import ValueSamples
+from services.training.adapters.spill import Spill
+from services.training.adapters.tables import inspect_table, rows_within
 from services.training.domain.errors import NotText, UnreadableRow
+from services.training.domain.inspection import ColumnKind
 from services.training.domain.model import TableFormat
 
 CELLS = st.sampled_from(
@@ -44,26 +51,127 @@ def test_types_and_counts_do_not_depend_on_the_pieces(tmp_path: Path, columns: l
 
 
 def test_hashes_beyond_the_memory_go_to_files_and_are_counted_the_same(tmp_path: Path):
-    counter = DistinctCounter(tmp_path, in_memory=100)
+    counter = DistinctCounter(Spill(tmp_path, in_memory=100), kept=5_000)
     values = np.random.default_rng(0).integers(0, 5_000, 20_000).astype(np.uint64)
     for part in np.array_split(values, 50):
         counter.add("a", np.unique(part))
         counter.add("b", np.array([7], dtype=np.uint64))
 
-    assert counter.count("a") == len(np.unique(values))
-    assert counter.count("b") == 1
-    assert counter.count("never seen") == 0
+    assert counter.count("a") == (len(np.unique(values)), False)
+    assert counter.count("b") == (1, False)
+    assert counter.count("never seen") == (0, False)
 
 
 def test_a_forgotten_column_is_counted_anew(tmp_path: Path):
-    counter = DistinctCounter(tmp_path, in_memory=2)
+    counter = DistinctCounter(Spill(tmp_path, in_memory=2), kept=100)
     for name in ("a", "b"):
         counter.add(name, np.arange(10, dtype=np.uint64))
     counter.forget("a")
     counter.add("a", np.arange(3, dtype=np.uint64))
 
-    assert counter.count("a") == 3
-    assert counter.count("b") == 10
+    assert counter.count("a") == (3, False)
+    assert counter.count("b") == (10, False)
+
+
+def test_more_distinct_values_than_are_kept_are_estimated_in_little_room(tmp_path: Path):
+    counter = DistinctCounter(Spill(tmp_path, in_memory=1_000), kept=4_000)
+    for start in range(0, 400_000, 10_000):
+        counter.add("a", pd.util.hash_array(np.arange(start, start + 15_000)))
+    count, estimated = counter.count("a")
+
+    assert estimated
+    assert abs(count - 405_000) < 0.1 * 405_000  # four standard errors
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 8 * (2 * 4_000 + 15_000)
+
+
+def test_quantiles_of_more_values_than_are_kept_are_those_of_a_sample(tmp_path: Path):
+    samples = ValueSamples(Spill(tmp_path, in_memory=1_000), kept=8_000)
+    for part in np.array_split(np.random.default_rng(1).permutation(400_000).astype(np.float64), 40):
+        samples.add("a", part)
+    found, estimated = samples.quantiles("a", (0.25, 0.5, 0.75), np.float64)
+
+    assert estimated
+    assert np.allclose(found, [100_000, 200_000, 300_000], atol=0.04 * 400_000)
+
+
+def test_few_values_have_exact_quantiles(tmp_path: Path):
+    samples = ValueSamples(Spill(tmp_path), kept=10)
+    samples.add("a", np.array([3, 1, 2, 2**62], dtype=np.int64))
+
+    assert samples.quantiles("a", (0.0, 0.5, 1.0), np.int64) == ([1, 2, 2**62], False)
+    assert samples.quantiles("b", (0.5,), np.int64) == ([], False)
+
+
+def test_frequent_values_are_found_among_too_many_to_count():
+    """A count is too low by no more than is said, and what is frequent is not missed."""
+    frequent = FrequentValues(candidates=50)
+    random = np.random.default_rng(2)
+    true: Counter[str] = Counter()
+    for _ in range(40):
+        rare = [f"rare {number}" for number in random.integers(0, 10**6, 300)]
+        part = Counter([*rare, *random.choice(["a", "b", "c"], 600, p=[0.6, 0.3, 0.1])])
+        true.update(part)
+        frequent.add(np.array(list(part), dtype=object), np.array(list(part.values())))
+    top = frequent.top(3)
+
+    assert [value for value, _ in top] == ["a", "b", "c"]
+    assert frequent.error > 0
+    assert all(true[value] - frequent.error <= count <= true[value] for value, count in top)
+
+
+NUMBERS = st.one_of(st.integers(-(2**62), 2**62), st.integers(-5, 5), st.floats(allow_nan=False, width=64), st.none())
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(numbers=st.lists(NUMBERS, min_size=4, max_size=30), chunk_rows=st.integers(2, 40))
+def test_statistics_of_numbers_are_those_of_pandas(tmp_path: Path, numbers: list, chunk_rows: int):
+    text = "id,x\n" + "".join(f"{place},{'' if one is None else one}\n" for place, one in enumerate(numbers))
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    expected = pd.read_csv(io.StringIO(text))["x"]
+    column = inspect_table(path, tmp_path, TableFormat(), 0, chunk_rows).columns[1]
+    assert (column.dtype, column.unique_count) == (str(expected.dtype), expected.nunique())
+    if not expected.count():
+        assert column.statistics.kind is ColumnKind.EMPTY
+        return
+    found = column.statistics
+    ordered = np.sort(expected.dropna().to_numpy())
+
+    assert found.kind is ColumnKind.NUMBER
+    assert (float(found.least), float(found.greatest)) == (float(ordered[0]), float(ordered[-1]))
+    for quantile in found.quantiles:
+        place = quantile.probability * (len(ordered) - 1)
+        lower, upper = float(ordered[int(place)]), float(ordered[min(int(place) + 1, len(ordered) - 1)])
+        slack = 1e-12 * max(abs(lower), abs(upper))
+        assert lower - slack <= float(quantile.value) <= upper + slack
+    if np.isfinite(ordered).all() and abs(ordered.astype(float)).sum() < 1e300:
+        assert np.allclose([float(one.value) for one in found.quantiles], expected.quantile([0.25, 0.5, 0.75]))
+        scale = abs(ordered.astype(float)).max()
+        assert math.isclose(float(found.mean), expected.astype(float).mean(), rel_tol=1e-9, abs_tol=1e-12 * scale)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(st.sampled_from(["a", "b", "ä b", 'q"q', "l\nl", "", "True", "1"]), min_size=4, max_size=30))
+def test_the_most_frequent_texts_are_those_of_pandas(tmp_path: Path, texts: list[str]):
+    path = tmp_path / "table.csv"
+    pd.DataFrame({"id": range(len(texts) + 1), "x": ["zzz", *texts]}).to_csv(path, index=False)
+    column = inspect_table(path, tmp_path, TableFormat(), 0, 5).columns[1]
+    counts = pd.read_csv(path, dtype={"x": "str"})["x"].value_counts()
+
+    assert {one.value: one.count for one in column.statistics.top_values} == counts.to_dict()
+    assert [one.count for one in column.statistics.top_values] == sorted(counts, reverse=True)
+    assert column.statistics.top_values_error == 0
+
+
+@pytest.mark.parametrize("row", [-1, 0, 1, 5])
+@pytest.mark.parametrize("after", [0, 9])
+def test_a_long_row_wherever_in_a_part_is_named_by_its_line(tmp_path: Path, row: int, after: int):
+    path = tmp_path / "table.csv"
+    # The head is 1 MiB, so that it ends before; a row of quoted lines comes first.
+    path.write_text('a,b\n"x\ny",2\n' + "1,2\n" * (400_000 + row) + "1,2,3\n" + "1,2\n" * after)
+
+    with pytest.raises(UnreadableRow, match=f"Line {400_000 + row + 4} "):
+        inspect_table(path, tmp_path, TableFormat(), 5, chunk_rows=10_000)
 
 
 def test_a_long_row_far_behind_the_head_is_named_by_its_line(tmp_path: Path):
@@ -72,6 +180,21 @@ def test_a_long_row_far_behind_the_head_is_named_by_its_line(tmp_path: Path):
 
     with pytest.raises(UnreadableRow, match=r"Line 400009 .* 3 fields"):
         inspect_table(path, tmp_path, None, 5)
+
+
+def test_a_part_of_long_rows_has_fewer_of_them(tmp_path: Path):
+    """What is in memory at once is bounded by bytes, however long the texts are."""
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n" + f"1,{'x' * 20_000}\n" * 2_500)
+    tracemalloc.start()
+    found = inspect_table(path, tmp_path, None, 1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert found.row_count == 2_500
+    assert found.columns[1].statistics.top_values == []
+    assert peak < 48e6
+    assert rows_within(32_000_000, 50, 1_000_000) == 1_600
 
 
 def test_every_row_longer_than_the_header(tmp_path: Path):

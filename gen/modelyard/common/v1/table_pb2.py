@@ -22,17 +22,24 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmodelyard/common/v1/table.proto\x12\x13modelyard.common.v1\"O\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\x12\n\nnull_count\x18\x03 \x01(\x03\x12\x14\n\x0cunique_count\x18\x04 \x01(\x03\"2\n\x0bTableFormat\x12\x11\n\tdelimiter\x18\x01 \x01(\t\x12\x10\n\x08\x65ncoding\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmodelyard/common/v1/table.proto\x12\x13modelyard.common.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xca\x03\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\x12\n\nnull_count\x18\x03 \x01(\x03\x12\x14\n\x0cunique_count\x18\x04 \x01(\x03\x12\x1e\n\x16unique_count_estimated\x18\x05 \x01(\x08\x12-\n\x04kind\x18\x06 \x01(\x0e\x32\x1f.modelyard.common.v1.ColumnKind\x12#\n\x03min\x18\x07 \x01(\x0b\x32\x16.google.protobuf.Value\x12#\n\x03max\x18\x08 \x01(\x0b\x32\x16.google.protobuf.Value\x12$\n\x04mean\x18\t \x01(\x0b\x32\x16.google.protobuf.Value\x12\x30\n\tquantiles\x18\n \x03(\x0b\x32\x1d.modelyard.common.v1.Quantile\x12\x1b\n\x13quantiles_estimated\x18\x0b \x01(\x08\x12\x33\n\ntop_values\x18\x0c \x03(\x0b\x32\x1f.modelyard.common.v1.ValueCount\x12\x1c\n\x14top_values_estimated\x18\r \x01(\x08\x12\x18\n\x10top_values_error\x18\x0e \x01(\x03\"F\n\x08Quantile\x12\x13\n\x0bprobability\x18\x01 \x01(\x01\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value\"*\n\nValueCount\x12\r\n\x05value\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"2\n\x0bTableFormat\x12\x11\n\tdelimiter\x18\x01 \x01(\t\x12\x10\n\x08\x65ncoding\x18\x02 \x01(\t*\x9b\x01\n\nColumnKind\x12\x1b\n\x17\x43OLUMN_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43OLUMN_KIND_EMPTY\x10\x01\x12\x16\n\x12\x43OLUMN_KIND_NUMBER\x10\x02\x12\x15\n\x11\x43OLUMN_KIND_TRUTH\x10\x03\x12\x14\n\x10\x43OLUMN_KIND_TIME\x10\x04\x12\x14\n\x10\x43OLUMN_KIND_TEXT\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.common.v1.table_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COLUMN']._serialized_start=56
-  _globals['_COLUMN']._serialized_end=135
-  _globals['_TABLEFORMAT']._serialized_start=137
-  _globals['_TABLEFORMAT']._serialized_end=187
+  _globals['_COLUMNKIND']._serialized_start=716
+  _globals['_COLUMNKIND']._serialized_end=871
+  _globals['_COLUMN']._serialized_start=87
+  _globals['_COLUMN']._serialized_end=545
+  _globals['_QUANTILE']._serialized_start=547
+  _globals['_QUANTILE']._serialized_end=617
+  _globals['_VALUECOUNT']._serialized_start=619
+  _globals['_VALUECOUNT']._serialized_end=661
+  _globals['_TABLEFORMAT']._serialized_start=663
+  _globals['_TABLEFORMAT']._serialized_end=713
 # @@protoc_insertion_point(module_scope)

@@ -90,7 +90,7 @@ class InspectDatasetRequest(_message.Message):
     DATASET_FIELD_NUMBER: _builtins.int
     SAMPLE_SIZE_FIELD_NUMBER: _builtins.int
     sample_size: _builtins.int
-    """First rows to return, 0 to 1000."""
+    """First rows to return, 0 to 1000; 20 when not set."""
     @_builtins.property
     def dataset(self) -> _training_pb2.DatasetSource:
         """The stored dataset."""
@@ -99,13 +99,15 @@ class InspectDatasetRequest(_message.Message):
         self,
         *,
         dataset: _training_pb2.DatasetSource | None = ...,
-        sample_size: _builtins.int = ...,
+        sample_size: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_sample_size", b"_sample_size", "dataset", b"dataset", "sample_size", b"sample_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "sample_size", b"sample_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sample_size", b"_sample_size", "dataset", b"dataset", "sample_size", b"sample_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__sample_size: _TypeAlias = _typing.Literal["sample_size"]  # noqa: Y015
+    _WhichOneofArgType__sample_size: _TypeAlias = _typing.Literal["_sample_size", b"_sample_size"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sample_size) -> _WhichOneofReturnType__sample_size | None: ...
 
 Global___InspectDatasetRequest: _TypeAlias = InspectDatasetRequest  # noqa: Y015
 
@@ -131,7 +133,7 @@ class InspectDatasetResponse(_message.Message):
 
     @_builtins.property
     def sample(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
-        """First rows: for each, column name to value; null where there is none."""
+        """First rows: for each, column name to value; null where there is none. Fewer than asked for when they are very long."""
 
     def __init__(
         self,

@@ -61,8 +61,11 @@ class AnalysisServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def InspectDataset(self, request, context):
-        """Reads a whole stored dataset and gives its schema and first rows.
-        Fails with INVALID_ARGUMENT as SniffTable does and NOT_FOUND when there is no such object. Safe to repeat.
+        """Reads a whole stored dataset and gives its schema, statistics of every column, and first rows, in memory that does
+        not grow with the file. What was found is remembered by the dataset's checksum, beyond a restart, so that the next
+        look reads nothing; without a checksum every call reads the dataset. Ends with its call.
+        Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line), NOT_FOUND when there is no such
+        object and RESOURCE_EXHAUSTED when too many wait. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,8 +39,11 @@ class AnalysisServiceStub:
     NO_ROWS, TOO_FEW_ROWS, DUPLICATE_COLUMNS, UNREADABLE_ROW, TOO_MANY_COLUMNS. Safe to repeat.
     """
     InspectDataset: _grpc.UnaryUnaryMultiCallable[_analysis_pb2.InspectDatasetRequest, _analysis_pb2.InspectDatasetResponse]
-    """Reads a whole stored dataset and gives its schema and first rows.
-    Fails with INVALID_ARGUMENT as SniffTable does and NOT_FOUND when there is no such object. Safe to repeat.
+    """Reads a whole stored dataset and gives its schema, statistics of every column, and first rows, in memory that does
+    not grow with the file. What was found is remembered by the dataset's checksum, beyond a restart, so that the next
+    look reads nothing; without a checksum every call reads the dataset. Ends with its call.
+    Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line), NOT_FOUND when there is no such
+    object and RESOURCE_EXHAUSTED when too many wait. Safe to repeat.
     """
 
 @_typing.type_check_only
@@ -54,8 +57,11 @@ class AnalysisServiceAsyncStub(AnalysisServiceStub):
     NO_ROWS, TOO_FEW_ROWS, DUPLICATE_COLUMNS, UNREADABLE_ROW, TOO_MANY_COLUMNS. Safe to repeat.
     """
     InspectDataset: _aio.UnaryUnaryMultiCallable[_analysis_pb2.InspectDatasetRequest, _analysis_pb2.InspectDatasetResponse]  # type: ignore[assignment]
-    """Reads a whole stored dataset and gives its schema and first rows.
-    Fails with INVALID_ARGUMENT as SniffTable does and NOT_FOUND when there is no such object. Safe to repeat.
+    """Reads a whole stored dataset and gives its schema, statistics of every column, and first rows, in memory that does
+    not grow with the file. What was found is remembered by the dataset's checksum, beyond a restart, so that the next
+    look reads nothing; without a checksum every call reads the dataset. Ends with its call.
+    Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line), NOT_FOUND when there is no such
+    object and RESOURCE_EXHAUSTED when too many wait. Safe to repeat.
     """
 
 class AnalysisServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -78,8 +84,11 @@ class AnalysisServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _analysis_pb2.InspectDatasetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_analysis_pb2.InspectDatasetResponse, _abc.Awaitable[_analysis_pb2.InspectDatasetResponse]]:
-        """Reads a whole stored dataset and gives its schema and first rows.
-        Fails with INVALID_ARGUMENT as SniffTable does and NOT_FOUND when there is no such object. Safe to repeat.
+        """Reads a whole stored dataset and gives its schema, statistics of every column, and first rows, in memory that does
+        not grow with the file. What was found is remembered by the dataset's checksum, beyond a restart, so that the next
+        look reads nothing; without a checksum every call reads the dataset. Ends with its call.
+        Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line), NOT_FOUND when there is no such
+        object and RESOURCE_EXHAUSTED when too many wait. Safe to repeat.
         """
 
 def add_AnalysisServiceServicer_to_server(servicer: AnalysisServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
