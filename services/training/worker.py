@@ -109,7 +109,7 @@ def _do(workloads: str, folder: Path, report: PipeReporter) -> Message:
 
 
 def _serve(workloads: str, folder: Path, report: PipeReporter, memory_bytes: int) -> NoReturn:
-    """Answer for rows until nobody asks any more. A MemoryError ends it: nobody knows what is missing then."""
+    """Answer for rows until nobody asks any more."""
     if memory_bytes:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     model: PackagedModel = importlib.import_module(workloads).load_package(folder / "package.zip", folder)
@@ -119,11 +119,13 @@ def _serve(workloads: str, folder: Path, report: PipeReporter, memory_bytes: int
             rows = decode(line)
             if not isinstance(rows, RowsHeader):
                 raise TypeError(f"{type(rows).__name__} is no question")
-            content = questions.read(rows.size)
             try:
-                report.send(*model.answer(rows, content))
+                report.send(*model.answer(rows, questions.read(rows.size)))
             except Problem as problem:
                 report.send(Refusal.of(problem))
+            except MemoryError:
+                # As the kernel would have ended it: who knows what is missing now.
+                os.kill(os.getpid(), signal.SIGKILL)
     sys.exit()
 
 

@@ -100,6 +100,8 @@ class TabularModel:
         try:
             frame = read_table(self._csv, self._manifest, delimiter, encoding)
         except (ValueError, LookupError) as error:
+            if "out of memory" in str(error):  # so says the parser of what it could not get
+                raise MemoryError from error
             raise errors.BadRows(trouble=_short(error)) from error
         self._check_columns("The data", frame.columns)
         return frame
