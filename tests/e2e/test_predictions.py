@@ -8,7 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from modelyard import cli
+from modelyard.client import Client
+from modelyard.errors import ModelyardError
 from tests.e2e.house import House
 
 KEYS = {"ann": "ann-has-a-long-key", "ben": "ben-has-a-long-key"}
@@ -92,9 +96,9 @@ def test_predictions_are_kept_when_asked(ann, model, rows):
     kept = ann.get("/api/registry/predictions", params={"modelId": model}).json()["predictions"]
 
     assert len(kept) == 3
-    assert {each["outputs"]["prediction"] for each in kept} == set(answer["predictions"])
-    assert all(each["latencyMs"] > 0 and 0 < each["confidence"] <= 1 for each in kept)
-    assert rows[0] in [each["inputs"] for each in kept]
+    assert {each["outputData"]["prediction"] for each in kept} == set(answer["predictions"])
+    assert all(each["inferenceTimeMs"] > 0 and 0 < each["confidence"] <= 1 for each in kept)
+    assert rows[0] in [each["inputData"] for each in kept]
 
 
 def test_a_model_is_its_users_alone(clients, model, rows):
@@ -143,7 +147,7 @@ def test_a_version_that_is_not_there_is_not_found(ann, model, rows):
 def test_a_version_whose_bytes_are_elsewhere_cannot_be_asked(ann, rows):
     """Only what was packaged here is opened."""
     made = ann.post("/api/registry/models", json={"name": "elsewhere"}).json()
-    version = ann.post("/api/registry/versions", json={"modelId": made["id"], "uri": "s3://bucket/key"})
+    version = ann.post("/api/registry/versions", json={"modelId": made["id"], "checkpointPath": "s3://bucket/key"})
     answer = ann.get("/v2/models/elsewhere/ready")
 
     assert version.status_code == 201, version.text
@@ -227,3 +231,21 @@ def test_ten_thousand_rows_take_one_call(ann, model, table):
 
     assert len(answer.json()["predictions"]) == 10_000
     assert time.monotonic() - started < 5
+
+
+def test_the_client_and_the_command_line_predict(house_of_two: House, ann, model, rows, penguins: Path, tmp_path: Path):
+    with Client(house_of_two.url, KEYS["ann"]) as client:
+        found = client.predict(model, rows[:2])
+        of_file = client.predict(model, penguins, version=1)
+        with pytest.raises(ModelyardError):
+            client.predict(model, penguins, log=True)
+    environment = {"MODELYARD_API_KEY": KEYS["ann"], "MODELYARD_URL": house_of_two.url}
+    out = tmp_path / "answers.csv"
+    ran = CliRunner().invoke(cli.app, ["predict", model, str(penguins), "--to", str(out)], env=environment)
+    written = list(csv.DictReader(out.open()))
+
+    assert found.predictions == of_file.predictions[:2]
+    assert ran.exit_code == 0, ran.output
+    assert [row["prediction"] for row in written] == list(of_file.predictions)
+    assert float(written[0]["probability_Adelie"]) == of_file.probabilities[0]["Adelie"]
+    assert list(tmp_path.iterdir()) == [out]
