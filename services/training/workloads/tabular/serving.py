@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from services.training.domain import errors
 from services.training.domain.answers import AnswersHeader, RowFormat, RowsHeader
@@ -19,6 +20,8 @@ from services.training.workloads.tabular.templates.load_model import LOADERS, pr
 
 MANIFEST = "manifest.json"
 NAMES_SHOWN = 10
+# With fewer, threads that wait for each other take longer than the work does.
+ROWS_FOR_THREADS = 20_000
 TEXT_SHOWN = 60
 # What a value of a kind of column has to be, for people.
 KINDS = {"number": "number", "boolean": "truth value (true or false)", "date": "date as in the training data"}
@@ -60,6 +63,7 @@ class TabularModel:
         self._manifest = manifest
         self._predictor = predictor
         self._csv = csv
+        self._libraries = ThreadpoolController()  # looked for once: it takes longer than a prediction
         self._classes = list(manifest["classes"])
         self._features = manifest["features"]
         self._names = [feature["name"] for feature in self._features]
@@ -72,7 +76,11 @@ class TabularModel:
             raise errors.NoRowsToPredict
         prepared = prepare(frame, self._features)
         self._check_values(frame, prepared)
-        header = AnswersHeader(len(frame), ProblemType(self._manifest["problem_type"]), self._classes)
+        with self._libraries.limit(limits=None if len(frame) >= ROWS_FOR_THREADS else 1, user_api="openmp"):
+            return self._predict(prepared)
+
+    def _predict(self, prepared: pd.DataFrame) -> tuple[AnswersHeader, bytes]:
+        header = AnswersHeader(len(prepared), ProblemType(self._manifest["problem_type"]), self._classes)
         if not self._classes:
             return header, np.asarray(self._predictor.predict(prepared), "float64").tobytes()
         indexes, chances = self._classify(prepared)
