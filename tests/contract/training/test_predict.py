@@ -297,3 +297,17 @@ async def test_a_package_is_fetched_once_for_many_calls(start, storage, packages
     assert [answer.row_count for answer in answers] == list(range(1, 9))
     assert storage[0].downloads - before == 1
     assert hashlib.sha256(packages["wine"]).hexdigest() == source.sha256
+
+
+async def test_a_model_of_autogluon_answers_with_probabilities(start, storage):
+    """M.2: the other engine's packages, whose models decide for themselves."""
+    source = storage[0].put("wine.csv", WINE.to_csv(index=False).encode())
+    async with start(WORKLOADS) as client:
+        await client.trained(train_request(source, "auto", "tabular", engine="autogluon", time_limit=10))
+        packaged = stored(storage, "auto", b"".join(await client.artifact("auto")))
+        answers = await predict(client, packaged, ROWS)
+    classes = [value.string_value for value in answers.classes]
+    right = sum(classes[place] == truth for place, truth in zip(answers.class_indexes, WINE["target"], strict=True))
+
+    assert right / len(WINE) > 0.9
+    assert sum(answers.probabilities[:3]) == pytest.approx(1)
