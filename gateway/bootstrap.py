@@ -16,8 +16,10 @@ from gateway.routes import (
     datasets,
     files,
     health,
+    inference,
     jobs,
     models,
+    predictions,
     projects,
     registry,
     search,
@@ -32,8 +34,9 @@ from gateway.upkeep.timer import keep_up
 
 DESCRIPTION = "Turns data into trained models, stores the bytes, records what happened, and loses none of the three."
 ROUTERS = (
-    datasets.router, training.router, jobs.router, models.router, projects.router, files.router, uploads.router,
-    usage.router, search.router, registry.router, storage.router, storage.upkeep, health.router,
+    datasets.router, training.router, jobs.router, models.router, predictions.router, projects.router, files.router,
+    uploads.router, usage.router, search.router, registry.router, storage.router, storage.upkeep, inference.router,
+    health.router,
 )  # fmt: skip
 
 

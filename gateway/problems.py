@@ -38,6 +38,8 @@ HTTP_OF_REASON = {
     "OBJECT_TOO_LARGE": 413,
     "FILE_GONE": 410,
     "TICKET_SPENT": 410,
+    "TOO_MUCH_TO_PREDICT": 413,
+    "MEDIA_UNFIT": 415,
 }
 """Where the reason says more than the status."""
 

@@ -16,6 +16,7 @@ from rich.markup import escape
 from modelyard import demo as demonstration
 from modelyard import doctor as examination
 from modelyard import yard
+from modelyard.answers import write_predictions, written
 from modelyard.client import Client
 from modelyard.connection import Url, client_for, settings_for
 from modelyard.display import fact, follow, line, moving, size, table
@@ -209,6 +210,25 @@ def download(
     with client_for(url) as client, moving(console, "downloading") as told:
         saved = client.download(model, to, told)
     fact(console, "Saved", f"{saved} ({size(saved.stat().st_size)})")
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="Id of the model.")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV with its columns.")],
+    to: Annotated[Path | None, typer.Option(help="CSV to write; standard output when absent.")] = None,
+    version: Annotated[int, typer.Option(min=0, help="The newest that is ready when 0.")] = 0,
+    url: Url = "",
+) -> None:
+    """Predict for every row of a CSV with a stored model."""
+    with client_for(url) as client:
+        found = client.predict(model, file, version=version)
+    if to is None:
+        write_predictions(found, sys.stdout)
+        return
+    with written(to) as out:
+        write_predictions(found, out)
+    fact(console, "Saved", f"{to} ({len(found.predictions):,} rows, by version {found.model_version})")
 
 
 @app.command()

@@ -12,7 +12,7 @@ with Client() as yard:
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -20,7 +20,7 @@ import httpx
 
 from modelyard.errors import ModelyardError, raise_for_problem, transport_errors
 from modelyard.events import Watch
-from modelyard.records import Dataset, Event, Health, Job, Model, Record
+from modelyard.records import Dataset, Event, Health, Job, Model, Predictions, Record
 from modelyard.storekeeping import Storekeeping
 from modelyard.transfer import CHUNK_BYTES, CountedFile, Told, nobody, save_verified
 
@@ -142,6 +142,22 @@ class Client:
     def model(self, model_id: str) -> Model:
         """One model, with its versions, features and leaderboard."""
         return Model.model_validate(self._call("GET", f"/api/models/{_part(model_id)}"))
+
+    def predict(
+        self, model_id: str, rows: Sequence[Mapping[str, Any]] | str | Path, *, version: int = 0, log: bool = False
+    ) -> Predictions:
+        """What a model answers for rows, or for a CSV file; the newest version that is ready unless one is named.
+
+        `log` keeps what is asked and answered as predictions of the registry, of rows and not of a file.
+        """
+        where = f"/api/models/{_part(model_id)}" + (f"/versions/{version}" if version else "") + "/predict"
+        if not isinstance(rows, str | Path):
+            return Predictions.model_validate(self._call("POST", where, json={"rows": list(rows), "log": log}))
+        if log:
+            raise ModelyardError(0, "INVALID_REQUEST", "Predictions are kept for rows only; leave out log for a file.")
+        with CountedFile(Path(rows), nobody) as file:
+            kind = {"Content-Type": "text/csv", "Content-Length": str(file.length)}
+            return Predictions.model_validate(self._call("POST", where, content=file.chunks(), headers=kind))
 
     def download(self, model_id: str, to: str | Path = ".", told: Told = nobody) -> Path:
         """Fetch a model's zip, checked against its SHA-256, and say where it is; `to` is a file or a folder."""

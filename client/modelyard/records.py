@@ -243,6 +243,18 @@ class ServiceHealth(Record):
     reason: str = ""
 
 
+class Predictions(Record):
+    """What a version of a model answered, row by row."""
+
+    model_id: str
+    model_version: int
+    predictions: tuple[str | int | float | bool, ...]
+    probabilities: tuple[Mapping[str, float], ...] | None = None
+    """For each row, class to probability; None where the model predicts numbers."""
+    latency_ms: float = 0.0
+    """Milliseconds that the model took, on its way there and back included."""
+
+
 class BackendHealth(Record):
     """Whether one place for bytes can be used."""
 

@@ -25,6 +25,18 @@ def raw(names: Sequence[str] = ()) -> Described:
     }
 
 
+def rows() -> Described:
+    """Rows, as JSON or as a CSV table."""
+    row = {"type": "object", "additionalProperties": True}
+    asked = {
+        "type": "object",
+        "required": ["rows"],
+        "properties": {"rows": {"type": "array", "items": row}, "log": {"type": "boolean", "default": False}},
+    }
+    content = {"application/json": {"schema": asked}, "text/csv": {"schema": TEXT}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def _body(media_type: str, schema: Described) -> Described:
     return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
 

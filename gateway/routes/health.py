@@ -30,7 +30,7 @@ async def healthz() -> Response:
 async def readyz(request: Request) -> Response:
     """Whether every service behind the gateway is ready, and why not; which backends and engines there are."""
     peers = peers_of(request)
-    reasons = await asyncio.gather(*(_why_not(channel) for channel in peers.channels.values()))
+    reasons = await asyncio.gather(*(why_not(channel) for channel in peers.channels.values()))
     services = {
         name: {"ready": not reason, "reason": reason} for name, reason in zip(peers.channels, reasons, strict=True)
     }
@@ -41,7 +41,7 @@ async def readyz(request: Request) -> Response:
     return rendering.answer(body, 200 if ready else 503)
 
 
-async def _why_not(channel: Channel) -> str:
+async def why_not(channel: Channel) -> str:
     """Why a service is not ready; empty when it is."""
     stub = health_pb2_grpc.HealthStub(channel.grpc)
     try:

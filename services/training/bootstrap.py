@@ -11,16 +11,19 @@ from modelyard.training.v1 import analysis_pb2_grpc, training_pb2_grpc
 from servicekit.channels import Channel
 from servicekit.server import Application, Service
 from services.training.adapters.inspections import InspectionFiles
+from services.training.adapters.models import ModelProcesses
 from services.training.adapters.processes import WorkerProcesses
 from services.training.adapters.scratch import ScratchInUse, clear, opened, probe
 from services.training.adapters.shelf import FolderShelf
-from services.training.adapters.storage import StoredDatasets
+from services.training.adapters.storage import StoredDatasets, StoredPackages
 from services.training.adapters.tombstones import FolderTombstones
 from services.training.domain.analysis import Analysis
 from services.training.domain.bench import Bench, SideBench
 from services.training.domain.ports import Workload
+from services.training.domain.predictions import Loader, Predictions
 from services.training.domain.slots import Slots
 from services.training.domain.trainings import Checks, Trainings
+from services.training.domain.warm import Bounds
 from services.training.servicer import AnalysisServicer, TrainingServicer
 from services.training.settings import TrainingSettings
 
@@ -46,17 +49,29 @@ async def bootstrap(settings: TrainingSettings, workloads: str = WORKLOADS) -> A
         kept = await asyncio.to_thread(Kept.found_in, settings.scratch)
         slots = Slots(settings.workers, settings.queue_limit)
         trainings = Trainings(by_name, bench, kept.shelf, kept.tombstones, slots)
-        servicer = TrainingServicer(declared, trainings, Checks(by_name, side))
-        sweeping = asyncio.create_task(kept.keep_sweeping(settings.artifact_hours))
+        predictions = _predictions(settings, workloads, channel)
+        servicer = TrainingServicer(declared, trainings, Checks(by_name, side), predictions)
+        sweeping = [
+            asyncio.create_task(kept.keep_sweeping(settings.artifact_hours)),
+            asyncio.create_task(predictions.warm.keep_sweeping()),
+        ]
         try:
             yield _application(
                 servicer, AnalysisServicer(Analysis(side, kept.inspections)), trainings, settings.scratch
             )
         finally:
-            sweeping.cancel()
+            for task in sweeping:
+                task.cancel()
             trainings.stop()
+            await predictions.warm.close()
             await trainings.stopped()
             await channel.close()
+
+
+def _predictions(settings: TrainingSettings, workloads: str, channel: Channel) -> Predictions:
+    host = ModelProcesses(workloads, settings.threads, settings.predict_memory_bytes)
+    bounds = Bounds(settings.predict_models, settings.predict_idle_seconds, settings.queue_limit)
+    return Predictions(Loader(StoredPackages(channel), host, settings.scratch), bounds, settings.predict_seconds)
 
 
 def _application(

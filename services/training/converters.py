@@ -1,6 +1,6 @@
 """Between protobuf and the domain."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2
@@ -8,6 +8,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelyard.common.v1 import metric_pb2, table_pb2
 from modelyard.training.v1 import analysis_pb2, training_pb2
+from services.training.domain.answers import Answers, PackageSource, RowFormat, RowsHeader
+from services.training.domain.errors import BadRows
 from services.training.domain.inspection import Column, ColumnKind, Inspection, Scalar
 from services.training.domain.model import (
     DatasetSource,
@@ -212,3 +214,33 @@ def _value(scalar: Scalar | None) -> struct_pb2.Value | None:
     if scalar is None:
         return None
     return struct_pb2.Value(string_value=scalar) if isinstance(scalar, str) else struct_pb2.Value(number_value=scalar)
+
+
+ROW_FORMATS = {training_pb2.ROW_FORMAT_JSON: RowFormat.JSON, training_pb2.ROW_FORMAT_CSV: RowFormat.CSV}
+
+
+def package_from(header: training_pb2.PredictHeader) -> PackageSource:
+    """Which model to predict with."""
+    return PackageSource(header.package.placement, header.package.key, header.package.sha256)
+
+
+def rows_from(header: training_pb2.PredictHeader, size: int) -> RowsHeader:
+    """How rows are written; raises BadRows where that is not said."""
+    if header.row_format not in ROW_FORMATS:
+        raise BadRows(trouble="their format is not said")
+    table = header.table_format
+    known = TableFormat(table.delimiter, table.encoding) if header.HasField("table_format") else None
+    return RowsHeader(ROW_FORMATS[header.row_format], known, size)
+
+
+def answers_to(answers: Answers) -> Iterator[training_pb2.PredictResponse]:
+    """Answers as messages; the first tells of them all."""
+    for number, batch in enumerate(answers.batches()):
+        message = training_pb2.PredictResponse(
+            values=batch.values, class_indexes=batch.class_indexes, probabilities=batch.probabilities
+        )
+        if not number:
+            message.row_count = answers.header.row_count
+            message.problem_type = PROBLEM_TYPE_NUMBERS[answers.header.problem_type]
+            message.classes.extend(json_format.ParseDict(label, struct_pb2.Value()) for label in answers.header.classes)
+        yield message

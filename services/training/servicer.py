@@ -9,17 +9,24 @@ from typing_extensions import override
 from modelyard.training.v1 import analysis_pb2, analysis_pb2_grpc, training_pb2, training_pb2_grpc
 from services.training import converters
 from services.training.domain.analysis import Analysis
+from services.training.domain.errors import TooMuchToPredict
 from services.training.domain.ports import Workload
+from services.training.domain.predictions import Predictions
 from services.training.domain.trainings import Checks, Trainings
+
+ROWS_BYTES = 64 * 1024 * 1024
 
 
 class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     """modelyard.training.v1.TrainingService."""
 
-    def __init__(self, workloads: Sequence[Workload], trainings: Trainings, checks: Checks) -> None:
+    def __init__(
+        self, workloads: Sequence[Workload], trainings: Trainings, checks: Checks, predictions: Predictions
+    ) -> None:
         self._workloads = workloads
         self._trainings = trainings
         self._checks = checks
+        self._predictions = predictions
 
     @override
     async def ListWorkloads(
@@ -61,6 +68,31 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         self, request: training_pb2.ReleaseArtifactRequest, context: object
     ) -> training_pb2.ReleaseArtifactResponse:
         return training_pb2.ReleaseArtifactResponse(size=await self._trainings.release(request.training_id))
+
+    @override
+    async def Predict(
+        self, request_iterator: AsyncIterator[training_pb2.PredictRequest], context: object
+    ) -> AsyncIterator[training_pb2.PredictResponse]:
+        header, content = await received(request_iterator)
+        rows = converters.rows_from(header, len(content))
+        answers = await self._predictions.predict(converters.package_from(header), rows, content)
+        for message in converters.answers_to(answers):
+            yield message
+
+
+async def received(
+    requests: AsyncIterator[training_pb2.PredictRequest],
+) -> tuple[training_pb2.PredictHeader, bytes]:
+    """The header and the rows of a call; raises TooMuchToPredict."""
+    header, chunks, size = training_pb2.PredictHeader(), [], 0
+    async for request in requests:
+        if request.HasField("header"):
+            header = request.header
+        size += len(request.chunk)
+        if size > ROWS_BYTES:
+            raise TooMuchToPredict(limit=ROWS_BYTES)
+        chunks.append(request.chunk)
+    return header, b"".join(chunks)
 
 
 class AnalysisServicer(analysis_pb2_grpc.AnalysisServiceServicer):

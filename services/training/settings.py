@@ -26,6 +26,14 @@ class TrainingSettings(ServerSettings):
     """Trainings that may wait for their turn; more are refused."""
     artifact_hours: float = Field(72, gt=0)
     """Hours for which a finished training is kept that nobody releases."""
+    predict_models: int = Field(4, ge=1, le=256)
+    """Models that are kept loaded to predict with; the least recently used makes room for the next."""
+    predict_idle_seconds: float = Field(900, gt=0)
+    """Seconds after which a loaded model is given up that nobody asked."""
+    predict_seconds: float = Field(60, gt=0)
+    """Seconds that a model may take to answer one call."""
+    predict_memory_bytes: int = Field(4 * 2**30, ge=0)
+    """Most memory that a loaded model may take; 0 sets no limit."""
 
     @property
     def scratch(self) -> Path:

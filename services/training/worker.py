@@ -4,26 +4,29 @@ a folder, and the descriptor of a pipe to which it reports, a message a line."""
 import hashlib
 import importlib
 import os
+import resource
 import signal
 import sys
 import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from servicekit.errors import Problem
 from services.training.adapters.confinement import confine
+from services.training.domain.answers import Loaded, RowsHeader
 from services.training.domain.messages import (
     CheckTask,
     InspectTask,
     Message,
     Refusal,
+    ServeTask,
     TrainTask,
     WorkerDied,
     decode,
     encode,
 )
 from services.training.domain.model import Metric, Progress, TrainingResult, TrainingSpec
-from services.training.domain.ports import Workload
+from services.training.domain.ports import PackagedModel, Workload
 
 
 class PipeReporter:
@@ -41,10 +44,14 @@ class PipeReporter:
         """Tell a number measured on the way."""
         self.send(metric)
 
-    def send(self, message: Message) -> None:
-        """Send one message; blocks while the service does not listen."""
+    def questions(self) -> BinaryIO:
+        """What the service asks, where the descriptor is a socket."""
+        return os.fdopen(os.dup(self._pipe.fileno()), "rb")
+
+    def send(self, message: Message, content: bytes = b"") -> None:
+        """Send one message, and the bytes it announces; blocks while the service does not listen."""
         with self._lock:
-            self._pipe.write(encode(message))
+            self._pipe.write(encode(message) + content)
             self._pipe.flush()
 
 
@@ -96,7 +103,30 @@ def _do(workloads: str, folder: Path, report: PipeReporter) -> Message:
             from services.training.adapters.tables import inspect_table
 
             return inspect_table(data, folder / "tmp", known, sample_size)
+        case ServeTask(memory_bytes):
+            return _serve(workloads, folder, report, memory_bytes)
     raise TypeError(f"{type(task).__name__} is no task")
+
+
+def _serve(workloads: str, folder: Path, report: PipeReporter, memory_bytes: int) -> NoReturn:
+    """Answer for rows until nobody asks any more."""
+    if memory_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    model: PackagedModel = importlib.import_module(workloads).load_package(folder / "package.zip", folder)
+    report.send(Loaded())
+    with report.questions() as questions:
+        while line := questions.readline():
+            rows = decode(line)
+            if not isinstance(rows, RowsHeader):
+                raise TypeError(f"{type(rows).__name__} is no question")
+            try:
+                report.send(*model.answer(rows, questions.read(rows.size)))
+            except Problem as problem:
+                report.send(Refusal.of(problem))
+            except MemoryError:
+                # As the kernel would have ended it: who knows what is missing now.
+                os.kill(os.getpid(), signal.SIGKILL)
+    sys.exit()
 
 
 def _workload(module: str, spec: TrainingSpec) -> Workload:

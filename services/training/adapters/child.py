@@ -20,6 +20,11 @@ class Child:
         self._exit_code: asyncio.Future[int] = loop.create_future()
         threading.Thread(target=self._wait, name=f"waits for {process.pid}", daemon=True).start()
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has."""
+        return self._exit_code.done()
+
     async def exit_code(self) -> int:
         """How it ended, once it has; -9 for SIGKILL."""
         return await asyncio.shield(self._exit_code)

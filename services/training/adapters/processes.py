@@ -45,33 +45,35 @@ class WorkerProcesses:
 
     async def run(self, task: Task[A], folder: Path, tell: Callable[[Progress | Metric], None]) -> A:
         """Do a task on `folder / "dataset"`; the port says how it ends."""
-        output, lock = await asyncio.to_thread(_prepare, task, folder)
+        output, lock = await asyncio.to_thread(prepare, task, folder)
         reading, writing = os.pipe()
         try:
             with output, lock, os.fdopen(writing, "wb", buffering=0) as far_end:
                 command = [*COMMAND, self._workloads, str(folder), str(writing)]
-                worker = child_process(command, output, self._environment(folder), (writing, lock.fileno()))
+                worker = child_process(command, output, environment(folder, self._threads), (writing, lock.fileno()))
                 async with _lines_from(reading) as lines, worker as child:
                     far_end.close()
                     lock.close()
                     return await _listen(task, lines, child, tell)
         except (WorkerDied, WorkerBroke) as failure:
-            tail = await asyncio.to_thread(_tail, folder / "worker.log")
+            tail = await asyncio.to_thread(tail_of, folder / "worker.log")
             log.error("worker failed", task=type(task).__name__, folder=folder.name, reason=str(failure), tail=tail)
             raise
 
-    def _environment(self, folder: Path) -> dict[str, str]:
-        return {
-            **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
-            **dict.fromkeys(FOLDERS, str(folder / "tmp")),
-            **dict.fromkeys(THREADS, str(self._threads)),
-            "PYTHONUSERBASE": site.getuserbase(),  # which would be looked for in HOME
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONUNBUFFERED": "1",
-        }
+
+def environment(folder: Path, threads: int) -> dict[str, str]:
+    """All that a worker learns of its surroundings."""
+    return {
+        **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
+        **dict.fromkeys(FOLDERS, str(folder / "tmp")),
+        **dict.fromkeys(THREADS, str(threads)),
+        "PYTHONUSERBASE": site.getuserbase(),  # which would be looked for in HOME
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
-def _prepare(task: Task[A], folder: Path) -> tuple[BinaryIO, BinaryIO]:
+def prepare(task: Task[A], folder: Path) -> tuple[BinaryIO, BinaryIO]:
     """What a worker needs: its task, its log, and the lock that it holds for as long as it lives."""
     (folder / "tmp").mkdir()
     (folder / "task.json").write_bytes(encode(task))
@@ -106,17 +108,19 @@ async def _listen(
         elif isinstance(message, task.answer):
             answer: A = message
             return answer
-    raise _without_answer(await child.exit_code())
+    raise without_answer(await child.exit_code())
 
 
-def _without_answer(code: int) -> WorkerDied | WorkerBroke:
+def without_answer(code: int) -> WorkerDied | WorkerBroke:
+    """What to say of a worker that ended so."""
     if code >= 0:
         return WorkerBroke(f"the worker ended with exit code {code} and gave no answer")
     ending = f"signal {-code} ({signal.Signals(-code).name})"
     return WorkerDied.of_memory(ending) if -code == signal.SIGKILL else WorkerDied.of_signal(ending)
 
 
-def _tail(path: Path) -> str:
+def tail_of(path: Path) -> str:
+    """The end of a worker's log."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
         return file.read().decode("utf-8", "replace")

@@ -6,8 +6,8 @@ import grpc
 
 from modelyard.storage.v1 import storage_pb2, storage_pb2_grpc
 from servicekit.channels import Channel
-from servicekit.errors import NotFound
-from services.training.domain.errors import DatasetUnreadable
+from servicekit.errors import NotFound, Problem
+from services.training.domain.errors import DatasetUnreadable, PackageNotFound, PackageUnreadable
 from services.training.domain.model import DatasetSource
 
 # Generous: the largest datasets take minutes, and a storage service that hangs is noticed by keep-alive much sooner.
@@ -23,6 +23,9 @@ class DatasetNotFound(NotFound):
 class StoredDatasets:
     """Implements DatasetReader over gRPC."""
 
+    missing: type[Problem] = DatasetNotFound
+    unreadable: type[Problem] = DatasetUnreadable
+
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._storage = storage_pb2_grpc.StorageServiceStub(channel.grpc)
@@ -37,9 +40,16 @@ class StoredDatasets:
                     yield response.chunk
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
-                raise DatasetNotFound(key=source.key, placement=source.placement) from error
+                raise self.missing(key=source.key, placement=source.placement) from error
             if error.code() in UNREADABLE:
-                raise DatasetUnreadable(key=source.key, placement=source.placement) from error
+                raise self.unreadable(key=source.key, placement=source.placement) from error
             raise
         finally:
             call.cancel()
+
+
+class StoredPackages(StoredDatasets):
+    """The same for packaged models; what it raises speaks of them: PackageNotFound, PackageUnreadable."""
+
+    missing = PackageNotFound
+    unreadable = PackageUnreadable

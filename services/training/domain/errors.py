@@ -1,6 +1,6 @@
 """What can be wrong with a training: the file, the request, the machine. Each docstring is the sentence people read."""
 
-from servicekit.errors import DataLoss, Exhausted, InvalidInput, NotFound, NotReady, Stopped, Unavailable
+from servicekit.errors import DataLoss, Exhausted, InvalidInput, NotFound, NotReady, Stopped, TooLate, Unavailable
 
 # The file.
 
@@ -139,6 +139,76 @@ class EngineFailed(NotReady):
 class DatasetChanged(DataLoss):
     """The dataset is not the one that was recorded: its SHA-256 is {found}, and {expected} was expected. Upload the
     dataset again."""
+
+
+# Rows to predict for, and the model that does.
+
+
+class NoRowsToPredict(InvalidInput):
+    """There are no rows to predict for. Send at least one."""
+
+    field = "rows"
+
+
+class TooMuchToPredict(InvalidInput):
+    """The rows have more than {limit} bytes, the most that one call takes. Send them in several calls."""
+
+    field = "rows"
+
+
+class BadRows(InvalidInput):
+    """The rows cannot be read: {trouble}. Send a JSON array of objects, or a CSV table with a header row."""
+
+    field = "rows"
+
+
+class MissingColumns(InvalidInput):
+    """{where} has no column {names}. The model predicts from: {features}."""
+
+    field = "rows"
+
+
+class UnknownColumns(InvalidInput):
+    """{where} has a column that the model does not know, {names}. The model predicts from: {features}."""
+
+    field = "rows"
+
+
+class BadValue(InvalidInput):
+    """Row {row}, column {column!r}: {value} is not a {kind}. Correct it, or leave it out where it is not known."""
+
+    field = "rows"
+
+
+class NoChecksum(InvalidInput):
+    """The package's SHA-256 is missing or no hexadecimal one. A package is only used when its bytes can be checked."""
+
+    field = "sha256"
+
+
+class PackageNotFound(NotFound):
+    """There is no packaged model {key} in {placement}. It may have been deleted; train it again."""
+
+
+class PackageUnreadable(Unavailable):
+    """The packaged model {key} cannot be read from {placement} now. Repeat the request once storage answers."""
+
+
+class PackageChanged(DataLoss):
+    """The packaged model is not the one that was recorded: its SHA-256 is {found}, and {expected} was expected. It was
+    not opened. Train the model again."""
+
+
+class PackageBroken(DataLoss):
+    """The packaged model cannot be used: {trouble}. Train the model again."""
+
+
+class PredictionTooLong(TooLate):
+    """Predicting took longer than {seconds:g} seconds and was stopped. Send fewer rows in one call."""
+
+
+class PredictionsFull(Exhausted):
+    """All places for models are in use, and {waiting} calls are waiting. Repeat the request later."""
 
 
 # The service.

@@ -7,10 +7,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import TypeAdapter
 
 from servicekit import errors
+from services.training.domain.answers import AnswersHeader, Loaded, RowsHeader
 from services.training.domain.inspection import Inspection
 from services.training.domain.model import Metric, Progress, TableFormat, TrainingPlan, TrainingResult, TrainingSpec
 
-A = TypeVar("A", TrainingResult, TrainingPlan, Inspection)
+A = TypeVar("A", TrainingResult, TrainingPlan, Inspection, Loaded)
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,15 @@ class InspectTask(Task[Inspection]):
     answer = Inspection
     format: TableFormat | None
     sample_size: int
+
+
+@dataclass(frozen=True)
+class ServeTask(Task[Loaded]):
+    """Load a packaged model, and answer for rows until nobody asks any more."""
+
+    answer = Loaded
+    memory_bytes: int
+    """Most memory that it may take; 0 for no limit."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,11 @@ class WorkerBroke(Exception):
     """The work failed in a way nobody foresaw. The caller is told only that; the service's log has the worker's."""
 
 
-Message = TrainTask | CheckTask | InspectTask | Progress | Metric | TrainingResult | TrainingPlan | Inspection | Refusal
+Message = (
+    TrainTask | CheckTask | InspectTask | ServeTask
+    | Progress | Metric | TrainingResult | TrainingPlan | Inspection | Refusal
+    | Loaded | RowsHeader | AnswersHeader
+)  # fmt: skip
 
 KINDS: dict[str, type[Any]] = {
     "train": TrainTask,
@@ -99,6 +113,10 @@ KINDS: dict[str, type[Any]] = {
     "plan": TrainingPlan,
     "inspection": Inspection,
     "refusal": Refusal,
+    "serve": ServeTask,
+    "loaded": Loaded,
+    "rows": RowsHeader,
+    "answers": AnswersHeader,
 }
 _NAMES = {kind: name for name, kind in KINDS.items()}
 _ADAPTERS = {name: TypeAdapter(kind) for name, kind in KINDS.items()}

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
+from services.training.domain.answers import Answers, AnswersHeader, RowsHeader
 from services.training.domain.inspection import Inspection
 from services.training.domain.messages import A, Task
 from services.training.domain.model import DatasetSource, Metric, Progress, TrainingPlan, TrainingResult, TrainingSpec
@@ -41,6 +42,13 @@ class Workload(Protocol):
         """Train on a data file and write the packaged model to `folder / "artifact.zip"`; nothing outside folder."""
 
 
+class PackagedModel(Protocol):
+    """A model out of a package, loaded in the worker process."""
+
+    def answer(self, rows: RowsHeader, content: bytes) -> tuple[AnswersHeader, bytes]:
+        """What it answers for rows, as a header and the bytes that it announces; an InvalidInput for bad rows."""
+
+
 class DatasetReader(Protocol):
     """Reads stored datasets."""
 
@@ -58,6 +66,25 @@ class Executor(Protocol):
         that the task raised, WorkerDied when the process ended without an answer, and WorkerBroke when the task
         failed in a way nobody foresaw.
         """
+
+
+class WarmModel(Protocol):
+    """A loaded model in a process of its own. It answers one call at a time."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can answer; not once it has died or a call was broken off."""
+
+    async def predict(self, rows: RowsHeader, content: bytes) -> Answers:
+        """What it answers for rows. Raises an InvalidInput for bad rows, WorkerDied and WorkerBroke."""
+
+
+class ModelHost(Protocol):
+    """Loads packaged models."""
+
+    def load(self, folder: Path) -> AbstractAsyncContextManager[WarmModel]:
+        """The model of the package `folder / "package.zip"`, loaded for the block. Raises PackageBroken, WorkerDied and
+        WorkerBroke."""
 
 
 class Shelf(Protocol):

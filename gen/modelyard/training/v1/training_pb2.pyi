@@ -51,6 +51,30 @@ PROBLEM_TYPE_REGRESSION: ProblemType.ValueType  # 3
 """A number."""
 Global___ProblemType: _TypeAlias = ProblemType  # noqa: Y015
 
+class _RowFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RowFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RowFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ROW_FORMAT_UNSPECIFIED: _RowFormat.ValueType  # 0
+    """Not said; refused."""
+    ROW_FORMAT_JSON: _RowFormat.ValueType  # 1
+    """A JSON array of objects, UTF-8: for each row, column name to value; null where there is none."""
+    ROW_FORMAT_CSV: _RowFormat.ValueType  # 2
+    """Delimited text with a header row."""
+
+class RowFormat(_RowFormat, metaclass=_RowFormatEnumTypeWrapper):
+    """Forms in which rows are sent."""
+
+ROW_FORMAT_UNSPECIFIED: RowFormat.ValueType  # 0
+"""Not said; refused."""
+ROW_FORMAT_JSON: RowFormat.ValueType  # 1
+"""A JSON array of objects, UTF-8: for each row, column name to value; null where there is none."""
+ROW_FORMAT_CSV: RowFormat.ValueType  # 2
+"""Delimited text with a header row."""
+Global___RowFormat: _TypeAlias = RowFormat  # noqa: Y015
+
 @_typing.final
 class ListWorkloadsRequest(_message.Message):
     """Asks for all workloads."""
@@ -631,3 +655,149 @@ class ReleaseArtifactResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReleaseArtifactResponse: _TypeAlias = ReleaseArtifactResponse  # noqa: Y015
+
+@_typing.final
+class PackageSource(_message.Message):
+    """A packaged model, as the record of its artifact describes it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACEMENT_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    placement: _builtins.str
+    """Placement of the object."""
+    key: _builtins.str
+    """Key of the object."""
+    sha256: _builtins.str
+    """SHA-256 of the bytes, verified before they are unpacked; hexadecimal; required."""
+    def __init__(
+        self,
+        *,
+        placement: _builtins.str = ...,
+        key: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "placement", b"placement", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackageSource: _TypeAlias = PackageSource  # noqa: Y015
+
+@_typing.final
+class PredictHeader(_message.Message):
+    """What comes before the rows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PACKAGE_FIELD_NUMBER: _builtins.int
+    ROW_FORMAT_FIELD_NUMBER: _builtins.int
+    TABLE_FORMAT_FIELD_NUMBER: _builtins.int
+    row_format: Global___RowFormat.ValueType
+    """How the rows are written; required."""
+    @_builtins.property
+    def package(self) -> Global___PackageSource:
+        """The model."""
+
+    @_builtins.property
+    def table_format(self) -> _table_pb2.TableFormat:
+        """How to read delimited text; as the training data when absent."""
+
+    def __init__(
+        self,
+        *,
+        package: Global___PackageSource | None = ...,
+        row_format: Global___RowFormat.ValueType = ...,
+        table_format: _table_pb2.TableFormat | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["package", b"package", "table_format", b"table_format"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["package", b"package", "row_format", b"row_format", "table_format", b"table_format"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PredictHeader: _TypeAlias = PredictHeader  # noqa: Y015
+
+@_typing.final
+class PredictRequest(_message.Message):
+    """The header, then the rows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """The next bytes of the rows, at most 256 KiB; 64 MiB in all. A column that the model was not trained with is
+    refused; its target and the columns that training left aside may be there.
+    """
+    @_builtins.property
+    def header(self) -> Global___PredictHeader:
+        """The first message."""
+
+    def __init__(
+        self,
+        *,
+        header: Global___PredictHeader | None = ...,
+        chunk: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "chunk"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___PredictRequest: _TypeAlias = PredictRequest  # noqa: Y015
+
+@_typing.final
+class PredictResponse(_message.Message):
+    """Answers for the next rows, in the order of the rows. One message holds as many as fit into 1 MiB, about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    PROBLEM_TYPE_FIELD_NUMBER: _builtins.int
+    CLASSES_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    CLASS_INDEXES_FIELD_NUMBER: _builtins.int
+    PROBABILITIES_FIELD_NUMBER: _builtins.int
+    row_count: _builtins.int
+    """Rows in all. In the first message only."""
+    problem_type: Global___ProblemType.ValueType
+    """Kind of answer. In the first message only."""
+    @_builtins.property
+    def classes(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Value]:
+        """Classes, in the order of probabilities; none where the model predicts numbers. In the first message only."""
+
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """For each row the predicted number; none where the model predicts classes."""
+
+    @_builtins.property
+    def class_indexes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """For each row the place of the predicted class among the classes, from 0; none where the model predicts numbers."""
+
+    @_builtins.property
+    def probabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """For each row the probability of each class, one row after the other."""
+
+    def __init__(
+        self,
+        *,
+        row_count: _builtins.int = ...,
+        problem_type: Global___ProblemType.ValueType = ...,
+        classes: _abc.Iterable[_struct_pb2.Value] | None = ...,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+        class_indexes: _abc.Iterable[_builtins.int] | None = ...,
+        probabilities: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_indexes", b"class_indexes", "classes", b"classes", "probabilities", b"probabilities", "problem_type", b"problem_type", "row_count", b"row_count", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PredictResponse: _TypeAlias = PredictResponse  # noqa: Y015

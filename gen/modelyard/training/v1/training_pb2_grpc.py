@@ -66,6 +66,11 @@ class TrainingServiceStub:
                 request_serializer=modelyard_dot_training_dot_v1_dot_training__pb2.ReleaseArtifactRequest.SerializeToString,
                 response_deserializer=modelyard_dot_training_dot_v1_dot_training__pb2.ReleaseArtifactResponse.FromString,
                 _registered_method=True)
+        self.Predict = channel.stream_stream(
+                '/modelyard.training.v1.TrainingService/Predict',
+                request_serializer=modelyard_dot_training_dot_v1_dot_training__pb2.PredictRequest.SerializeToString,
+                response_deserializer=modelyard_dot_training_dot_v1_dot_training__pb2.PredictResponse.FromString,
+                _registered_method=True)
 
 
 class TrainingServiceServicer:
@@ -124,6 +129,20 @@ class TrainingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Predict(self, request_iterator, context):
+        """Predicts for rows of a table with a packaged model from storage. The package is checked against its SHA-256 before
+        anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a while. First the
+        header, then the rows in chunks; the answers come once all rows are there.
+        Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
+        MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT), NOT_FOUND when
+        there is no such package, DATA_LOSS when its bytes are not those that were recorded, ABORTED (repeat) when the
+        process died, RESOURCE_EXHAUSTED (repeat later) when too many calls wait, DEADLINE_EXCEEDED when it takes too
+        long, and UNAVAILABLE (repeat) when storage does not answer. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrainingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -156,6 +175,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.ReleaseArtifact,
                     request_deserializer=modelyard_dot_training_dot_v1_dot_training__pb2.ReleaseArtifactRequest.FromString,
                     response_serializer=modelyard_dot_training_dot_v1_dot_training__pb2.ReleaseArtifactResponse.SerializeToString,
+            ),
+            'Predict': grpc.stream_stream_rpc_method_handler(
+                    servicer.Predict,
+                    request_deserializer=modelyard_dot_training_dot_v1_dot_training__pb2.PredictRequest.FromString,
+                    response_serializer=modelyard_dot_training_dot_v1_dot_training__pb2.PredictResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -322,6 +346,33 @@ class TrainingService:
             '/modelyard.training.v1.TrainingService/ReleaseArtifact',
             modelyard_dot_training_dot_v1_dot_training__pb2.ReleaseArtifactRequest.SerializeToString,
             modelyard_dot_training_dot_v1_dot_training__pb2.ReleaseArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Predict(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/modelyard.training.v1.TrainingService/Predict',
+            modelyard_dot_training_dot_v1_dot_training__pb2.PredictRequest.SerializeToString,
+            modelyard_dot_training_dot_v1_dot_training__pb2.PredictResponse.FromString,
             options,
             channel_credentials,
             insecure,

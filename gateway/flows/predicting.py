@@ -1,0 +1,162 @@
+"""Predicting with a recorded model version, and keeping what it said."""
+
+import itertools
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from google.protobuf.struct_pb2 import Value
+
+from gateway.flows.engine import as_struct
+from gateway.peers import Peers
+from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_ACTIVE, Artifact, GetArtifactRequest
+from modelyard.metadata.v1.model_pb2 import (
+    GetModelVersionRequest,
+    ListModelVersionsRequest,
+    Model,
+    ModelVersion,
+)
+from modelyard.metadata.v1.prediction_pb2 import BatchCreatePredictionsRequest, Prediction
+from modelyard.training.v1.training_pb2 import (
+    PackageSource,
+    PredictHeader,
+    PredictRequest,
+    PredictResponse,
+    RowFormat,
+)
+from servicekit import errors
+from servicekit.channels import CHUNK_BYTES
+
+PREDICT_SECONDS = 400.0
+"""Deadline of a call that predicts; a model that is not loaded yet is loaded first."""
+MOST_LOGGED = 1000
+LOGGED_AT_ONCE = 100
+VERSIONS_LOOKED_AT = 20
+
+Row = dict[str, Any]
+
+
+class NothingToAsk(errors.NotReady):
+    """There is no version of model {name} here that could be asked: {why}. Train it, or name another version."""
+
+
+class TooManyToLog(errors.InvalidInput):
+    """There are {count} rows, and predictions of at most {limit} are kept in one call. Send fewer, or leave out log."""
+
+    field = "log"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A model version, and where its package is."""
+
+    model: Model
+    version: ModelVersion
+    artifact: Artifact
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a version answered: for each row a class or a number, and for classes the probability of each."""
+
+    predictions: list[Any]
+    classes: list[Any]
+    probabilities: list[float]
+    """Row after row, in the order of the classes."""
+    latency_ms: float
+
+    def chances(self) -> Iterator[dict[str, float]]:
+        """For each row, class to probability."""
+        names = [text_of(label) for label in self.classes]
+        for start in range(0, len(self.probabilities), len(names) or 1):
+            yield dict(zip(names, self.probabilities[start : start + len(names)], strict=True))
+
+
+async def target_of(peers: Peers, model: Model, version: int = 0) -> Target:
+    """A version of a model, or the newest that is ready. Fails with NothingToAsk."""
+    found = await (_numbered(peers, model, version) if version else _newest(peers, model))
+    if not found.artifact_id:
+        raise NothingToAsk(name=model.name, why="its bytes are not kept here")
+    artifact = await peers.artifacts.GetArtifact(GetArtifactRequest(id=found.artifact_id), **peers.quick)
+    if artifact.state != ARTIFACT_STATE_ACTIVE:
+        raise NothingToAsk(name=model.name, why="its bytes are gone")
+    # Only what our own training packaged is opened: its checksum was recorded with it.
+    if found.details.fields["artifact_sha256"].string_value != artifact.sha256:
+        raise NothingToAsk(name=model.name, why="it was not packaged here")
+    return Target(model, found, artifact)
+
+
+async def _numbered(peers: Peers, model: Model, version: int) -> ModelVersion:
+    return await peers.models.GetModelVersion(GetModelVersionRequest(model_id=model.id, version=version), **peers.quick)
+
+
+async def _newest(peers: Peers, model: Model) -> ModelVersion:
+    asked = ListModelVersionsRequest(model_id=model.id, status="ready", page_size=VERSIONS_LOOKED_AT)
+    page = await peers.models.ListModelVersions(asked, **peers.quick)
+    kept = next((version for version in page.model_versions if version.artifact_id), None)
+    if kept is None:
+        raise NothingToAsk(name=model.name, why="none is ready")
+    return kept
+
+
+async def predict(peers: Peers, target: Target, row_format: RowFormat.ValueType, rows: bytes) -> Predicted:
+    """What a version answers for rows, as the training service is asked."""
+    started = time.perf_counter()
+    whole = PredictResponse()
+    async for part in peers.training.Predict(_sent(target, row_format, rows), **peers.within(PREDICT_SECONDS)):
+        whole.MergeFrom(part)
+    classes = [_label(value) for value in whole.classes]
+    return Predicted(
+        predictions=[classes[place] for place in whole.class_indexes] if classes else list(whole.values),
+        classes=classes,
+        probabilities=list(whole.probabilities),
+        latency_ms=(time.perf_counter() - started) * 1000,
+    )
+
+
+async def _sent(target: Target, row_format: RowFormat.ValueType, rows: bytes) -> AsyncIterator[PredictRequest]:
+    artifact = target.artifact
+    source = PackageSource(placement=artifact.placement, key=artifact.key, sha256=artifact.sha256)
+    yield PredictRequest(header=PredictHeader(package=source, row_format=row_format))
+    for start in range(0, len(rows), CHUNK_BYTES):
+        yield PredictRequest(chunk=rows[start : start + CHUNK_BYTES])
+
+
+def _label(value: Value) -> Any:
+    label = getattr(value, value.WhichOneof("kind") or "string_value")
+    return int(label) if isinstance(label, float) and label.is_integer() else label
+
+
+def text_of(label: Any) -> str:
+    """A class as text, as JSON would write it."""
+    return label if isinstance(label, str) else orjson.dumps(label).decode()
+
+
+def check_log(rows: Sequence[Row]) -> None:
+    """Fail with TooManyToLog where predictions for so many rows are not kept."""
+    if len(rows) > MOST_LOGGED:
+        raise TooManyToLog(count=len(rows), limit=MOST_LOGGED)
+
+
+async def log(peers: Peers, target: Target, rows: Sequence[Row], predicted: Predicted, source: str) -> None:
+    """Keep what was asked and answered, a prediction a row; each took as long as the call did."""
+    chances: Iterator[dict[str, float]] = predicted.chances() if predicted.classes else itertools.repeat({})
+    logged = [
+        Prediction(
+            user_id=target.model.user_id,
+            model_version_id=target.version.id,
+            inputs=as_struct(row),
+            outputs=as_struct({"prediction": answer} | ({"probabilities": each} if each else {})),
+            confidence=max(each.values()) if each else None,
+            latency_ms=predicted.latency_ms,
+            source=source,
+        )
+        for row, answer, each in zip(rows, predicted.predictions, chances, strict=False)
+    ]
+    for start in range(0, len(logged), LOGGED_AT_ONCE):
+        some = logged[start : start + LOGGED_AT_ONCE]
+        request = BatchCreatePredictionsRequest(predictions=some, request_id=uuid.uuid4().hex)
+        await peers.predictions.BatchCreatePredictions(request, **peers.quick)

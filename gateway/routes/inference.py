@@ -1,0 +1,252 @@
+"""Predictions by the Open Inference Protocol (version 2, JSON): columns as named tensors.
+
+It has a shape of its own for errors: {"error": sentence}.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from grpc.aio import AioRpcError
+from pydantic import BaseModel, Field, TypeAdapter
+from typing_extensions import override
+
+from gateway import problems, rendering
+from gateway.flows import predicting
+from gateway.identity import User
+from gateway.peers import Peers
+from gateway.routes.health import why_not
+from gateway.routes.predictions import MANY_ROWS, Version, body_of, parsed
+from gateway.routes.state import owned_model, peers_of
+from modelyard.metadata.v1.model_pb2 import ListModelsRequest, Model
+from modelyard.training.v1.training_pb2 import ROW_FORMAT_JSON
+from servicekit import errors
+
+DATATYPES = frozenset(
+    "BOOL UINT8 UINT16 UINT32 UINT64 INT8 INT16 INT32 INT64 FP16 FP32 FP64 BYTES".split()  # noqa: SIM905
+)
+PREDICTION, PROBABILITIES = "prediction", "probabilities"
+
+
+class TensorUnfit(errors.InvalidInput):
+    """The input {name!r} cannot be used: {trouble}. Each input is a column, with one value a row in `data`."""
+
+    field = "inputs"
+
+
+class OutputUnknown(errors.InvalidInput):
+    """The model has no output {name!r}. Its outputs are: {known}."""
+
+    field = "outputs"
+
+
+class InferenceRoute(APIRoute):
+    """A route that tells of errors as the protocol does."""
+
+    @override
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handled(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except errors.Problem as raised:
+                return _as_protocol(problems.of_problem(raised))
+            except AioRpcError as raised:
+                return _as_protocol(problems.of_status(raised))
+            except RequestValidationError as raised:
+                return rendering.answer({"error": raised.errors()[0]["msg"]}, 422)
+
+        return handled
+
+
+def _as_protocol(document: Response) -> Response:
+    told = orjson.loads(document.body)
+    kept = {name: value for name, value in document.headers.items() if name in ("retry-after", "www-authenticate")}
+    return rendering.answer({"error": told["detail"]}, document.status_code, kept)
+
+
+router = APIRouter(prefix="/v2", tags=["inference"], route_class=InferenceRoute)
+
+
+class Tensor(BaseModel):
+    """A column."""
+
+    name: str
+    shape: list[Annotated[int, Field(ge=0)]]
+    datatype: str
+    data: list[Any]
+
+    def column(self) -> list[Any]:
+        """Its values. Fails with TensorUnfit."""
+        if self.datatype not in DATATYPES:
+            raise TensorUnfit(name=self.name, trouble=f"{self.datatype} is no datatype of the protocol")
+        if not self.shape or math.prod(self.shape[1:]) != 1:
+            raise TensorUnfit(name=self.name, trouble=f"its shape {self.shape} is not that of a column")
+        values = self.data
+        while values and all(isinstance(value, list) and len(value) == 1 for value in values):
+            values = [value[0] for value in values]
+        if len(values) != self.shape[0]:
+            raise TensorUnfit(name=self.name, trouble=f"it has {len(values)} values and its shape says {self.shape[0]}")
+        return values
+
+
+class Wanted(BaseModel):
+    """An output that is asked for."""
+
+    name: str
+
+
+class Inference(BaseModel):
+    """What is asked: columns, which outputs, and under `parameters.log` whether to keep what is answered."""
+
+    id: str = ""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    inputs: Annotated[list[Tensor], Field(min_length=1)]
+    outputs: list[Wanted] = Field(default_factory=list)
+
+    def rows(self) -> list[predicting.Row]:
+        """The columns as rows. Fails with TensorUnfit."""
+        columns: dict[str, list[Any]] = {}
+        for tensor in self.inputs:
+            if tensor.name in columns:
+                raise TensorUnfit(name=tensor.name, trouble="it is there twice")
+            columns[tensor.name] = tensor.column()
+            if tensor.shape[0] != self.inputs[0].shape[0]:
+                raise TensorUnfit(name=tensor.name, trouble="it has another number of rows than the first one")
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+_INFERENCE = TypeAdapter(Inference)
+
+
+@router.get("/health/live")
+async def live() -> Response:
+    """Whether the gateway runs."""
+    return rendering.answer({"live": True})
+
+
+@router.get("/health/ready")
+async def ready(request: Request) -> Response:
+    """Whether all that predicting needs is ready."""
+    reasons = await asyncio.gather(*(why_not(channel) for channel in peers_of(request).channels.values()))
+    return rendering.answer({"ready": not any(reasons)}, 503 if any(reasons) else 200)
+
+
+@router.get("/models/{name}")
+async def describe_newest(request: Request, user: User, name: str) -> Response:
+    """The inputs and outputs of a model, by its name or id: those of the newest version that is ready."""
+    return rendering.answer(_described(await _target(request, user, name)))
+
+
+@router.get("/models/{name}/versions/{version}")
+async def describe_version(request: Request, user: User, name: str, version: Version) -> Response:
+    """The inputs and outputs of one version."""
+    return rendering.answer(_described(await _target(request, user, name, version)))
+
+
+@router.get("/models/{name}/ready")
+async def newest_ready(request: Request, user: User, name: str) -> Response:
+    """Whether a model has a version that can be asked."""
+    await _target(request, user, name)
+    return rendering.answer({"name": name, "ready": True})
+
+
+@router.get("/models/{name}/versions/{version}/ready")
+async def version_ready(request: Request, user: User, name: str, version: Version) -> Response:
+    """Whether one version can be asked."""
+    await _target(request, user, name, version)
+    return rendering.answer({"name": name, "ready": True})
+
+
+@router.post("/models/{name}/infer")
+async def infer_newest(request: Request, user: User, name: str) -> Response:
+    """Answers for columns by the newest version that is ready."""
+    return await _infer(request, await _target(request, user, name))
+
+
+@router.post("/models/{name}/versions/{version}/infer")
+async def infer_version(request: Request, user: User, name: str, version: Version) -> Response:
+    """Answers for columns by one version."""
+    return await _infer(request, await _target(request, user, name, version))
+
+
+async def _target(request: Request, user: str, name: str, version: int = 0) -> predicting.Target:
+    peers = peers_of(request)
+    return await predicting.target_of(peers, await _named(peers, user, name), version)
+
+
+async def _named(peers: Peers, user: str, name: str) -> Model:
+    """The user's model of a name, or of an id where no name is so."""
+    page = await peers.models.ListModels(ListModelsRequest(user_id=user, name=name, page_size=1), **peers.quick)
+    return page.models[0] if page.models else await owned_model(peers, user, name)
+
+
+def _described(target: predicting.Target) -> rendering.Json:
+    version = target.version
+    numbers = version.problem_type == "regression"
+    outputs = [{"name": PREDICTION, "datatype": "FP64" if numbers else "BYTES", "shape": [-1]}]
+    if not numbers:
+        outputs.append({"name": PROBABILITIES, "datatype": "FP64", "shape": [-1, -1]})
+    return {
+        "name": target.model.name,
+        "versions": [str(version.version)],
+        "platform": f"modelyard_{version.engine}",
+        # As text, in which every table comes; numbers and truth values may come as such.
+        "inputs": [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in version.features],
+        "outputs": outputs,
+    }
+
+
+async def _infer(request: Request, target: predicting.Target) -> Response:
+    asked: Inference = parsed(_INFERENCE, await body_of(request))
+    peers, rows, keep = peers_of(request), asked.rows(), asked.parameters.get("log") is True
+    if keep:
+        predicting.check_log(rows)
+    predicted = await predicting.predict(peers, target, ROW_FORMAT_JSON, orjson.dumps(rows))
+    if keep:
+        await predicting.log(peers, target, rows, predicted, request.url.path)
+    if len(rows) > MANY_ROWS:
+        return await asyncio.to_thread(_rendered, target, asked, predicted)
+    return _rendered(target, asked, predicted)
+
+
+def _rendered(target: predicting.Target, asked: Inference, predicted: predicting.Predicted) -> Response:
+    body: rendering.Json = {
+        "model_name": target.model.name,
+        "model_version": str(target.version.version),
+        "outputs": _chosen(asked, _outputs(predicted)),
+    }
+    return rendering.answer(body | ({"id": asked.id} if asked.id else {}))
+
+
+def _outputs(predicted: predicting.Predicted) -> list[rendering.Json]:
+    count, wide = len(predicted.predictions), len(predicted.classes)
+    if not wide:
+        return [{"name": PREDICTION, "datatype": "FP64", "shape": [count], "data": predicted.predictions}]
+    labels = [predicting.text_of(label) for label in predicted.predictions]
+    order = {"classes": [predicting.text_of(label) for label in predicted.classes]}
+    return [
+        {"name": PREDICTION, "datatype": "BYTES", "shape": [count], "data": labels},
+        {
+            "name": PROBABILITIES,
+            "datatype": "FP64",
+            "shape": [count, wide],
+            "parameters": order,
+            "data": predicted.probabilities,
+        },
+    ]
+
+
+def _chosen(asked: Inference, outputs: list[rendering.Json]) -> list[rendering.Json]:
+    by_name = {output["name"]: output for output in outputs}
+    for wanted in asked.outputs:
+        if wanted.name not in by_name:
+            raise OutputUnknown(name=wanted.name, known=", ".join(by_name))
+    return [by_name[wanted.name] for wanted in asked.outputs] or outputs

@@ -1,0 +1,100 @@
+"""Loads packaged models, each in a process of its own that waits for rows."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from servicekit.logging import get_logger
+from services.training.adapters.child import Child, child_process
+from services.training.adapters.processes import COMMAND, LINE_BYTES, environment, prepare, tail_of, without_answer
+from services.training.domain.answers import Answers, AnswersHeader, Loaded, RowsHeader
+from services.training.domain.messages import Message, Refusal, ServeTask, decode, encode
+
+log = get_logger()
+
+LOAD_SECONDS = 300.0
+
+
+class ModelProcesses:
+    """Implements ModelHost with `python -m services.training.worker`, confined as a training is."""
+
+    def __init__(self, workloads: str, threads: int, memory_bytes: int) -> None:
+        self._workloads = workloads
+        self._threads = threads
+        self._task = ServeTask(memory_bytes)
+
+    @asynccontextmanager
+    async def load(self, folder: Path) -> AsyncIterator["ModelProcess"]:
+        """The model of `folder / "package.zip"`; the port says what it raises."""
+        output, lock = await asyncio.to_thread(prepare, self._task, folder)
+        ours, theirs = socket.socketpair()
+        with output, lock, ours, theirs:
+            command = [*COMMAND, self._workloads, str(folder), str(theirs.fileno())]
+            surroundings = environment(folder, self._threads)
+            async with child_process(command, output, surroundings, (theirs.fileno(), lock.fileno())) as child:
+                theirs.close()
+                lock.close()
+                reader, writer = await asyncio.open_unix_connection(sock=ours.dup(), limit=LINE_BYTES)
+                try:
+                    model = ModelProcess(child, reader, writer, folder)
+                    async with asyncio.timeout(LOAD_SECONDS):
+                        await model.loaded()
+                    yield model
+                finally:
+                    writer.close()
+
+
+class ModelProcess:
+    """Implements WarmModel."""
+
+    def __init__(self, child: Child, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, folder: Path) -> None:
+        self._child = child
+        self._reader = reader
+        self._writer = writer
+        self._folder = folder
+        self._listens = True
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can answer."""
+        return self._listens and not self._child.ended
+
+    async def loaded(self) -> None:
+        """Return when it waits for rows."""
+        message = await self._hear()
+        if not isinstance(message, Loaded):
+            raise TypeError(f"{type(message).__name__} is not how a model begins")
+
+    async def predict(self, rows: RowsHeader, content: bytes) -> Answers:
+        """What it answers; the port says what it raises."""
+        self._listens = False  # until it has answered: a call that is broken off leaves half an answer behind
+        try:
+            self._writer.writelines([encode(rows), content])
+            await self._writer.drain()
+            header = await self._hear()
+            if not isinstance(header, AnswersHeader):
+                raise TypeError(f"{type(header).__name__} is no answer")
+            answers = Answers.of(header, await self._reader.readexactly(header.size))
+        except (ConnectionError, asyncio.IncompleteReadError):
+            await self._fail()
+        self._listens = True
+        return answers
+
+    async def _hear(self) -> Message:
+        line = await self._reader.readline()
+        if not line.endswith(b"\n"):
+            await self._fail()
+        message = decode(line)
+        if isinstance(message, Refusal):
+            self._listens = True
+            raise message.as_problem()
+        return message
+
+    async def _fail(self) -> NoReturn:
+        failure = without_answer(await self._child.exit_code())
+        tail = await asyncio.to_thread(tail_of, self._folder / "worker.log")
+        log.error("model failed", folder=self._folder.name, reason=str(failure), tail=tail)
+        raise failure

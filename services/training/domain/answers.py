@@ -1,0 +1,84 @@
+"""What is asked of a trained model, and what it answers, in plain values."""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from services.training.domain.model import ProblemType, TableFormat
+
+NUMBER_BYTES, INDEX_BYTES = array("d").itemsize, array("i").itemsize
+BATCH_BYTES = 1024 * 1024
+
+
+class RowFormat(StrEnum):
+    """How rows are written."""
+
+    JSON = "json"
+    CSV = "csv"
+
+
+@dataclass(frozen=True)
+class PackageSource:
+    """A packaged model in storage, and the checksum that was recorded of it."""
+
+    placement: str
+    key: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model is loaded and waits for rows."""
+
+
+@dataclass(frozen=True)
+class RowsHeader:
+    """Announces rows; so many bytes follow."""
+
+    row_format: RowFormat
+    table_format: TableFormat | None
+    size: int
+
+
+@dataclass(frozen=True)
+class AnswersHeader:
+    """Announces answers: numbers, or the places of classes and then their probabilities, row by row."""
+
+    row_count: int
+    problem_type: ProblemType
+    classes: list[Any]
+
+    @property
+    def size(self) -> int:
+        """Bytes that follow."""
+        each = INDEX_BYTES + len(self.classes) * NUMBER_BYTES if self.classes else NUMBER_BYTES
+        return self.row_count * each
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answers for some rows: numbers, or classes by their place among all, with their probabilities."""
+
+    header: AnswersHeader
+    values: "array[float]"
+    class_indexes: "array[int]"
+    probabilities: "array[float]"
+
+    @classmethod
+    def of(cls, header: AnswersHeader, content: bytes) -> "Answers":
+        """From the bytes that follow a header."""
+        if not header.classes:
+            return cls(header, array("d", content), array("i"), array("d"))
+        cut = header.row_count * INDEX_BYTES
+        return cls(header, array("d"), array("i", content[:cut]), array("d", content[cut:]))
+
+    def batches(self) -> Iterator["Answers"]:
+        """The same in parts of about 1 MiB, at least one."""
+        wide = len(self.header.classes)
+        rows = max(1, BATCH_BYTES // (NUMBER_BYTES * max(1, wide)))
+        for start in range(0, max(1, self.header.row_count), rows):
+            end = start + rows
+            chances = self.probabilities[start * wide : end * wide]
+            yield Answers(self.header, self.values[start:end], self.class_indexes[start:end], chances)

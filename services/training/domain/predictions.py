@@ -1,0 +1,60 @@
+"""Predicts with packaged models from storage."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from servicekit.scratch import scratch_folder
+from services.training.domain.answers import Answers, PackageSource, RowsHeader
+from services.training.domain.errors import NoChecksum, PackageChanged, PredictionTooLong
+from services.training.domain.fetching import fetch
+from services.training.domain.model import DatasetSource
+from services.training.domain.ports import DatasetReader, ModelHost, WarmModel
+from services.training.domain.warm import Bounds, WarmModels
+
+LOAD_SECONDS = 300.0
+
+
+class Loader:
+    """Brings a package from storage to a process; nothing of it is opened before its checksum was compared."""
+
+    def __init__(self, packages: DatasetReader, host: ModelHost, root: Path) -> None:
+        self._packages = packages
+        self._host = host
+        self._root = root
+
+    @asynccontextmanager
+    async def load(self, package: PackageSource) -> AsyncIterator[WarmModel]:
+        """The model, for the block. Raises PackageChanged and what reader and host raise."""
+        async with scratch_folder(self._root, "predict_") as folder:
+            async with asyncio.timeout(LOAD_SECONDS):
+                found = await fetch(
+                    self._packages, DatasetSource("", package.placement, package.key), folder / "package.zip"
+                )
+            if found != package.sha256:
+                raise PackageChanged(found=found, expected=package.sha256)
+            async with self._host.load(folder) as model:
+                yield model
+
+
+class Predictions:
+    """Answers for rows."""
+
+    def __init__(self, loader: Loader, bounds: Bounds, seconds: float) -> None:
+        self.warm = WarmModels(loader.load, bounds)
+        self._seconds = seconds
+
+    async def predict(self, package: PackageSource, rows: RowsHeader, content: bytes) -> Answers:
+        """What a model answers. Raises an InvalidInput for bad rows, PredictionTooLong, and what loading raises."""
+        package = replace(package, sha256=package.sha256.lower())
+        if not re.fullmatch("[0-9a-f]{64}", package.sha256):
+            raise NoChecksum
+        async with self.warm.using(package) as model:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    return await model.predict(rows, content)
+            except TimeoutError as error:
+                raise PredictionTooLong(seconds=self._seconds) from error

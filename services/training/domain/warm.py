@@ -1,0 +1,144 @@
+"""A bounded number of models that are kept loaded; the least recently used makes room for the next."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from servicekit.logging import get_logger
+from services.training.domain.answers import PackageSource
+from services.training.domain.errors import PredictionsFull
+from services.training.domain.ports import WarmModel
+
+log = get_logger()
+
+Load = Callable[[PackageSource], AbstractAsyncContextManager[WarmModel]]
+
+
+class Place:
+    """One model, from the first call for it to its end."""
+
+    def __init__(self, package: PackageSource, load: Load) -> None:
+        self.package = package
+        self.users = 0
+        self.used_at = time.monotonic()
+        self.turn = asyncio.Lock()
+        self._stack = AsyncExitStack()
+        # A task of its own: who waits for it may leave, and others wait for it, too.
+        self._loading = asyncio.create_task(self._stack.enter_async_context(load(package)))
+
+    async def model(self) -> WarmModel:
+        """The model, once it is loaded; raises what kept it from being loaded."""
+        return await asyncio.shield(self._loading)
+
+    @property
+    def lost(self) -> bool:
+        """Whether it will never answer again."""
+        if not self._loading.done():
+            return False
+        return self._loading.cancelled() or self._loading.exception() is not None or not self._loading.result().alive
+
+    async def close(self) -> None:
+        """End the model's process, and remove its files."""
+        self._loading.cancel()
+        await asyncio.wait([self._loading])
+        await self._stack.aclose()
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much is kept loaded, and for how long."""
+
+    models: int
+    idle_seconds: float
+    queue_limit: int
+
+
+class WarmModels:
+    """Models by the SHA-256 of their packages."""
+
+    def __init__(self, load: Load, bounds: Bounds) -> None:
+        self._load = load
+        self._bounds = bounds
+        self._places: dict[str, Place] = {}  # the least recently used first
+        self._closing: set[asyncio.Task[None]] = set()
+        self._waiting = 0
+        self._freed = asyncio.Event()
+
+    @asynccontextmanager
+    async def using(self, package: PackageSource) -> AsyncIterator[WarmModel]:
+        """A loaded model for the block, alone. Raises PredictionsFull and what loading raises."""
+        place = await self._place(package)
+        try:
+            async with place.turn:
+                yield await place.model()
+        finally:
+            place.users -= 1
+            place.used_at = time.monotonic()
+            if place.lost:
+                self._end(place, "it has died")
+            self._wake()
+
+    async def keep_sweeping(self) -> None:
+        """End now and then what nobody has used for a while."""
+        while True:
+            await asyncio.sleep(min(self._bounds.idle_seconds / 2, 10.0))
+            oldest = time.monotonic() - self._bounds.idle_seconds
+            for place in [place for place in self._places.values() if not place.users and place.used_at < oldest]:
+                self._end(place, "nobody asked for it")
+            self._wake()
+
+    async def close(self) -> None:
+        """End them all."""
+        for place in list(self._places.values()):
+            self._end(place, "the service stops")
+        await asyncio.gather(*self._closing)
+
+    async def _place(self, package: PackageSource) -> Place:
+        while True:
+            place = self._places.pop(package.sha256, None)
+            if place and place.lost:
+                self._end(place, "it has died")
+                place = None
+            if place is None and self._has_room():
+                place = Place(package, self._load)
+            if place:
+                place.users += 1
+                self._places[package.sha256] = place
+                return place
+            await self._wait()
+
+    def _has_room(self) -> bool:
+        idle = next((place for place in self._places.values() if not place.users), None)
+        if idle and len(self._places) >= self._bounds.models:
+            self._end(idle, "another one needs its place")
+        # One that is ending still has its memory.
+        return len(self._places) + len(self._closing) < self._bounds.models
+
+    async def _wait(self) -> None:
+        if self._waiting >= self._bounds.queue_limit:
+            raise PredictionsFull(waiting=self._waiting)
+        self._waiting += 1
+        try:
+            await self._freed.wait()
+        finally:
+            self._waiting -= 1
+
+    def _end(self, place: Place, why: str) -> None:
+        if self._places.get(place.package.sha256) is place:
+            del self._places[place.package.sha256]
+        log.info("model ends", sha256=place.package.sha256, why=why)
+        ending = asyncio.create_task(place.close())
+        self._closing.add(ending)
+        ending.add_done_callback(self._ended)
+
+    def _ended(self, ending: asyncio.Task[None]) -> None:
+        self._closing.discard(ending)
+        if not ending.cancelled() and ending.exception():
+            log.error("a model did not end well", exc_info=ending.exception())
+        self._wake()
+
+    def _wake(self) -> None:
+        self._freed.set()
+        self._freed = asyncio.Event()

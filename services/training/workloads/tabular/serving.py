@@ -1,0 +1,173 @@
+"""Answers for rows with a model out of a package. It runs in a worker process, where a pickle may be loaded: the
+package is one of ours, its bytes are those that were recorded."""
+
+import json
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+from services.training.domain import errors
+from services.training.domain.answers import AnswersHeader, RowFormat, RowsHeader
+from services.training.domain.model import ProblemType
+from services.training.workloads.tabular.packaging import FORMAT_VERSION
+from services.training.workloads.tabular.templates.load_model import LOADERS, prepare, read_table, verify
+
+MANIFEST = "manifest.json"
+NAMES_SHOWN = 10
+# With fewer, threads that wait for each other take longer than the work does.
+ROWS_FOR_THREADS = 20_000
+TEXT_SHOWN = 60
+# What a value of a kind of column has to be, for people.
+KINDS = {"number": "number", "boolean": "truth value (true or false)", "date": "date as in the training data"}
+
+
+def load_package(archive: Path, folder: Path) -> "TabularModel":
+    """Unpack a package, check every file against its manifest, and load the model. Raises PackageBroken."""
+    unpacked = folder / "package"
+    manifest = _unpack(archive, unpacked)
+    if manifest.get("format_version") != FORMAT_VERSION or manifest.get("engine") not in LOADERS:
+        raise errors.PackageBroken(trouble="it is of another release, or of an engine that is not known here")
+    try:
+        predictor = LOADERS[manifest["engine"]](unpacked / "model")
+    except ImportError as error:
+        raise errors.PackageBroken(trouble=f"it needs a library that is not installed here ({error.name})") from error
+    return TabularModel(manifest, predictor, folder / "tmp" / "rows.csv")
+
+
+def _unpack(archive: Path, folder: Path) -> dict[str, Any]:
+    try:
+        with zipfile.ZipFile(archive) as package:
+            manifest: dict[str, Any] = json.loads(package.read(MANIFEST))
+            names, sizes = set(package.namelist()), sum(entry.file_size for entry in package.infolist())
+            described = manifest["files"]
+            expected = sum(each["size"] for each in described.values()) + package.getinfo(MANIFEST).file_size
+            if names != {*described, MANIFEST} or sizes != expected:
+                raise errors.PackageBroken(trouble="it holds other files than its manifest says")
+            package.extractall(folder)
+        verify(folder, manifest)
+    except (zipfile.BadZipFile, ValueError, KeyError) as error:
+        raise errors.PackageBroken(trouble=str(error)) from error
+    return manifest
+
+
+class TabularModel:
+    """Implements PackagedModel."""
+
+    def __init__(self, manifest: dict[str, Any], predictor: Any, csv: Path) -> None:
+        self._manifest = manifest
+        self._predictor = predictor
+        self._csv = csv
+        self._libraries = ThreadpoolController()  # looked for once: it takes longer than a prediction
+        self._classes = list(manifest["classes"])
+        self._features = manifest["features"]
+        self._names = [feature["name"] for feature in self._features]
+        self._accepted = {*self._names, manifest["target"], *manifest["unused_columns"]}
+
+    def answer(self, rows: RowsHeader, content: bytes) -> tuple[AnswersHeader, bytes]:
+        """What the model answers; an InvalidInput that names column and row where the rows are not right."""
+        frame = self._read_csv(rows, content) if rows.row_format is RowFormat.CSV else self._read_json(content)
+        if frame.empty:
+            raise errors.NoRowsToPredict
+        prepared = prepare(frame, self._features)
+        self._check_values(frame, prepared)
+        with self._libraries.limit(limits=None if len(frame) >= ROWS_FOR_THREADS else 1, user_api="openmp"):
+            return self._predict(prepared)
+
+    def _predict(self, prepared: pd.DataFrame) -> tuple[AnswersHeader, bytes]:
+        header = AnswersHeader(len(prepared), ProblemType(self._manifest["problem_type"]), self._classes)
+        if not self._classes:
+            return header, np.asarray(self._predictor.predict(prepared), "float64").tobytes()
+        indexes, chances = self._classify(prepared)
+        return header, indexes.tobytes() + chances.tobytes()
+
+    def _classify(self, prepared: pd.DataFrame) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+        chances = self._predictor.predict_proba(prepared)
+        labels = list(getattr(chances, "columns", getattr(self._predictor, "classes_", [])))
+        table = pd.DataFrame(np.asarray(chances, "float64"), columns=labels).reindex(columns=self._classes)
+        whole = table.to_numpy()
+        if self._manifest["engine"] == "quick":
+            # As its library decides, without asking every tree a second time.
+            return whole.argmax(axis=1).astype(np.int32), np.ascontiguousarray(whole)
+        # This one may decide by a threshold of its own.
+        decided = np.asarray(self._predictor.predict_from_proba(chances))
+        places = {label: place for place, label in enumerate(self._classes)}
+        indexes = np.fromiter((places[label] for label in decided.tolist()), np.int32, len(decided))
+        whole = whole / whole.sum(axis=1, keepdims=True)
+        return indexes, np.ascontiguousarray(whole)
+
+    def _read_csv(self, rows: RowsHeader, content: bytes) -> pd.DataFrame:
+        self._csv.write_bytes(content)
+        known = rows.table_format
+        delimiter, encoding = (known.delimiter, known.encoding) if known else (None, None)
+        try:
+            frame = read_table(self._csv, self._manifest, delimiter, encoding)
+        except (ValueError, LookupError) as error:
+            if "out of memory" in str(error):  # so says the parser of what it could not get
+                raise MemoryError from error
+            raise errors.BadRows(trouble=_short(error)) from error
+        self._check_columns("The data", frame.columns)
+        return frame
+
+    def _read_json(self, content: bytes) -> pd.DataFrame:
+        try:
+            rows = json.loads(content)
+        except ValueError as error:
+            raise errors.BadRows(trouble=_short(error)) from error
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise errors.BadRows(trouble="they are no array of objects")
+        checked: Any = None
+        for number, row in enumerate(rows, 1):
+            if row.keys() != checked:
+                self._check_columns(f"Row {number}", row)
+                checked = row.keys()
+        frame = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in self._names})
+        self._check_types(frame)
+        return frame
+
+    def _check_columns(self, where: str, given: Iterable[Any]) -> None:
+        names = set(given)
+        features = _listed(self._names)
+        if missing := [name for name in self._names if name not in names]:
+            raise errors.MissingColumns(where=where, names=_listed(missing), features=features)
+        if unknown := sorted(map(str, names - self._accepted)):
+            raise errors.UnknownColumns(where=where, names=_listed(unknown), features=features)
+
+    def _check_types(self, frame: pd.DataFrame) -> None:
+        """Refuse what JSON can hold and a table cannot, and truth where a number should be."""
+        for feature in self._features:
+            refused = (bool, list, dict) if feature["kind"] == "number" else (list, dict)
+            for number, value in enumerate(frame[feature["name"]], 1):
+                if isinstance(value, refused):
+                    _refuse(number, feature, value)
+
+    def _check_values(self, frame: pd.DataFrame, prepared: pd.DataFrame) -> None:
+        """Refuse what is there and could not be read; what is not there is for the model to do without."""
+        for feature in self._features:
+            if feature["kind"] not in KINDS:
+                continue
+            given = frame[feature["name"]]
+            wrong = (given.notna() & prepared[feature["name"]].isna()).to_numpy()
+            if wrong.any():
+                place = int(wrong.argmax())
+                _refuse(place + 1, feature, given.iloc[place])
+
+
+def _refuse(row: int, feature: dict[str, Any], value: Any) -> None:
+    kind = KINDS.get(feature["kind"], "text")
+    raise errors.BadValue(row=row, column=feature["name"], value=_short(repr(value)), kind=kind)
+
+
+def _short(what: object) -> str:
+    text = " ".join(str(what).split())
+    return text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}…"
+
+
+def _listed(names: list[str]) -> str:
+    rest = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(map(repr, names[:NAMES_SHOWN])) + rest

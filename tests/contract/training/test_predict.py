@@ -1,0 +1,313 @@
+"""Predicting with packaged models, through the wire."""
+
+import asyncio
+import hashlib
+import io
+import json
+import os
+import signal
+import zipfile
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import psutil
+import pytest
+from sklearn.datasets import load_diabetes, load_wine
+
+from modelyard.training.v1 import training_pb2
+from servicekit import statuses
+from services.training.bootstrap import WORKLOADS
+from services.training.workloads.tabular.templates.load_model import load
+from tests.contract.training.conftest import Client, train_request
+
+WINE = load_wine(as_frame=True).frame.assign(target=lambda frame: frame["target"].map("class {}".format))
+FEATURES = WINE.drop(columns="target")
+ROWS = json.loads(FEATURES.to_json(orient="records"))
+
+
+@pytest.fixture(scope="session")
+def packages() -> dict[str, bytes]:
+    """Packaged models by name, trained once."""
+    return {}
+
+
+async def package(start, storage, packages, name: str = "wine", frame=WINE) -> training_pb2.PackageSource:
+    """A stored package."""
+    if name not in packages:
+        source = storage[0].put(f"{name}.csv", frame.to_csv(index=False).encode())
+        async with start(WORKLOADS) as client:
+            await client.trained(train_request(source, name, "tabular", engine="quick"))
+            packages[name] = b"".join(await client.artifact(name))
+            await client.release(name)
+    return stored(storage, name, packages[name])
+
+
+def stored(storage, key: str, content: bytes) -> training_pb2.PackageSource:
+    put = storage[0].put(key, content)
+    return training_pb2.PackageSource(placement="models", key=key, sha256=put.sha256)
+
+
+async def predict(client: Client, source: training_pb2.PackageSource, rows: Any, **header: Any) -> Any:
+    """All answers, the later messages merged into the first."""
+    csv = isinstance(rows, bytes)
+    content = rows if csv else json.dumps(rows).encode()
+    format_ = training_pb2.ROW_FORMAT_CSV if csv else training_pb2.ROW_FORMAT_JSON
+    head = training_pb2.PredictHeader(package=source, row_format=format_, **header)
+
+    async def requests() -> AsyncIterator[training_pb2.PredictRequest]:
+        yield training_pb2.PredictRequest(header=head)
+        for start in range(0, len(content), 256 * 1024):
+            yield training_pb2.PredictRequest(chunk=content[start : start + 256 * 1024])
+
+    answers = training_pb2.PredictResponse()
+    async for answer in client.training.Predict(requests(), **client.channel.within(60)):
+        answers.MergeFrom(answer)
+    return answers
+
+
+async def refused(client: Client, source: training_pb2.PackageSource, rows: Any, **header: Any) -> Any:
+    """Status, reason and sentence with which a call ends."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await predict(client, source, rows, **header)
+    return caught.value.code(), statuses.reason_of(caught.value), caught.value.details()
+
+
+def workers() -> list[psutil.Process]:
+    """The processes of loaded models."""
+    return [each for each in psutil.Process().children() if "services.training.worker" in each.cmdline()]
+
+
+async def settled(count: int) -> list[psutil.Process]:
+    """The processes of loaded models, once there are so many."""
+    for _ in range(200):
+        if len(workers()) == count:
+            break
+        await asyncio.sleep(0.05)
+    return workers()
+
+
+async def test_rows_get_the_answers_of_the_package_itself(start, storage, packages, tmp_path):
+    """M.2: rows in JSON and CSV get what the packaged model answers on any machine."""
+    source = await package(start, storage, packages)
+    zipfile.ZipFile(io.BytesIO(packages["wine"])).extractall(tmp_path / "unpacked")
+    model = load(tmp_path / "unpacked")
+    async with start(WORKLOADS) as client:
+        as_json = await predict(client, source, ROWS)
+        as_csv = await predict(client, source, WINE.to_csv(index=False).encode())
+        count = len(workers())
+        names = client.left_behind()
+    left = client.left_behind()
+    classes = [value.string_value for value in as_json.classes]
+    chances = model.predict_proba(FEATURES).to_numpy().ravel().tolist()
+
+    assert as_json == as_csv
+    assert as_json.row_count == len(WINE)
+    assert [classes[place] for place in as_json.class_indexes] == model.predict(FEATURES).tolist()
+    assert list(as_json.probabilities) == pytest.approx(chances)
+    assert not as_json.values
+    assert count == 1
+    assert [name.startswith("predict_") for name in names] == [True]
+    assert left == []
+    assert workers() == []
+
+
+async def test_a_model_of_numbers_answers_with_numbers(start, storage, packages):
+    frame = load_diabetes(as_frame=True).frame
+    source = await package(start, storage, packages, "diabetes", frame)
+    async with start(WORKLOADS) as client:
+        answers = await predict(client, source, frame.to_csv(index=False).encode())
+
+    assert answers.problem_type == training_pb2.PROBLEM_TYPE_REGRESSION
+    assert len(answers.values) == answers.row_count == len(frame)
+    assert not answers.classes
+    assert not answers.probabilities
+
+
+async def test_many_rows_come_back_in_order(start, storage, packages):
+    source = await package(start, storage, packages)
+    many = FEATURES.sample(60_000, replace=True, random_state=1)
+    async with start(WORKLOADS) as client:
+        few = await predict(client, source, many.tail(5).to_csv(index=False).encode())
+        answers = await predict(client, source, many.to_csv(index=False).encode())
+
+    assert answers.row_count == len(answers.class_indexes) == 60_000
+    assert answers.probabilities[-15:] == few.probabilities
+
+
+BAD = [
+    ([], "NO_ROWS_TO_PREDICT", "at least one"),
+    ({"rows": 1}, "BAD_ROWS", "no array of objects"),
+    (b"", "BAD_ROWS", ""),
+    ([ROWS[0], {**ROWS[1], "alcohol": "strong"}], "BAD_VALUE", "Row 2, column 'alcohol': 'strong'"),
+    ([ROWS[0], {**ROWS[1], "alcohol": True}], "BAD_VALUE", "Row 2, column 'alcohol': True"),
+    ([{**ROWS[0], "alcohol": [1]}], "BAD_VALUE", "Row 1, column 'alcohol': [1]"),
+    ([ROWS[0], {"alcohol": 13}], "MISSING_COLUMNS", "Row 2 has no column 'malic_acid'"),
+    ([{**ROWS[0], "colour": 1}], "UNKNOWN_COLUMNS", "Row 1 has a column that the model does not know, 'colour'"),
+    (b"alcohol\n13\n", "MISSING_COLUMNS", "The data has no column 'malic_acid'"),
+    (
+        FEATURES.head(3).to_csv(index=False).replace("14.23", "x").encode(),
+        "BAD_VALUE",
+        "Row 1, column 'alcohol': 'x' is not a number",
+    ),
+]
+
+
+async def test_rows_that_are_not_right_are_refused_by_column_and_row(start, storage, packages):
+    source = await package(start, storage, packages)
+    async with start(WORKLOADS) as client:
+        found = [await refused(client, source, rows) for rows, _, _ in BAD]
+        missing = await predict(client, source, [{**ROWS[0], "alcohol": None}])
+        count = len(workers())
+
+    for (code, reason, sentence), (_, wanted, part) in zip(found, BAD, strict=True):
+        assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, wanted)
+        assert part in sentence
+    assert missing.row_count == 1
+    assert count == 1, "bad rows cost no process"
+
+
+async def test_too_many_bytes_are_refused(start, storage, packages):
+    source = await package(start, storage, packages)
+    async with start(WORKLOADS) as client:
+        code, reason, _ = await refused(client, source, b"x" * (64 * 1024 * 1024 + 1))
+
+    assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "TOO_MUCH_TO_PREDICT")
+
+
+def _with(content: bytes, name: str, written: bytes) -> bytes:
+    """A package with one file that is another."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(made, "w") as new:
+        for entry in old.namelist():
+            if entry != name:
+                new.writestr(entry, old.read(entry))
+        new.writestr(name, written)
+    return made.getvalue()
+
+
+async def test_a_package_that_is_not_the_recorded_one_is_not_opened(start, storage, packages):
+    """M.5: the checksum of the record comes first; then every file has to be what the manifest says."""
+    source = await package(start, storage, packages)
+    storage[0].objects["wine"] = packages["wine"] + b"x"
+    forged = [
+        _with(packages["wine"], "model/model.joblib", b"cos\nsystem\n(S'touch pwned'\ntR."),
+        _with(packages["wine"], "model/extra.py", b"1"),
+        _with(packages["wine"], "../outside", b"1"),
+        b"no zip",
+    ]
+    async with start(WORKLOADS) as client:
+        changed = await refused(client, source, ROWS)
+        broken = [await refused(client, stored(storage, f"f{n}", each), ROWS) for n, each in enumerate(forged)]
+        unchecked = await refused(client, training_pb2.PackageSource(placement="models", key="wine"), ROWS)
+        absent = await refused(
+            client, training_pb2.PackageSource(placement="models", key="none", sha256="0" * 64), ROWS
+        )
+        await settled(0)
+        left = client.left_behind()
+
+    assert changed[:2] == (grpc.StatusCode.DATA_LOSS, "PACKAGE_CHANGED")
+    assert {each[:2] for each in broken} == {(grpc.StatusCode.DATA_LOSS, "PACKAGE_BROKEN")}
+    assert unchecked[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "NO_CHECKSUM")
+    assert absent[:2] == (grpc.StatusCode.NOT_FOUND, "PACKAGE_NOT_FOUND")
+    assert left == []
+
+
+async def test_a_killed_worker_is_reported_and_replaced(start, storage, packages):
+    source = await package(start, storage, packages)
+    async with start(WORKLOADS) as client:
+        first = await predict(client, source, ROWS)
+        [worker] = workers()
+        os.kill(worker.pid, signal.SIGSTOP)
+        pending = asyncio.create_task(refused(client, source, ROWS))
+        await asyncio.sleep(0.3)
+        os.kill(worker.pid, signal.SIGKILL)
+        reported = await pending
+        again = await predict(client, source, ROWS)
+        [other] = await settled(1)
+        os.kill(other.pid, signal.SIGKILL)
+        await settled(0)
+        unnoticed = await predict(client, source, ROWS)
+
+    assert reported[:2] == (grpc.StatusCode.ABORTED, "WORKER_DIED")
+    assert first == again == unnoticed
+
+
+async def test_a_worker_that_does_not_answer_is_given_up(start, storage, packages):
+    source = await package(start, storage, packages)
+    async with start(WORKLOADS, predict_seconds=0.7) as client:
+        first = await predict(client, source, ROWS)
+        [worker] = workers()
+        os.kill(worker.pid, signal.SIGSTOP)
+        reported = await refused(client, source, ROWS)
+        again = await predict(client, source, ROWS)
+
+    assert reported[:2] == (grpc.StatusCode.DEADLINE_EXCEEDED, "PREDICTION_TOO_LONG")
+    assert first == again
+
+
+async def test_the_least_recently_used_model_makes_room(start, storage, packages):
+    wine = await package(start, storage, packages)
+    frame = load_diabetes(as_frame=True).frame
+    numbers = await package(start, storage, packages, "diabetes", frame)
+    async with start(WORKLOADS, predict_models=1) as client:
+        await predict(client, wine, ROWS)
+        [first] = workers()
+        both = await asyncio.gather(
+            predict(client, numbers, frame.to_csv(index=False).encode()), predict(client, wine, ROWS)
+        )
+        [last] = await settled(1)
+
+    assert [answer.row_count for answer in both] == [len(frame), len(ROWS)]
+    assert last.pid != first.pid
+
+
+async def test_a_model_that_nobody_asks_is_given_up(start, storage, packages):
+    source = await package(start, storage, packages)
+    async with start(WORKLOADS, predict_idle_seconds=0.5) as client:
+        await predict(client, source, ROWS)
+        gone = await settled(0)
+        left = client.left_behind()
+        again = await predict(client, source, ROWS)
+
+    assert gone == []
+    assert left == []
+    assert again.row_count == len(ROWS)
+
+
+async def test_a_model_beyond_its_memory_is_reported(start, storage, packages):
+    source = await package(start, storage, packages)
+    lines = FEATURES.to_csv(index=False).encode().splitlines(keepends=True)
+    many = b"".join([lines[0], *lines[1:] * 5000])
+    async with start(WORKLOADS, predict_memory_bytes=400 * 2**20) as client:
+        first = await predict(client, source, ROWS)
+        code, reason, _ = await refused(client, source, many)
+        again = await predict(client, source, ROWS)
+
+    assert (code, reason) == (grpc.StatusCode.ABORTED, "WORKER_DIED")
+    assert first == again
+
+
+async def test_a_package_is_fetched_once_for_many_calls(start, storage, packages):
+    source = await package(start, storage, packages)
+    before = storage[0].downloads
+    async with start(WORKLOADS) as client:
+        answers = await asyncio.gather(*(predict(client, source, ROWS[:number]) for number in range(1, 9)))
+
+    assert [answer.row_count for answer in answers] == list(range(1, 9))
+    assert storage[0].downloads - before == 1
+    assert hashlib.sha256(packages["wine"]).hexdigest() == source.sha256
+
+
+async def test_a_model_of_autogluon_answers_with_probabilities(start, storage):
+    """M.2: the other engine's packages, whose models decide for themselves."""
+    source = storage[0].put("wine.csv", WINE.to_csv(index=False).encode())
+    async with start(WORKLOADS) as client:
+        await client.trained(train_request(source, "auto", "tabular", engine="autogluon", time_limit=10))
+        packaged = stored(storage, "auto", b"".join(await client.artifact("auto")))
+        answers = await predict(client, packaged, ROWS)
+    classes = [value.string_value for value in answers.classes]
+    right = sum(classes[place] == truth for place, truth in zip(answers.class_indexes, WINE["target"], strict=True))
+
+    assert right / len(WINE) > 0.9
+    assert sum(answers.probabilities[:3]) == pytest.approx(1)

@@ -1,0 +1,251 @@
+"""Predicting over HTTP with a model that was trained a moment ago, in both protocols."""
+
+import csv
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from modelyard import cli
+from modelyard.client import Client
+from modelyard.errors import ModelyardError
+from tests.e2e.house import House
+
+KEYS = {"ann": "ann-has-a-long-key", "ben": "ben-has-a-long-key"}
+NAME = "penguins of ann"
+
+
+@pytest.fixture(scope="module")
+def house_of_two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house that knows two users."""
+    house = House(tmp_path_factory.mktemp("predicting"))
+    house.extra = {"GATEWAY_API_KEYS": json.dumps(KEYS), "MODELYARD_SERVICE_TOKEN": "services-know-this-token"}
+    house.start()
+    try:
+        house.wait_ready()
+        yield house
+    finally:
+        house.stop()
+
+
+@pytest.fixture(scope="module")
+def clients(house_of_two: House) -> Iterator[dict[str, httpx.Client]]:
+    made = {
+        user: httpx.Client(base_url=house_of_two.url, timeout=120, headers={"X-API-Key": key})
+        for user, key in KEYS.items()
+    }
+    yield made
+    for client in made.values():
+        client.close()
+
+
+@pytest.fixture
+def ann(clients) -> httpx.Client:
+    return clients["ann"]
+
+
+@pytest.fixture(scope="module")
+def model(clients, penguins: Path) -> str:
+    """Id of a model of ann's."""
+    wish = {"target": "species", "engine": "quick", "model_name": NAME}
+    files = {"file": (penguins.name, penguins.read_bytes())}
+    answer = clients["ann"].post("/api/train", params={"wait": "true"}, files=files, data=wish)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["result"]["model_id"]
+
+
+@pytest.fixture(scope="module")
+def table(penguins: Path) -> list[dict]:
+    with penguins.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def rows(table, clients, model) -> list[dict]:
+    """Rows as JSON has them: what the model predicts from, nothing where nothing is known."""
+    features = clients["ann"].get(f"/api/models/{model}").json()["features"]
+    return [{name: row[name] or None for name in features} for row in table]
+
+
+def test_rows_and_a_file_get_the_same_answers(ann, model, rows, table, penguins: Path):
+    """M.2: predictions from a stored model, for rows in JSON and for a CSV."""
+    as_rows = ann.post(f"/api/models/{model}/predict", json={"rows": rows}).json()
+    as_file = ann.post(
+        f"/api/models/{model}/versions/1/predict",
+        content=penguins.read_bytes(),
+        headers={"Content-Type": "text/csv; charset=utf-8"},
+    ).json()
+    right = sum(answer == row["species"] for answer, row in zip(as_rows["predictions"], table, strict=True))
+
+    assert as_rows["modelVersion"] == 1
+    assert as_rows["predictions"] == as_file["predictions"]
+    assert right / len(table) > 0.95
+    for answer, chances in zip(as_rows["predictions"], as_rows["probabilities"], strict=True):
+        assert max(chances, key=chances.get) == answer
+        assert sum(chances.values()) == pytest.approx(1)
+
+
+def test_predictions_are_kept_when_asked(ann, model, rows):
+    """M.2, 004.2: every row that was asked with `log` is a prediction of the registry, with its latency."""
+    answer = ann.post(f"/api/models/{model}/predict", json={"rows": rows[:3], "log": True}).json()
+    ann.post(f"/api/models/{model}/predict", json={"rows": rows[:3]})
+    kept = ann.get("/api/registry/predictions", params={"modelId": model}).json()["predictions"]
+
+    assert len(kept) == 3
+    assert {each["outputData"]["prediction"] for each in kept} == set(answer["predictions"])
+    assert all(each["inferenceTimeMs"] > 0 and 0 < each["confidence"] <= 1 for each in kept)
+    assert rows[0] in [each["inputData"] for each in kept]
+
+
+def test_a_model_is_its_users_alone(clients, model, rows):
+    for path in (f"/api/models/{model}/predict", f"/api/models/{model}/versions/1/predict"):
+        assert clients["ben"].post(path, json={"rows": rows[:1]}).status_code == 404
+    for name in (model, NAME):
+        assert clients["ben"].get(f"/v2/models/{name}").status_code == 404
+        assert clients["ben"].post(f"/v2/models/{name}/infer", json=columns(rows[:1])).status_code == 404
+
+
+BAD = [
+    ({"json": {"rows": []}}, 422, "NO_ROWS_TO_PREDICT"),
+    ({"json": {"rows": [{"island": "Dream"}]}}, 422, "MISSING_COLUMNS"),
+    ({"json": {"rows": 1}}, 422, "BODY_UNFIT"),
+    ({"json": {"rows": [], "logg": True}}, 422, "BODY_UNFIT"),
+    ({"content": b"{", "headers": {"Content-Type": "application/json"}}, 422, "BODY_UNFIT"),
+    ({"content": b"<rows/>", "headers": {"Content-Type": "text/xml"}}, 415, "MEDIA_UNFIT"),
+]
+
+
+@pytest.mark.parametrize(("request_", "status", "code"), BAD)
+def test_bad_requests_are_refused(ann, model, request_, status, code):
+    answer = ann.post(f"/api/models/{model}/predict", **request_)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_a_bad_value_is_named_by_row_and_column(ann, model, rows):
+    bad = [rows[0], {**rows[1], "body_mass_g": "heavy"}]
+    answer = ann.post(f"/api/models/{model}/predict", json={"rows": bad})
+
+    assert answer.status_code == 422
+    assert "Row 2, column 'body_mass_g': 'heavy'" in answer.json()["detail"]
+
+
+def test_too_many_rows_to_keep_are_refused_before_anything_is_kept(ann, model, rows):
+    answer = ann.post(f"/api/models/{model}/predict", json={"rows": rows * 4, "log": True})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "TOO_MANY_TO_LOG")
+
+
+def test_a_version_that_is_not_there_is_not_found(ann, model, rows):
+    assert ann.post(f"/api/models/{model}/versions/9/predict", json={"rows": rows[:1]}).status_code == 404
+
+
+def test_a_version_whose_bytes_are_elsewhere_cannot_be_asked(ann, rows):
+    """Only what was packaged here is opened."""
+    made = ann.post("/api/registry/models", json={"name": "elsewhere"}).json()
+    version = ann.post("/api/registry/versions", json={"modelId": made["id"], "checkpointPath": "s3://bucket/key"})
+    answer = ann.get("/v2/models/elsewhere/ready")
+
+    assert version.status_code == 201, version.text
+    assert answer.status_code == 409
+    assert "elsewhere" in answer.json()["error"]
+
+
+def columns(rows: list[dict]) -> dict:
+    """Rows as the protocol's tensors."""
+    return {
+        "id": "a question",
+        "inputs": [
+            {"name": name, "shape": [len(rows)], "datatype": "BYTES", "data": [row[name] for row in rows]}
+            for name in rows[0]
+        ],
+    }
+
+
+def test_the_open_inference_protocol_describes_and_answers(ann, model, rows):
+    """M.2: by the Open Inference Protocol, the model by its name or its id."""
+    described = ann.get(f"/v2/models/{NAME}").json()
+    answer = ann.post(f"/v2/models/{NAME}/versions/1/infer", json=columns(rows)).json()
+    plain = ann.post(f"/api/models/{model}/predict", json={"rows": rows}).json()
+    outputs = {output["name"]: output for output in answer["outputs"]}
+    only = ann.post(f"/v2/models/{model}/infer", json=columns(rows[:2]) | {"outputs": [{"name": "prediction"}]}).json()
+
+    assert ann.get("/v2/health/live").json() == {"live": True}
+    assert ann.get("/v2/health/ready").json() == {"ready": True}
+    assert ann.get(f"/v2/models/{NAME}/ready").status_code == 200
+    assert [each["name"] for each in described["inputs"]] == list(rows[0])
+    assert described["versions"] == ["1"]
+    assert (answer["model_name"], answer["model_version"], answer["id"]) == (NAME, "1", "a question")
+    assert outputs["prediction"]["data"] == plain["predictions"]
+    assert outputs["probabilities"]["shape"] == [len(rows), 3]
+    assert outputs["probabilities"]["data"][:3] == list(plain["probabilities"][0].values())
+    assert [each["name"] for each in only["outputs"]] == ["prediction"]
+
+
+def test_the_open_inference_protocol_keeps_what_is_asked_to_be_kept(ann, model, rows):
+    before = len(ann.get("/api/registry/predictions", params={"modelId": model}).json()["predictions"])
+    ann.post(f"/v2/models/{NAME}/infer", json=columns(rows[:2]) | {"parameters": {"log": True}})
+    after = len(ann.get("/api/registry/predictions", params={"modelId": model}).json()["predictions"])
+
+    assert after - before == 2
+
+
+UNFIT = [
+    {"inputs": []},
+    {"inputs": [{"name": "island", "shape": [2], "datatype": "BYTES", "data": ["Dream"]}]},
+    {"inputs": [{"name": "island", "shape": [1], "datatype": "TEXT", "data": ["Dream"]}]},
+    {"inputs": [{"name": "island", "shape": [1, 2], "datatype": "BYTES", "data": ["Dream", "Dream"]}]},
+    {"inputs": [{"name": "island", "shape": [1], "datatype": "BYTES", "data": ["Dream"]}]},
+    [],
+]
+
+
+@pytest.mark.parametrize("asked", UNFIT)
+def test_errors_have_the_protocols_shape(ann, model, asked):
+    answer = ann.post(f"/v2/models/{model}/infer", json=asked)
+
+    assert answer.status_code == 422
+    assert list(answer.json()) == ["error"]
+    assert answer.json()["error"].endswith(".")
+
+
+def test_a_caller_without_a_key_hears_so_in_the_protocols_shape(house_of_two: House):
+    answer = httpx.get(f"{house_of_two.url}/v2/models/any")
+
+    assert answer.status_code == 401
+    assert list(answer.json()) == ["error"]
+
+
+def test_ten_thousand_rows_take_one_call(ann, model, table):
+    """M.2: a table of 10,000 rows is answered within a few seconds, in one call."""
+    names = list(table[0])
+    lines = [",".join(row[name] for name in names) for row in table]
+    many = (lines * (10_000 // len(lines) + 1))[:10_000]
+    body = "\n".join([",".join(names), *many, ""]).encode()
+    started = time.monotonic()
+    answer = ann.post(f"/api/models/{model}/predict", content=body, headers={"Content-Type": "text/csv"})
+
+    assert len(answer.json()["predictions"]) == 10_000
+    assert time.monotonic() - started < 5
+
+
+def test_the_client_and_the_command_line_predict(house_of_two: House, ann, model, rows, penguins: Path, tmp_path: Path):
+    with Client(house_of_two.url, KEYS["ann"]) as client:
+        found = client.predict(model, rows[:2])
+        of_file = client.predict(model, penguins, version=1)
+        with pytest.raises(ModelyardError):
+            client.predict(model, penguins, log=True)
+    environment = {"MODELYARD_API_KEY": KEYS["ann"], "MODELYARD_URL": house_of_two.url}
+    out = tmp_path / "answers.csv"
+    ran = CliRunner().invoke(cli.app, ["predict", model, str(penguins), "--to", str(out)], env=environment)
+    written = list(csv.DictReader(out.open()))
+
+    assert found.predictions == of_file.predictions[:2]
+    assert ran.exit_code == 0, ran.output
+    assert [row["prediction"] for row in written] == list(of_file.predictions)
+    assert float(written[0]["probability_Adelie"]) == of_file.probabilities[0]["Adelie"]
+    assert list(tmp_path.iterdir()) == [out]
