@@ -74,8 +74,17 @@ async def refused(client: Client, source: training_pb2.PackageSource, rows: Any,
 
 
 def workers() -> list[psutil.Process]:
-    """The processes of loaded models."""
-    return [each for each in psutil.Process().children() if "services.training.worker" in each.cmdline()]
+    """The processes of loaded models; one that has ended is one until the service has noticed."""
+    return [each for each in psutil.Process().children() if _is_worker(each)]
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "services.training.worker" in process.cmdline()
+    except psutil.ZombieProcess:
+        return True
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def settled(count: int) -> list[psutil.Process]:
@@ -85,6 +94,15 @@ async def settled(count: int) -> list[psutil.Process]:
             break
         await asyncio.sleep(0.05)
     return workers()
+
+
+async def cleared(client) -> list[str]:
+    """What is left behind, once that is nothing: a folder goes right after its process."""
+    for _ in range(200):
+        if not client.left_behind():
+            break
+        await asyncio.sleep(0.05)
+    return client.left_behind()
 
 
 async def test_rows_get_the_answers_of_the_package_itself(start, storage, packages, tmp_path):
@@ -204,7 +222,7 @@ async def test_a_package_that_is_not_the_recorded_one_is_not_opened(start, stora
             client, training_pb2.PackageSource(placement="models", key="none", sha256="0" * 64), ROWS
         )
         await settled(0)
-        left = client.left_behind()
+        left = await cleared(client)
 
     assert changed[:2] == (grpc.StatusCode.DATA_LOSS, "PACKAGE_CHANGED")
     assert {each[:2] for each in broken} == {(grpc.StatusCode.DATA_LOSS, "PACKAGE_BROKEN")}
@@ -267,7 +285,7 @@ async def test_a_model_that_nobody_asks_is_given_up(start, storage, packages):
     async with start(WORKLOADS, predict_idle_seconds=0.5) as client:
         await predict(client, source, ROWS)
         gone = await settled(0)
-        left = client.left_behind()
+        left = await cleared(client)
         again = await predict(client, source, ROWS)
 
     assert gone == []
