@@ -5,7 +5,6 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC
 from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -25,8 +24,8 @@ from services.metadata.adapters.pooled import (
     parse,
     pooled_store,
 )
-from services.metadata.adapters.sql import SqlStore, select_all
-from services.metadata.adapters.tables import FIELDS_OF, TABLES, as_finite
+from services.metadata.adapters.sql import SqlStore
+from services.metadata.adapters.tables import FIELDS_OF, TABLES, as_finite, written
 from services.metadata.domain.entities import Metric, MetricSummary, Record
 from services.metadata.domain.ports import BrokenReference, Duplicate
 
@@ -101,24 +100,15 @@ class MySQLFlavour:
         number, *said = _said(error)
         return " ".join(map(str, said)) if number in REFUSED else ""
 
-    async def get_all(self, connection: AsyncConnection, kind: type[R], record_ids: Sequence[str]) -> list[R]:
-        """As everywhere."""
-        return await select_all(connection, kind, record_ids)
-
     async def put_metrics(self, connection: AsyncConnection, metrics: Sequence[Metric]) -> None:
         """The driver makes one statement with many rows of them."""
-        rows = [(*_values(each), as_finite(each.value), _as_kept(each)) for each in metrics]
+        rows = [(*_values(each), as_finite(each.value), written(each.measure_time)) for each in metrics]
         await connection.exec_driver_sql(PUT_METRICS, rows)
 
     async def put_summaries(self, connection: AsyncConnection, summaries: Sequence[MetricSummary]) -> None:
         """As metrics."""
         rows = [(*row[:-1], as_finite(row[-1])) for row in upserting.rows_of(summaries)]
         await connection.exec_driver_sql(PUT_SUMMARIES, rows)
-
-
-def _as_kept(metric: Metric) -> str:
-    """The measure time as the Moment type keeps it: UTC, without saying so."""
-    return metric.measure_time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def _said(error: Exception) -> tuple[Any, ...]:

@@ -21,7 +21,7 @@ from services.metadata.adapters.pooled import (
     parse,
     pooled_store,
 )
-from services.metadata.adapters.sql import SqlStore, select_all
+from services.metadata.adapters.sql import SqlStore
 from services.metadata.adapters.tables import FIELDS_OF, TABLES
 from services.metadata.domain.entities import Metric, MetricSummary, Record
 from services.metadata.domain.ports import BrokenReference, Duplicate
@@ -96,10 +96,6 @@ class PostgresFlavour:
     def refusal(self, error: Exception) -> str:
         """Why the server lets nobody in; empty when it is not about that."""
         return str(_cause(error)) if _state(error) in REFUSED else ""
-
-    async def get_all(self, connection: AsyncConnection, kind: type[R], record_ids: Sequence[str]) -> list[R]:
-        """As everywhere."""
-        return await select_all(connection, kind, record_ids)
 
     async def put_metrics(self, connection: AsyncConnection, metrics: Sequence[Metric]) -> None:
         """Copied where there are many and all of them are new; else one statement with an array a column."""

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from services.metadata.adapters import inside
-from services.metadata.adapters.tables import PLAIN, TABLES
+from services.metadata.adapters.tables import JOBS, PLAIN, TABLES
 from services.metadata.domain import declarations
-from services.metadata.domain.entities import MetricSummary, SearchText
+from services.metadata.domain.entities import JobStatus, MetricSummary, SearchText
 from services.metadata.domain.filters import COMPARE, All, Comparison, Filter, Kind, Not, Operator, Words
 from services.metadata.domain.ports import Ordering, Query, Values
 
@@ -199,3 +199,18 @@ def _matching(part: Words) -> sa.Select[Any]:
     """SQLite's index knows texts by numbers."""
     found = sa.select(INDEX.c.rowid).where(INDEX.c.search_index.op("MATCH")(" AND ".join(part.words)))
     return sa.select(NUMBERS.c.entity, NUMBERS.c.record_id).where(NUMBERS.c.number.in_(found))
+
+
+def _select_oldest(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    statement = JOBS.select().where(JOBS.c.kind.in_(sa.bindparam("kinds", expanding=True)), *conditions)
+    return statement.order_by(JOBS.c.create_time, JOBS.c.id).limit(1)
+
+
+# Two statements, because one that says "either … or" reads and sorts every job that waits.
+SELECT_DUE = (
+    _select_oldest(
+        JOBS.c.status == JobStatus.QUEUED, sa.or_(JOBS.c.due_time.is_(None), JOBS.c.due_time <= sa.bindparam("now"))
+    ),
+    _select_oldest(JOBS.c.status == JobStatus.RUNNING, JOBS.c.lease_expire_time < sa.bindparam("now")),
+)
+LOCK_DUE = tuple(statement.with_for_update(skip_locked=True) for statement in SELECT_DUE)

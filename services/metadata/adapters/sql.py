@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from servicekit.logging import get_logger
 from services.metadata.adapters import carrying, ranking, sampling, selecting, upserting
 from services.metadata.adapters.gathering import GatheredRecords
-from services.metadata.adapters.tables import JOBS, TABLES
+from services.metadata.adapters.tables import TABLES
 from services.metadata.domain import declarations
-from services.metadata.domain.entities import Job, JobStatus, Metric, MetricSummary, Record, SearchText
+from services.metadata.domain.entities import Job, Metric, MetricSummary, Record, SearchText
 from services.metadata.domain.ports import (
     BrokenReference,
     Duplicate,
@@ -41,7 +41,6 @@ PATIENCE_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 0.02
 SECOND_THOUGHTS = 3
 """How often a unit that read, and then broke a rule, is done again to see whether it had read what was outdated."""
-FIXED = ("id", "create_time", "request_id")
 
 
 class Overtaken(Exception):
@@ -68,9 +67,6 @@ class Flavour(Protocol):
     def refusal(self, error: Exception, /) -> str:
         """Why the database lets nobody in, as it says; empty when the error is not about that."""
 
-    async def get_all(self, connection: AsyncConnection, kind: type[R], record_ids: Sequence[str]) -> list[R]:
-        """The records that there are of these ids: what is asked for most, so on the shortest way there is."""
-
     async def put_metrics(self, connection: AsyncConnection, metrics: Sequence[Metric]) -> None:
         """Write many metrics at once, each over the one of its key."""
 
@@ -91,7 +87,8 @@ class SqlReader:
 
     async def get_all(self, kind: type[R], record_ids: Collection[str]) -> dict[str, R]:
         """The records that there are of these ids."""
-        return {record.id: record for record in await self._flavour.get_all(self._connection, kind, list(record_ids))}
+        found = await self._found(kind, _SELECT_ALL[kind], {"ids": list(record_ids)})
+        return {record.id: record for record in found}
 
     async def find(self, kind: type[E], query: Query) -> list[E]:
         """The records that a query asks for, in order."""
@@ -123,8 +120,8 @@ class SqlReader:
                 break
         return found
 
-    async def _found(self, kind: type[E], statement: sa.Select[Any]) -> list[E]:
-        result = await self._connection.execute(statement)
+    async def _found(self, kind: type[E], statement: sa.Select[Any], values: Values | None = None) -> list[E]:
+        result = await self._connection.execute(statement, values)
         return [kind(*row) for row in result]
 
     async def tally(
@@ -136,7 +133,7 @@ class SqlReader:
 
     async def due_job(self, kinds: Collection[str], now: Any) -> Job | None:
         """The oldest job that is due."""
-        return await self._oldest(_SELECT_DUE, kinds, now)
+        return await self._oldest(selecting.SELECT_DUE, kinds, now)
 
     async def _oldest(self, statements: Sequence[sa.Select[Any]], kinds: Collection[str], now: Any) -> Job | None:
         told = {"kinds": list(kinds), "now": now}
@@ -181,7 +178,7 @@ class SqlTransaction(SqlReader):
 
     async def due_job(self, kinds: Collection[str], now: Any) -> Job | None:
         """The oldest job that is due, kept from others until the transaction ends."""
-        return await self._oldest(_LOCK_DUE, kinds, now)
+        return await self._oldest(selecting.LOCK_DUE, kinds, now)
 
     async def insert(self, record: Record) -> None:
         """Add a record."""
@@ -189,7 +186,7 @@ class SqlTransaction(SqlReader):
 
     async def update(self, record: R, etag: str) -> bool:
         """Write a record over the one of its id and etag."""
-        kept = {*FIXED, *declarations.of(type(record)).counters}
+        kept = declarations.of(type(record)).kept
         values = {name: value for name, value in _values(record).items() if name not in kept}
         found = await self._changing(_UPDATE[type(record)], {**values, "the_id": record.id, "the_etag": etag}) > 0
         if not found and self._etags.get(record.id) == etag:
@@ -373,24 +370,9 @@ class SqlStore:
 _PROBE = sa.text("SELECT version_num FROM alembic_version")
 
 
-def _select_oldest(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    statement = JOBS.select().where(JOBS.c.kind.in_(sa.bindparam("kinds", expanding=True)), *conditions)
-    return statement.order_by(JOBS.c.create_time, JOBS.c.id).limit(1)
-
-
-# Two statements, because one that says "either … or" reads and sorts every job that waits.
-_SELECT_DUE = (
-    _select_oldest(
-        JOBS.c.status == JobStatus.QUEUED, sa.or_(JOBS.c.due_time.is_(None), JOBS.c.due_time <= sa.bindparam("now"))
-    ),
-    _select_oldest(JOBS.c.status == JobStatus.RUNNING, JOBS.c.lease_expire_time < sa.bindparam("now")),
-)
-_LOCK_DUE = tuple(statement.with_for_update(skip_locked=True) for statement in _SELECT_DUE)
-
-
 def _update(kind: type[Any], table: sa.Table) -> sa.Update:
     matches = (table.c.id == sa.bindparam("the_id"), table.c.etag == sa.bindparam("the_etag"))
-    kept = {*FIXED, *declarations.of(kind).counters}
+    kept = declarations.of(kind).kept
     values: dict[str, Any] = {column.name: sa.bindparam(column.name) for column in table.c if column.name not in kept}
     return table.update().where(*matches).values(values)
 
@@ -407,12 +389,6 @@ _SELECT_ALL = {
     kind: table.select().where(table.c.id.in_(sa.bindparam("ids", expanding=True)))
     for kind, table in _KNOWN_BY_ID.items()
 }
-
-
-async def select_all(connection: AsyncConnection, kind: type[R], record_ids: Sequence[str]) -> list[R]:
-    """The records that there are of these ids, as every database understands it."""
-    result = await connection.execute(_SELECT_ALL[kind], {"ids": record_ids})
-    return [kind(*row) for row in result]
 
 
 def _values(record: Record) -> dict[str, Any]:

@@ -13,8 +13,6 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,9 +24,9 @@ from typing_extensions import override
 
 from servicekit.logging import get_logger
 from services.metadata.adapters import schema, upserting
-from services.metadata.adapters.sql import SqlStore, select_all
+from services.metadata.adapters.sql import SqlStore
 from services.metadata.adapters.sqlite_direct import Reader, Writer
-from services.metadata.adapters.tables import TABLES
+from services.metadata.adapters.tables import TABLES, written
 from services.metadata.domain.entities import Metric, MetricSummary, Record
 from services.metadata.domain.ports import BrokenReference, Duplicate, Transaction
 
@@ -85,24 +83,14 @@ class SqliteFlavour:
         """A file asks nobody who they are."""
         return ""
 
-    async def get_all(self, connection: AsyncConnection, kind: type[R], record_ids: Sequence[str]) -> list[R]:
-        """As everywhere; what is asked for most takes the direct way."""
-        return await select_all(connection, kind, record_ids)
-
     async def put_metrics(self, connection: AsyncConnection, metrics: Sequence[Metric]) -> None:
         """One prepared statement for all; SQLAlchemy's own many-row upsert takes ten times as long."""
-        rows = [(*_values(metric), _as_kept(metric.measure_time)) for metric in metrics]
+        rows = [(*_values(metric), written(metric.measure_time)) for metric in metrics]
         await connection.exec_driver_sql(PUT_METRIC, rows)
 
     async def put_summaries(self, connection: AsyncConnection, summaries: Sequence[MetricSummary]) -> None:
         """As metrics."""
         await connection.exec_driver_sql(PUT_SUMMARY, upserting.rows_of(summaries))
-
-
-@lru_cache(maxsize=10_000)  # metrics of one batch are often of one time
-def _as_kept(moment: datetime) -> str:
-    """A time as the Moment type keeps it: UTC, without saying so."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 class SqliteStore(SqlStore):

@@ -52,9 +52,9 @@ class Statements:
     """The statements by which records of one kind are written and read singly, made once because most are these."""
 
     def __init__(self, kind: type[Any], table: sa.Table) -> None:
-        fixed = {*sql.FIXED, *declarations.of(kind).counters}
+        kept = declarations.of(kind).kept
         columns = list(table.columns)
-        changing = [column for column in columns if column.name not in fixed]
+        changing = [column for column in columns if column.name not in kept]
         names = [_quoted(column) for column in columns]
         settings = ", ".join(f"{_quoted(column)} = ?" for column in changing)
         self.insert = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608 (our own names)

@@ -5,6 +5,7 @@ import math
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -50,6 +51,12 @@ class Moment(sa.types.TypeDecorator[datetime]):
         if value is None or value.tzinfo is not None:
             return value
         return value.replace(tzinfo=UTC)
+
+
+@lru_cache(maxsize=10_000)  # metrics of one batch are often of one time
+def written(moment: datetime) -> str:
+    """A time as Moment has it kept where there are no time zones, as text."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 class Finite(sa.types.TypeDecorator[float]):

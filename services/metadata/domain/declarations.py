@@ -20,6 +20,8 @@ from typing import Any, TypeVar, dataclass_transform
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RULES = "rules"
+FIXED = ("id", "create_time", "request_id")
+"""Attributes that a record has from its beginning to its end."""
 
 
 class OnDelete(StrEnum):
@@ -116,6 +118,11 @@ class Declaration:
     def counters(self) -> frozenset[str]:
         """Attributes that are only ever counted up."""
         return frozenset(name for name, each in self.attributes.items() if each.rules.counter)
+
+    @cached_property
+    def kept(self) -> frozenset[str]:
+        """Attributes that an update of the record leaves as they are."""
+        return frozenset({*FIXED, *self.counters})
 
     @cached_property
     def references(self) -> tuple[tuple[str, Reference], ...]:

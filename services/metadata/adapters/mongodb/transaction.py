@@ -22,7 +22,6 @@ from services.metadata.domain.ports import BrokenReference, Query, Series
 E = TypeVar("E")
 R = TypeVar("R", bound=Record)
 
-FIXED = ("id", "create_time", "request_id")
 HELD = "held"
 SLOTS = 16
 """How many places there are to hold on to one record: two units that do so meet in one of 16."""
@@ -161,7 +160,7 @@ class MongoTransaction(MongoReader):
     async def update(self, record: R, etag: str) -> bool:
         """Write a record over the one of its id and etag."""
         layout = LAYOUTS[type(record)]
-        kept = {*FIXED, *layout.declaration.counters}
+        kept = layout.declaration.kept
         values = {name: getattr(record, name) for name in layout.fields if name not in kept}
         with unique(layout):
             before = await self._collection(layout).find_one_and_update(
