@@ -16,8 +16,10 @@ from servicekit.channels import CHUNK_BYTES
 MAX_FIELD_BYTES = 10_000
 FIELDS = (
     "name", "target", "target_column", "engine", "time_limit", "presets", "model_name", "seed", "test_fraction",
-    "eval_metric", "project_id", "problem_type",
+    "eval_metric", "project_id", "problem_type", "task_type", "workload", "parameters",
 )  # fmt: skip
+FILE_FIELDS = ("file", "folder_zip")
+"""Either name holds the file; a folder comes as a zip."""
 
 
 class FileMissing(errors.InvalidInput):
@@ -128,7 +130,8 @@ class _Form:
         self.file = _File()
         self.values: dict[str, str] = {}
         self._targets = {name: _Short() for name in FIELDS}
-        self._parser.register("file", self.file)
+        for name in FILE_FIELDS:
+            self._parser.register(name, self.file)
         for name, target in self._targets.items():
             self._parser.register(name, target)
 

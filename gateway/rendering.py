@@ -25,6 +25,7 @@ from modelyard.metadata.v1.job_pb2 import (
 from modelyard.metadata.v1.model_pb2 import Model, ModelVersion
 from modelyard.metadata.v1.project_pb2 import Project
 from modelyard.training.v1.analysis_pb2 import InspectDatasetResponse
+from modelyard.training.v1.training_pb2 import Workload
 
 Json = dict[str, Any]
 
@@ -103,10 +104,29 @@ def dataset(record: Dataset) -> Json:
         "fileSize": record.file_size,
         "sha256": record.sha256,
         "targetColumn": record.target_column,
+        "kind": record.kind,
         "source": record.source,
         "status": record.status,
         "uploadedAt": moment(record.create_time),
         "downloadUrl": f"/api/datasets/{record.id}/download",
+    }
+
+
+def workload(found: Workload) -> Json:
+    """Something that can be trained."""
+    return {
+        "name": found.name,
+        "description": found.description,
+        "inputs": list(found.inputs),
+        "outputs": list(found.outputs),
+        "available": list(found.available),
+        "unavailable": list(found.unavailable),
+        "resources": {
+            "cpus": found.resources.cpus,
+            "gpus": found.resources.gpus,
+            "memoryBytes": found.resources.memory_bytes,
+        },
+        "parametersSchema": plain(found.parameters_schema),
     }
 
 
@@ -217,6 +237,7 @@ def model(record: Model, version: ModelVersion) -> Json:
         "version": version.version,
         "baseModel": version.base_model,
         "engine": version.engine,
+        "workload": details.get("workload", "tabular"),
         "problemType": version.problem_type,
         "target": version.target,
         "scoreName": version.score_name,
@@ -242,6 +263,7 @@ def model_page(record: Model, versions: Sequence[ModelVersion], artifact: Artifa
         "libraryVersions": details.get("library_versions", {}),
         "unavailable": details.get("unavailable", []),
         "rowCounts": details.get("row_counts", {}),
+        "evaluation": details.get("evaluation", {}),
         "runId": newest.run_id,
         "storage": storage_of(artifact),
         "azureModelUrl": address_at(artifact, "azure"),

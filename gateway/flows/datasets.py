@@ -33,6 +33,8 @@ HEAD_BYTES = 960 * 1024
 MOST_NAME_BYTES = 120
 MOST_SNIFFED_BYTES = 1024 * 1024
 FEWEST_ROWS = 4
+ARCHIVE = "archive"
+"""Kind of a dataset that is a zip of images."""
 
 
 class TargetNotFound(errors.InvalidInput):
@@ -74,6 +76,11 @@ class Arrival:
     name: ObjectName
     """Where its bytes go: another place with every attempt."""
 
+    @property
+    def is_archive(self) -> bool:
+        """Whether it is an archive of images, of which no rows are known."""
+        return self.table.kind == ARCHIVE
+
 
 async def take_in(peers: Peers, user: str, incoming: Incoming, repeat_key: str = "") -> tuple[Dataset, bool]:
     """Store and record a dataset; also tells whether it is new.
@@ -90,7 +97,8 @@ async def take_in(peers: Peers, user: str, incoming: Incoming, repeat_key: str =
         artifact = await _announce(peers, arrival)
         undo.push_async_callback(forget, peers, artifact)
         counter = RowCounter(arrival.table.format.encoding)
-        stored = await _store(peers, arrival, counter)
+        chunks = chained(aiter_of(arrival.head), arrival.incoming.chunks)
+        stored = await _store(peers, arrival, chunks if arrival.is_archive else counter.watching(chunks))
         rows = arrival.table.row_count if arrival.complete else counter.rows()
         dataset = await _record(peers, arrival, stored, rows)
         is_new = dataset.artifact_id == artifact.id  # else another attempt under the same key was first
@@ -146,16 +154,15 @@ async def _announce(peers: Peers, arrival: Arrival) -> Artifact:
     return await peers.artifacts.CreateArtifact(request, **peers.quick)
 
 
-async def _store(peers: Peers, arrival: Arrival, counter: RowCounter) -> Object:
+async def _store(peers: Peers, arrival: Arrival, chunks: AsyncIterator[bytes]) -> Object:
     header = UploadHeader(
         placement=arrival.name.placement,
         key=arrival.name.key,
         owner=arrival.user,
-        content_type="text/csv",
+        content_type="application/zip" if arrival.is_archive else "text/csv",
         file_name=arrival.file_name,
         request_id=arrival.artifact_id,
     )
-    chunks = counter.watching(chained(aiter_of(arrival.head), arrival.incoming.chunks))
     digest = arrival.incoming.sha256
     send = store if arrival.complete else store_large
     try:
@@ -169,10 +176,10 @@ async def _store(peers: Peers, arrival: Arrival, counter: RowCounter) -> Object:
 async def _record(peers: Peers, arrival: Arrival, stored: Object, rows: int) -> Dataset:
     fields = arrival.incoming.fields
     columns = list(arrival.table.column_names)
-    if rows < FEWEST_ROWS:
+    if rows < FEWEST_ROWS and not arrival.is_archive:
         raise TooFewRows(rows=rows)
     target = fields.get("target_column") or fields.get("target", "")
-    if target and target not in columns:
+    if target and target not in columns and not arrival.is_archive:
         raise TargetNotFound(target=target, columns=", ".join(columns[:20]))
     await check_project(peers, arrival.user, fields.get("project_id", ""))
     dataset = Dataset(
@@ -182,13 +189,14 @@ async def _record(peers: Peers, arrival: Arrival, stored: Object, rows: int) -> 
         artifact_id=arrival.artifact_id,
         name=fields.get("name") or PurePosixPath(arrival.file_name).stem,
         file_name=arrival.file_name,
-        row_count=rows,
+        row_count=0 if arrival.is_archive else rows,
         column_count=len(columns),
+        kind=arrival.table.kind,
         column_names=columns,
         file_size=stored.size,
         sha256=stored.sha256,
-        format=arrival.table.format,
-        target_column=target,
+        format=None if arrival.is_archive else arrival.table.format,
+        target_column="" if arrival.is_archive else target,
         source="upload",
         status="ready",
     )
@@ -211,7 +219,7 @@ def source_of(dataset: Dataset, artifact: Artifact) -> DatasetSource:
         placement=artifact.placement,
         key=artifact.key,
         sha256=dataset.sha256,
-        format=dataset.format,
+        format=dataset.format if dataset.HasField("format") else None,
     )
 
 

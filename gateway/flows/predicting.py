@@ -1,5 +1,6 @@
 """Predicting with a recorded model version, and keeping what it said."""
 
+import hashlib
 import itertools
 import time
 import uuid
@@ -21,6 +22,7 @@ from modelyard.metadata.v1.model_pb2 import (
 )
 from modelyard.metadata.v1.prediction_pb2 import BatchCreatePredictionsRequest, Prediction
 from modelyard.training.v1.training_pb2 import (
+    PROBLEM_TYPE_OBJECT_DETECTION,
     PackageSource,
     PredictHeader,
     PredictRequest,
@@ -60,7 +62,8 @@ class Target:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a version answered: for each row a class or a number, and for classes the probability of each."""
+    """What a version answered: for each row a class, a number, or the list of objects in an image, each with class,
+    score and box; and for classes the probability of each."""
 
     predictions: list[Any]
     classes: list[Any]
@@ -110,11 +113,21 @@ async def predict(peers: Peers, target: Target, row_format: RowFormat.ValueType,
         whole.MergeFrom(part)
     classes = [_label(value) for value in whole.classes]
     return Predicted(
-        predictions=[classes[place] for place in whole.class_indexes] if classes else list(whole.values),
+        predictions=_answers(whole, classes),
         classes=classes,
         probabilities=list(whole.probabilities),
         latency_ms=(time.perf_counter() - started) * 1000,
     )
+
+
+def _answers(whole: PredictResponse, classes: list[Any]) -> list[Any]:
+    if whole.problem_type == PROBLEM_TYPE_OBJECT_DETECTION:
+        found: list[list[Row]] = [[] for _ in range(whole.row_count)]
+        for one in whole.detections:
+            box = [one.x_min, one.y_min, one.x_max, one.y_max]
+            found[one.row].append({"class": classes[one.class_index], "score": one.score, "box": box})
+        return found
+    return [classes[place] for place in whole.class_indexes] if classes else list(whole.values)
 
 
 async def _sent(target: Target, row_format: RowFormat.ValueType, rows: bytes) -> AsyncIterator[PredictRequest]:
@@ -130,6 +143,11 @@ def _label(value: Value) -> Any:
     return int(label) if isinstance(label, float) and label.is_integer() else label
 
 
+def described(image: bytes) -> Row:
+    """An image as predictions keep it: which one it was, not its bytes."""
+    return {"image": {"sha256": hashlib.sha256(image).hexdigest(), "size": len(image)}}
+
+
 def text_of(label: Any) -> str:
     """A class as text, as JSON would write it."""
     return label if isinstance(label, str) else orjson.dumps(label).decode()
@@ -143,7 +161,7 @@ def check_log(rows: Sequence[Row]) -> None:
 
 async def log(peers: Peers, target: Target, rows: Sequence[Row], predicted: Predicted, source: str) -> None:
     """Keep what was asked and answered, a prediction a row; each took as long as the call did."""
-    chances: Iterator[dict[str, float]] = predicted.chances() if predicted.classes else itertools.repeat({})
+    chances: Iterator[dict[str, float]] = predicted.chances() if predicted.probabilities else itertools.repeat({})
     logged = [
         Prediction(
             user_id=target.model.user_id,

@@ -1,13 +1,14 @@
 """Turns a wish for a model into a job, after checking that it can be had."""
 
 from contextlib import AsyncExitStack
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import orjson
 from google.protobuf.json_format import MessageToDict
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gateway.flows import training
-from gateway.flows.datasets import id_for, let_go, source_of, take_in
+from gateway.flows.datasets import ARCHIVE, id_for, let_go, source_of, take_in
 from gateway.flows.engine import as_struct
 from gateway.flows.projects import check_project
 from gateway.incoming import Incoming
@@ -19,6 +20,22 @@ from modelyard.training.v1.training_pb2 import CheckTrainingResponse, ProblemTyp
 from servicekit import errors
 
 NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
+
+
+GENERAL = "general_ml"
+TASKS = {GENERAL: "tabular", "image_classification": "image_classification", "object_detection": "object_detection"}
+"""Task to workload."""
+TASK_OF = {ARCHIVE: "image_classification"}
+"""Kind of dataset to the task that is meant when none is said."""
+SHORT = ("engine", "time_limit", "presets", "seed", "test_fraction", "eval_metric")
+
+
+def _document(given: Any) -> Any:
+    """A document as it is, or out of a form, where it is text."""
+    try:
+        return orjson.loads(given) if isinstance(given, str) else given
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON: {error}") from error
 
 
 class FieldUnclear(errors.InvalidInput):
@@ -41,9 +58,16 @@ class Wish(BaseModel):
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=(), str_strip_whitespace=True)
 
+    task_type: Literal["", "general_ml", "image_classification", "object_detection"] = Field(
+        "", description="What to train; goes by the dataset when empty."
+    )
+    workload: str = Field("", description="Workload by its own name, as GET /api/workloads lists them.")
     target: str = Field("", description="Column to predict; the dataset's own target, or its last column, when empty.")
     target_column: str = Field("", description="Another name for target.")
     problem_type: Literal["", "binary", "multiclass", "regression"] = Field("", description="Detected when empty.")
+    parameters: Annotated[dict[str, Any], BeforeValidator(_document)] = Field(
+        default_factory=dict, description="Parameters of the workload by name; those below are short for some of them."
+    )
     engine: str | None = Field(None, description="quick or autogluon.")
     time_limit: int | None = Field(None, description="Seconds that AutoGluon may take.")
     presets: str | None = Field(None, description="AutoGluon's presets, for example medium_quality.")
@@ -55,11 +79,14 @@ class Wish(BaseModel):
     )
     project_id: str = Field("", description="Project the model belongs to.")
 
-    def parameters(self) -> dict[str, Any]:
-        """Those that the workload takes, where given."""
-        return self.model_dump(
-            include={"engine", "time_limit", "presets", "seed", "test_fraction", "eval_metric"}, exclude_none=True
-        )
+    @property
+    def asked(self) -> dict[str, Any]:
+        """Parameters for the workload, those given by their own field before the others."""
+        return self.parameters | self.model_dump(include=set(SHORT), exclude_none=True)
+
+    def workload_for(self, dataset: Dataset) -> str:
+        """The workload that was asked for, or the one that datasets of this kind are for."""
+        return self.workload or TASKS[self.task_type or TASK_OF.get(dataset.kind, GENERAL)]
 
 
 async def submit_file(peers: Peers, user: str, incoming: Incoming, repeat_key: str) -> Job:
@@ -92,11 +119,11 @@ async def submit(peers: Peers, dataset: Dataset, wish: Wish, repeat_key: str) ->
     job_id = id_for(dataset.user_id, "job", repeat_key)
     request = TrainRequest(
         training_id=job_id,
-        workload="tabular",
+        workload=wish.workload_for(dataset),
         dataset=source_of(dataset, artifact),
         target=wish.target or wish.target_column or dataset.target_column,
         problem_type=ProblemType.Value(f"PROBLEM_TYPE_{(wish.problem_type or 'unspecified').upper()}"),
-        parameters=as_struct(wish.parameters()),
+        parameters=as_struct(wish.asked),
         model_name=wish.model_name,
     )
     plan = await peers.training.CheckTraining(request, **peers.within(SCAN_SECONDS))

@@ -186,6 +186,7 @@ def outcome(state: State) -> State:
         "model_name": model["name"],
         "version": model["version"],
         "best_model": result.best_model,
+        "workload": result.workload,
         "engine": result.engine,
         "task_type": task_type,
         "target": result.target,
@@ -194,6 +195,7 @@ def outcome(state: State) -> State:
         "metrics": metrics,
         "model_info": {"model_name": result.best_model, "score": result.score, "task_type": task_type},
         "row_counts": {"train": result.train_row_count, "test": result.test_row_count},
+        "visualizations": {"plots": MessageToDict(result.evaluation)},
         "dataset_id": state["dataset_id"],
         "unavailable": list(result.unavailable),
         **packages.told(state["package"], packages.restored(state), model["id"]),
@@ -243,7 +245,10 @@ def _version(claim: Claim, result: TrainingResult) -> ModelVersion:
 def _details(result: TrainingResult) -> dict[str, Any]:
     """What readers of a model's page want to know besides."""
     whole = MessageToDict(result, preserving_proto_field_name=True)
-    kept = ("leaderboard", "parameters", "library_versions", "unavailable", "dataset_sha256", "artifact_sha256")
+    kept = (
+        "workload", "leaderboard", "parameters", "library_versions", "unavailable", "evaluation", "dataset_sha256",
+        "artifact_sha256",
+    )  # fmt: skip
     details = {name: whole[name] for name in kept if name in whole}
     details["metrics"] = {metric.name: metric.value for metric in result.metrics}
     details["row_counts"] = {"train": result.train_row_count, "test": result.test_row_count}

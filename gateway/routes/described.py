@@ -26,14 +26,19 @@ def raw(names: Sequence[str] = ()) -> Described:
 
 
 def rows() -> Described:
-    """Rows, as JSON or as a CSV table."""
+    """Rows, as JSON, a CSV table or an Arrow stream, or an image."""
     row = {"type": "object", "additionalProperties": True}
     asked = {
         "type": "object",
         "required": ["rows"],
         "properties": {"rows": {"type": "array", "items": row}, "log": {"type": "boolean", "default": False}},
     }
-    content = {"application/json": {"schema": asked}, "text/csv": {"schema": TEXT}}
+    content = {
+        "application/json": {"schema": asked},
+        "text/csv": {"schema": TEXT},
+        "application/vnd.apache.arrow.stream": {"schema": BYTES},
+        "image/*": {"schema": BYTES},
+    }
     return {"requestBody": {"required": True, "content": content}}
 
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect
@@ -14,7 +14,13 @@ from gateway.flows import predicting
 from gateway.identity import User
 from gateway.routes import described
 from gateway.routes.state import owned_model, peers_of
-from modelyard.training.v1.training_pb2 import ROW_FORMAT_CSV, ROW_FORMAT_JSON
+from modelyard.training.v1.training_pb2 import (
+    ROW_FORMAT_ARROW,
+    ROW_FORMAT_CSV,
+    ROW_FORMAT_IMAGE,
+    ROW_FORMAT_JSON,
+    RowFormat,
+)
 from servicekit import errors
 
 router = APIRouter(prefix="/api/models", tags=["models"])
@@ -22,6 +28,15 @@ router = APIRouter(prefix="/api/models", tags=["models"])
 BODY_BYTES = 64 * 1024 * 1024
 MANY_ROWS = 500
 Version = Annotated[int, Path(ge=1)]
+Log = Annotated[bool, Query(description="Whether to keep what is asked and answered.")]
+JSON = "application/json"
+FORMATS = {
+    JSON: ROW_FORMAT_JSON,
+    "text/csv": ROW_FORMAT_CSV,
+    "application/vnd.apache.arrow.stream": ROW_FORMAT_ARROW,
+    "application/octet-stream": ROW_FORMAT_IMAGE,
+}
+"""Media type to how rows are written. Bytes of no known kind can only be an image: it tells itself of which."""
 
 
 class TooMuchToPredict(errors.InvalidInput):
@@ -37,9 +52,17 @@ class BodyUnfit(errors.InvalidInput):
 
 
 class MediaUnfit(errors.InvalidInput):
-    """Rows come as application/json or as text/csv, not as {given}."""
+    """What to predict for comes as application/json, text/csv, application/vnd.apache.arrow.stream or as an image, not
+    as {given}."""
 
     field = "Content-Type"
+
+
+class LogUnfit(errors.InvalidInput):
+    """Predictions are kept of rows in JSON and of images, not of whole tables. Send the rows as JSON, or leave out
+    log."""
+
+    field = "log"
 
 
 class Asked(BaseModel):
@@ -78,33 +101,47 @@ def parsed(adapter: TypeAdapter[Any], body: bytes) -> Any:
 
 
 @router.post("/{model_id}/predict", openapi_extra=described.rows())
-async def predict_newest(request: Request, user: User, model_id: str) -> Response:
-    """Answers for rows by the newest version that is ready: JSON, `{"rows": [{…}], "log": false}`, or a CSV table."""
-    return await _predict(request, user, model_id)
+async def predict_newest(request: Request, user: User, model_id: str, log: Log = False) -> Response:
+    """Answers for rows by the newest version that is ready: JSON, `{"rows": [{…}], "log": false}`, a CSV table or an
+    Arrow stream; for an image, its bytes. Of an image, `log` in the query keeps what is answered."""
+    return await _predict(request, user, model_id, 0, log)
 
 
 @router.post("/{model_id}/versions/{version}/predict", openapi_extra=described.rows())
-async def predict_version(request: Request, user: User, model_id: str, version: Version) -> Response:
-    """Answers for rows by one version: JSON, `{"rows": [{…}], "log": false}`, or a CSV table."""
-    return await _predict(request, user, model_id, version)
+async def predict_version(request: Request, user: User, model_id: str, version: Version, log: Log = False) -> Response:
+    """Answers for rows by one version: JSON, `{"rows": [{…}], "log": false}`, a CSV table or an Arrow stream; for an
+    image, its bytes. Of an image, `log` in the query keeps what is answered."""
+    return await _predict(request, user, model_id, version, log)
 
 
-async def _predict(request: Request, user: str, model_id: str, version: int = 0) -> Response:
+async def _predict(request: Request, user: str, model_id: str, version: int, log: bool) -> Response:
     peers = peers_of(request)
-    media = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if media not in ("application/json", "text/csv"):
-        raise MediaUnfit(given=media)
+    row_format = format_of(request.headers.get("content-type", JSON))
+    if log and row_format in (ROW_FORMAT_CSV, ROW_FORMAT_ARROW):
+        raise LogUnfit
     target = await predicting.target_of(peers, await owned_model(peers, user, model_id), version)
     body = await body_of(request)
-    if media == "text/csv":
-        return await _answer(target, await predicting.predict(peers, target, ROW_FORMAT_CSV, body))
-    asked: Asked = parsed(_ASKED, body)
-    if asked.log:
-        predicting.check_log(asked.rows)
-    predicted = await predicting.predict(peers, target, ROW_FORMAT_JSON, orjson.dumps(asked.rows))
-    if asked.log:
-        await predicting.log(peers, target, asked.rows, predicted, request.url.path)
+    rows: list[predicting.Row] = []
+    if row_format == ROW_FORMAT_JSON:
+        asked: Asked = parsed(_ASKED, body)
+        rows, log, body = asked.rows, log or asked.log, orjson.dumps(asked.rows)
+    elif log:
+        rows = [await asyncio.to_thread(predicting.described, body)]
+    predicting.check_log(rows if log else [])
+    predicted = await predicting.predict(peers, target, row_format, body)
+    if log:
+        await predicting.log(peers, target, rows, predicted, request.url.path)
     return await _answer(target, predicted)
+
+
+def format_of(content_type: str) -> RowFormat.ValueType:
+    """How rows of a media type are written. Fails with MediaUnfit."""
+    media = content_type.partition(";")[0].strip().lower()
+    if media.startswith("image/"):
+        return ROW_FORMAT_IMAGE
+    if media not in FORMATS:
+        raise MediaUnfit(given=media)
+    return FORMATS[media]
 
 
 async def _answer(target: predicting.Target, predicted: predicting.Predicted) -> Response:
@@ -117,7 +154,7 @@ def _rendered(target: predicting.Target, predicted: predicting.Predicted) -> Res
     return rendering.answer(
         {
             "predictions": predicted.predictions,
-            "probabilities": list(predicted.chances()) if predicted.classes else None,
+            "probabilities": list(predicted.chances()) if predicted.probabilities else None,
             "rowCount": len(predicted.predictions),
             "modelId": target.model.id,
             "modelVersion": target.version.version,

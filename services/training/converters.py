@@ -1,6 +1,7 @@
 """Between protobuf and the domain."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2
@@ -28,6 +29,7 @@ PROBLEM_TYPES = {
     training_pb2.PROBLEM_TYPE_BINARY: ProblemType.BINARY,
     training_pb2.PROBLEM_TYPE_MULTICLASS: ProblemType.MULTICLASS,
     training_pb2.PROBLEM_TYPE_REGRESSION: ProblemType.REGRESSION,
+    training_pb2.PROBLEM_TYPE_OBJECT_DETECTION: ProblemType.OBJECT_DETECTION,
 }
 PROBLEM_TYPE_NUMBERS = {kind: number for number, kind in PROBLEM_TYPES.items()}
 
@@ -87,12 +89,16 @@ def struct_of(values: Mapping[str, Any]) -> struct_pb2.Struct:
 def workload_to(workload: Workload) -> training_pb2.Workload:
     """A workload as it is listed."""
     available, unavailable = workload.availability()
+    asked = workload.resources({})
     return training_pb2.Workload(
         name=workload.name,
         description=workload.description,
         parameters_schema=struct_of(workload.parameters_schema()),
         available=available,
         unavailable=unavailable,
+        inputs=workload.inputs,
+        outputs=workload.outputs,
+        resources=training_pb2.Resources(cpus=asked.cpus, gpus=asked.gpus, memory_bytes=asked.memory_bytes),
     )
 
 
@@ -162,6 +168,8 @@ def result_to(result: TrainingResult) -> training_pb2.TrainingResult:
         dataset_sha256=result.dataset_sha256,
         start_time=start_time,
         end_time=end_time,
+        workload=result.workload,
+        evaluation=struct_of(result.evaluation),
     )
 
 
@@ -170,10 +178,12 @@ def format_to(table_format: TableFormat) -> table_pb2.TableFormat:
     return table_pb2.TableFormat(delimiter=table_format.delimiter, encoding=table_format.encoding)
 
 
-def sniffed_to(sniffed: SniffedTable) -> analysis_pb2.SniffTableResponse:
-    """What the first bytes of a table told."""
+def sniffed_to(sniffed: SniffedTable | None) -> analysis_pb2.SniffTableResponse:
+    """What the first bytes of a file told; nothing but its kind of an archive."""
+    if sniffed is None:
+        return analysis_pb2.SniffTableResponse(kind="archive")
     return analysis_pb2.SniffTableResponse(
-        format=format_to(sniffed.format), column_names=sniffed.column_names, row_count=sniffed.row_count
+        kind="table", format=format_to(sniffed.format), column_names=sniffed.column_names, row_count=sniffed.row_count
     )
 
 
@@ -216,7 +226,12 @@ def _value(scalar: Scalar | None) -> struct_pb2.Value | None:
     return struct_pb2.Value(string_value=scalar) if isinstance(scalar, str) else struct_pb2.Value(number_value=scalar)
 
 
-ROW_FORMATS = {training_pb2.ROW_FORMAT_JSON: RowFormat.JSON, training_pb2.ROW_FORMAT_CSV: RowFormat.CSV}
+ROW_FORMATS = {
+    training_pb2.ROW_FORMAT_JSON: RowFormat.JSON,
+    training_pb2.ROW_FORMAT_CSV: RowFormat.CSV,
+    training_pb2.ROW_FORMAT_ARROW: RowFormat.ARROW,
+    training_pb2.ROW_FORMAT_IMAGE: RowFormat.IMAGE,
+}
 
 
 def package_from(header: training_pb2.PredictHeader) -> PackageSource:
@@ -243,4 +258,5 @@ def answers_to(answers: Answers) -> Iterator[training_pb2.PredictResponse]:
             message.row_count = answers.header.row_count
             message.problem_type = PROBLEM_TYPE_NUMBERS[answers.header.problem_type]
             message.classes.extend(json_format.ParseDict(label, struct_pb2.Value()) for label in answers.header.classes)
+            message.detections.extend(training_pb2.Detection(**asdict(one)) for one in answers.header.detections)
         yield message

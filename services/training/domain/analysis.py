@@ -9,7 +9,7 @@ from services.training.domain.inspection import Inspection
 from services.training.domain.messages import InspectTask
 from services.training.domain.model import DatasetSource
 from services.training.domain.ports import InspectionCache
-from services.training.domain.sniffing import SniffedTable, sniff
+from services.training.domain.sniffing import SniffedTable, is_archive, sniff
 
 HEAD_BYTES = 1024 * 1024
 SAMPLE_ROWS, SAMPLE_LIMIT = 20, 1000
@@ -36,10 +36,12 @@ class Analysis:
         self._bench = bench
         self._cache = cache
 
-    async def sniff(self, head: bytes, complete: bool) -> SniffedTable:
-        """How to read a table that starts with these bytes; raises an InvalidInput when it is none."""
+    async def sniff(self, head: bytes, complete: bool) -> SniffedTable | None:
+        """How to read a table that starts with these bytes, None for an archive; raises an InvalidInput for others."""
         if len(head) > HEAD_BYTES:
             raise HeadTooLong(limit=HEAD_BYTES)
+        if is_archive(head):
+            return None
         return await asyncio.to_thread(sniff, head, complete)
 
     async def inspect(self, source: DatasetSource, sample_size: int | None = None) -> Inspection:

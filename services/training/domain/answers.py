@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +17,8 @@ class RowFormat(StrEnum):
 
     JSON = "json"
     CSV = "csv"
+    ARROW = "arrow"
+    IMAGE = "image"
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,33 @@ class RowsHeader:
 
 
 @dataclass(frozen=True)
+class Detection:
+    """One thing found in the image of a row: its class by its place, and its box in pixels of the upright image."""
+
+    row: int
+    class_index: int
+    score: float
+    x_min: float
+    y_min: float
+    x_max: float
+    y_max: float
+
+
+@dataclass(frozen=True)
 class AnswersHeader:
-    """Announces answers: numbers, or the places of classes and then their probabilities, row by row."""
+    """Announces answers: numbers, or the places of classes and then their probabilities, row by row. What was found
+    in images is told here, and nothing follows."""
 
     row_count: int
     problem_type: ProblemType
     classes: list[Any]
+    detections: list[Detection] = field(default_factory=list)
 
     @property
     def size(self) -> int:
         """Bytes that follow."""
+        if self.problem_type is ProblemType.OBJECT_DETECTION:
+            return 0
         each = INDEX_BYTES + len(self.classes) * NUMBER_BYTES if self.classes else NUMBER_BYTES
         return self.row_count * each
 
@@ -69,7 +88,7 @@ class Answers:
     @classmethod
     def of(cls, header: AnswersHeader, content: bytes) -> "Answers":
         """From the bytes that follow a header."""
-        if not header.classes:
+        if not header.classes or not content:
             return cls(header, array("d", content), array("i"), array("d"))
         cut = header.row_count * INDEX_BYTES
         return cls(header, array("d"), array("i", content[:cut]), array("d", content[cut:]))

@@ -54,6 +54,42 @@ class TooManyColumns(InvalidInput):
     field = "file"
 
 
+class ArchiveBroken(InvalidInput):
+    """The file is no zip archive that can be read: {trouble}. Make the archive anew and send that."""
+
+    field = "file"
+
+
+class ArchiveUnsafe(InvalidInput):
+    """The archive is refused: {trouble}. Make an archive of plain files and folders and send that."""
+
+    field = "file"
+
+
+class ArchiveBomb(InvalidInput):
+    """The archive is refused: {trouble}. Send a smaller archive, packed in the usual way."""
+
+    field = "file"
+
+
+class UnreadableImage(InvalidInput):
+    """The image cannot be read: {trouble}. Send a JPEG, PNG, WebP, GIF, BMP or TIFF."""
+
+    field = "rows"
+
+
+class BadImages(InvalidInput):
+    """{count} of the {total} images cannot be read, the first of them {name}: {trouble}. Correct or remove them."""
+
+    field = "file"
+
+
+class BadLayout(InvalidInput):
+    """The archive does not hold what the workload learns from: {trouble}"""
+
+    field = "file"
+
+
 # The request.
 
 
@@ -126,7 +162,7 @@ class NoFeatures(InvalidInput):
 
 
 class EngineUnavailable(NotReady):
-    """The engine {engine!r} is not installed here. Train with engine 'quick', or install {package}."""
+    """The engine {engine!r} is not installed here. Train with another engine, or install {package}."""
 
     field = "parameters"
 
@@ -158,6 +194,12 @@ class TooMuchToPredict(InvalidInput):
 
 class BadRows(InvalidInput):
     """The rows cannot be read: {trouble}. Send a JSON array of objects, or a CSV table with a header row."""
+
+    field = "rows"
+
+
+class UnfitInput(InvalidInput):
+    """This model takes {takes}, and not {given}."""
 
     field = "rows"
 

@@ -12,6 +12,7 @@ class ProblemType(StrEnum):
     BINARY = "binary"
     MULTICLASS = "multiclass"
     REGRESSION = "regression"
+    OBJECT_DETECTION = "object_detection"
 
 
 class Stage(StrEnum):
@@ -68,6 +69,15 @@ class TrainingPlan:
 
 
 @dataclass(frozen=True)
+class Resources:
+    """What a training asks for of the machine it runs on; memory in bytes, 0 when it is not known before."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a training is: a fraction from 0 to 1, the stage, and a sentence for a person."""
 
@@ -121,3 +131,7 @@ class TrainingResult:
     dataset_sha256: str
     start_time: datetime
     end_time: datetime
+    workload: str = ""
+    """Set by the service."""
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    """What charts of the held-out data are drawn from, by name; of JSON's kinds only, without NaN."""

@@ -8,7 +8,15 @@ from typing import Any, Protocol
 from services.training.domain.answers import Answers, AnswersHeader, RowsHeader
 from services.training.domain.inspection import Inspection
 from services.training.domain.messages import A, Task
-from services.training.domain.model import DatasetSource, Metric, Progress, TrainingPlan, TrainingResult, TrainingSpec
+from services.training.domain.model import (
+    DatasetSource,
+    Metric,
+    Progress,
+    Resources,
+    TrainingPlan,
+    TrainingResult,
+    TrainingSpec,
+)
 
 Event = Progress | Metric | TrainingResult
 
@@ -24,10 +32,17 @@ class Reporter(Protocol):
 
 
 class Workload(Protocol):
-    """Something that can be trained. Its methods run in a worker process and may take their time."""
+    """Something that can be trained; docs/workloads.md tells how to add one. It is declared as an entry point, made
+    without arguments, and imports what it trains with only in `check`, `train` and `load`, which run in a worker
+    process and may take their time."""
 
     name: str
+    """As its entry point."""
     description: str
+    inputs: tuple[str, ...]
+    """Kinds of dataset that it trains on: table, archive."""
+    outputs: tuple[str, ...]
+    """Problem types that its models solve."""
 
     def parameters_schema(self) -> dict[str, Any]:
         """JSON schema (2020-12) of the parameters."""
@@ -35,11 +50,17 @@ class Workload(Protocol):
     def availability(self) -> tuple[list[str], list[str]]:
         """Names of the parts that are installed here, and of those that are not."""
 
+    def resources(self, parameters: dict[str, Any]) -> Resources:
+        """What a training with such parameters asks for; they may be wrong, since nobody has checked them yet."""
+
     def check(self, spec: TrainingSpec, data: Path) -> TrainingPlan:
         """Settle target, problem type and engine from the data; an InvalidInput or NotReady where it cannot be."""
 
     def train(self, spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> TrainingResult:
         """Train on a data file and write the packaged model to `folder / "artifact.zip"`; nothing outside folder."""
+
+    def load(self, package: Path, manifest: dict[str, Any]) -> "PackagedModel":
+        """The model of an unpacked package whose files were checked; an ImportError names a library that it lacks."""
 
 
 class PackagedModel(Protocol):

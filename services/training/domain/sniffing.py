@@ -52,6 +52,20 @@ BYTE_ORDER_MARKS = {
 CONTROL_CHARACTERS = frozenset(chr(code) for code in range(32)) - frozenset("\t\n\r\f\x1a")
 
 
+# The first entry of every document of an office suite, which is a zip archive, too.
+OFFICE_ENTRIES = (b"[Content_Types].xml", b"mimetype", b"_rels/")
+ZIP_MAGIC, ZIP_NAME_AT = b"PK\x03\x04", 30
+
+
+def is_archive(head: bytes) -> bool:
+    """Whether a file starts as a zip archive does; NotText for an office document."""
+    if not head.startswith(ZIP_MAGIC):
+        return False
+    if head[ZIP_NAME_AT:].startswith(OFFICE_ENTRIES):
+        raise errors.NotText(evidence="it is an Excel workbook or another office document")
+    return True
+
+
 @dataclass(frozen=True)
 class SniffedTable:
     """How to read a table, its column names in order, and the data rows seen."""

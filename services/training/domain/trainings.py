@@ -143,7 +143,7 @@ class Trainings:
         async with self._slots.turn(training.queued), self._shelf.folder(spec) as folder:
             log.info("training began", training_id=spec.training_id, workload=spec.workload)
             answer, sha256 = await self._bench.work(TrainTask(spec), spec.dataset, folder, training.journal.add)
-            result = replace(answer, training_id=spec.training_id, dataset_sha256=sha256)
+            result = replace(answer, training_id=spec.training_id, workload=spec.workload, dataset_sha256=sha256)
             await self._shelf.keep(spec, result)
             return result
 

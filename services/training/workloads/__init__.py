@@ -1,31 +1,57 @@
-"""What can be trained, by name. Looking a workload up loads its declaration, never the libraries it trains with."""
+"""What can be trained, by name: every workload that an installed distribution declares as an entry point of the group
+`modelyard.workloads`, ours among them. Looking one up loads its declaration, never the libraries it trains with."""
 
-from importlib import import_module
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from services.training.domain.errors import UnknownWorkload
+from servicekit.logging import get_logger
+from services.training.domain.errors import PackageBroken, UnknownWorkload
 from services.training.domain.ports import PackagedModel, Workload
+from services.training.workloads.kit.opening import unpack
 
-# Name to module and class.
-DECLARED = {"tabular": ("services.training.workloads.tabular.workload", "TabularWorkload")}
+log = get_logger()
+
+GROUP = "modelyard.workloads"
+OURS = "modelyard"
+
+# Of packages that were made when there was only one.
+FIRST = "tabular"
 
 
 def workload_named(name: str) -> Workload:
     """The workload of a name; UnknownWorkload where there is none."""
-    if name not in DECLARED:
-        raise UnknownWorkload(name=name, known=", ".join(sorted(DECLARED)))
-    module, kind = DECLARED[name]
-    workload: Workload = getattr(import_module(module), kind)()
+    if name not in _declared():
+        raise UnknownWorkload(name=name, known=", ".join(sorted(_declared())))
+    workload: Workload = _declared()[name].load()()
     return workload
 
 
 def load_package(archive: Path, folder: Path) -> PackagedModel:
     """The model of a package, unpacked into a folder; PackageBroken where it is not what was packaged."""
-    module = import_module("services.training.workloads.tabular.serving")
-    model: PackagedModel = module.load_package(archive, folder)
-    return model
+    manifest = unpack(archive, folder / "package")
+    name = manifest.get("workload", FIRST)
+    if name not in _declared():
+        raise PackageBroken(trouble=f"it needs the workload {name!r}, which is not installed here")
+    try:
+        return workload_named(name).load(folder / "package", manifest)
+    except ImportError as error:
+        raise PackageBroken(trouble=f"it needs a library that is not installed here ({error.name})") from error
 
 
 def all_workloads() -> list[Workload]:
-    """Every workload, in the order of their names."""
-    return [workload_named(name) for name in sorted(DECLARED)]
+    """Every workload, in the order of their names; one that cannot be imported is left out, and the log says why."""
+    found = []
+    for name in sorted(_declared()):
+        try:
+            found.append(workload_named(name))
+        except (ImportError, AttributeError) as error:
+            log.error("workload left out", name=name, source=_declared()[name].value, reason=str(error))
+    return found
+
+
+@cache
+def _declared() -> dict[str, EntryPoint]:
+    """Ours go before others of the same name, whoever installed them."""
+    found = sorted(entry_points(group=GROUP), key=lambda point: point.dist is not None and point.dist.name == OURS)
+    return {point.name: point for point in found}

@@ -70,6 +70,7 @@ async def _seed_training(house: Aggregates, metrics: int) -> None:
         target_column="名" * 70_000,
         splits=DOCUMENT,
     )
+    await metadata.dataset(name="images", kind="archive")
     await metadata.dataset(name="without", source="registered", uri="s3://x/y")
     run = await metadata.run(
         id=HEX[1],

@@ -11,17 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from services.training.domain.errors import BadParameters, OneClass
+from services.training.domain.errors import BadParameters, OneClass, PackageBroken
 from services.training.domain.model import (
     Metric,
     ProblemType,
     Progress,
+    Resources,
     Stage,
     TrainingPlan,
     TrainingResult,
     TrainingSpec,
 )
-from services.training.domain.ports import Reporter, Workload
+from services.training.domain.ports import PackagedModel, Reporter, Workload
 
 HOUR = "import time; time.sleep(3600)"
 
@@ -31,12 +32,20 @@ class Fake:
 
     name = "copies"
     description = "Copies the dataset."
+    inputs = ("table",)
+    outputs = ("binary",)
 
     def parameters_schema(self) -> dict[str, Any]:
         return {"type": "object", "properties": {"pause": {"type": "number", "minimum": 0}}}
 
     def availability(self) -> tuple[list[str], list[str]]:
         return ["copying"], ["magic"]
+
+    def resources(self, parameters: dict[str, Any]) -> Resources:
+        return Resources()
+
+    def load(self, package: Path, manifest: dict[str, Any]) -> PackagedModel:
+        raise PackageBroken(trouble="a copy answers nothing")
 
     def check(self, spec: TrainingSpec, data: Path) -> TrainingPlan:
         header, *rows = data.read_text().splitlines()

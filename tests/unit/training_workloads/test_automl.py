@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from services.training.domain.errors import EngineFailed, EngineUnavailable
+from services.training.workloads.kit.parts import is_installed
 from services.training.workloads.tabular import case
-from services.training.workloads.tabular.workload import is_installed
 from tests.unit.training_workloads.trial import check, train
 
 TIME_LIMIT = 10

@@ -10,9 +10,9 @@ import pytest
 from servicekit.errors import InvalidInput, Problem
 from services.training.domain.model import ProblemType, TableFormat
 from services.training.workloads import all_workloads, workload_named
+from services.training.workloads.kit.splitting import split_rows
 from services.training.workloads.tabular.columns import describe_columns
 from services.training.workloads.tabular.reading import read_table
-from services.training.workloads.tabular.splitting import split_rows
 from services.training.workloads.tabular.target import detect_problem
 from tests.unit.training_workloads.trial import check
 

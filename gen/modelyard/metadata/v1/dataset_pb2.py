@@ -29,7 +29,7 @@ from modelyard.common.v1 import table_pb2 as modelyard_dot_common_dot_v1_dot_tab
 from modelyard.metadata.v1 import artifact_pb2 as modelyard_dot_metadata_dot_v1_dot_artifact__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#modelyard/metadata/v1/dataset.proto\x12\x15modelyard.metadata.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmodelyard/common/v1/table.proto\x1a$modelyard/metadata/v1/artifact.proto\"\x9d\x04\n\x07\x44\x61taset\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x13\n\x0b\x61rtifact_id\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x11\n\tfile_name\x18\x06 \x01(\t\x12\x11\n\trow_count\x18\x07 \x01(\x03\x12\x14\n\x0c\x63olumn_count\x18\x08 \x01(\x05\x12\x14\n\x0c\x63olumn_names\x18\t \x03(\t\x12\x11\n\tfile_size\x18\n \x01(\x03\x12\x0e\n\x06sha256\x18\x0b \x01(\t\x12\x30\n\x06\x66ormat\x18\x0c \x01(\x0b\x32 .modelyard.common.v1.TableFormat\x12\x15\n\rtarget_column\x18\r \x01(\t\x12\x0e\n\x06source\x18\x0e \x01(\t\x12\x0e\n\x06status\x18\x0f \x01(\t\x12/\n\x0b\x63reate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x12 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x13 \x01(\t\x12\x0b\n\x03uri\x18\x14 \x01(\t\x12\'\n\x06splits\x18\x15 \x01(\x0b\x32\x17.google.protobuf.Struct\x12%\n\x04tags\x18\x16 \x01(\x0b\x32\x17.google.protobuf.Struct\"\x9d\x01\n\x14\x43reateDatasetRequest\x12/\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x1e.modelyard.metadata.v1.Dataset\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12@\n\x08\x61rtifact\x18\x03 \x01(\x0b\x32..modelyard.metadata.v1.ActivateArtifactRequest\"\x1f\n\x11GetDatasetRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x91\x01\n\x13ListDatasetsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\nproject_id\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x06 \x01(\t\x12\x10\n\x08order_by\x18\x07 \x01(\t\"a\n\x14ListDatasetsResponse\x12\x30\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x1e.modelyard.metadata.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x14UpdateDatasetRequest\x12/\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x1e.modelyard.metadata.v1.Dataset\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"9\n\x14\x44\x65leteDatasetRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"&\n\x15\x44\x65leteDatasetResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x32\xf9\x03\n\x0e\x44\x61tasetService\x12\\\n\rCreateDataset\x12+.modelyard.metadata.v1.CreateDatasetRequest\x1a\x1e.modelyard.metadata.v1.Dataset\x12V\n\nGetDataset\x12(.modelyard.metadata.v1.GetDatasetRequest\x1a\x1e.modelyard.metadata.v1.Dataset\x12g\n\x0cListDatasets\x12*.modelyard.metadata.v1.ListDatasetsRequest\x1a+.modelyard.metadata.v1.ListDatasetsResponse\x12\\\n\rUpdateDataset\x12+.modelyard.metadata.v1.UpdateDatasetRequest\x1a\x1e.modelyard.metadata.v1.Dataset\x12j\n\rDeleteDataset\x12+.modelyard.metadata.v1.DeleteDatasetRequest\x1a,.modelyard.metadata.v1.DeleteDatasetResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#modelyard/metadata/v1/dataset.proto\x12\x15modelyard.metadata.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fmodelyard/common/v1/table.proto\x1a$modelyard/metadata/v1/artifact.proto\"\xab\x04\n\x07\x44\x61taset\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x13\n\x0b\x61rtifact_id\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x11\n\tfile_name\x18\x06 \x01(\t\x12\x11\n\trow_count\x18\x07 \x01(\x03\x12\x14\n\x0c\x63olumn_count\x18\x08 \x01(\x05\x12\x14\n\x0c\x63olumn_names\x18\t \x03(\t\x12\x11\n\tfile_size\x18\n \x01(\x03\x12\x0e\n\x06sha256\x18\x0b \x01(\t\x12\x30\n\x06\x66ormat\x18\x0c \x01(\x0b\x32 .modelyard.common.v1.TableFormat\x12\x15\n\rtarget_column\x18\r \x01(\t\x12\x0e\n\x06source\x18\x0e \x01(\t\x12\x0e\n\x06status\x18\x0f \x01(\t\x12/\n\x0b\x63reate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x12 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x13 \x01(\t\x12\x0b\n\x03uri\x18\x14 \x01(\t\x12\'\n\x06splits\x18\x15 \x01(\x0b\x32\x17.google.protobuf.Struct\x12%\n\x04tags\x18\x16 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0c\n\x04kind\x18\x17 \x01(\t\"\x9d\x01\n\x14\x43reateDatasetRequest\x12/\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x1e.modelyard.metadata.v1.Dataset\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12@\n\x08\x61rtifact\x18\x03 \x01(\x0b\x32..modelyard.metadata.v1.ActivateArtifactRequest\"\x1f\n\x11GetDatasetRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x91\x01\n\x13ListDatasetsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\nproject_id\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x06 \x01(\t\x12\x10\n\x08order_by\x18\x07 \x01(\t\"a\n\x14ListDatasetsResponse\x12\x30\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x1e.modelyard.metadata.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x14UpdateDatasetRequest\x12/\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x1e.modelyard.metadata.v1.Dataset\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"9\n\x14\x44\x65leteDatasetRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"&\n\x15\x44\x65leteDatasetResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x32\xf9\x03\n\x0e\x44\x61tasetService\x12\\\n\rCreateDataset\x12+.modelyard.metadata.v1.CreateDatasetRequest\x1a\x1e.modelyard.metadata.v1.Dataset\x12V\n\nGetDataset\x12(.modelyard.metadata.v1.GetDatasetRequest\x1a\x1e.modelyard.metadata.v1.Dataset\x12g\n\x0cListDatasets\x12*.modelyard.metadata.v1.ListDatasetsRequest\x1a+.modelyard.metadata.v1.ListDatasetsResponse\x12\\\n\rUpdateDataset\x12+.modelyard.metadata.v1.UpdateDatasetRequest\x1a\x1e.modelyard.metadata.v1.Dataset\x12j\n\rDeleteDataset\x12+.modelyard.metadata.v1.DeleteDatasetRequest\x1a,.modelyard.metadata.v1.DeleteDatasetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,21 +37,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.metadata.v1.datas
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DATASET']._serialized_start=231
-  _globals['_DATASET']._serialized_end=772
-  _globals['_CREATEDATASETREQUEST']._serialized_start=775
-  _globals['_CREATEDATASETREQUEST']._serialized_end=932
-  _globals['_GETDATASETREQUEST']._serialized_start=934
-  _globals['_GETDATASETREQUEST']._serialized_end=965
-  _globals['_LISTDATASETSREQUEST']._serialized_start=968
-  _globals['_LISTDATASETSREQUEST']._serialized_end=1113
-  _globals['_LISTDATASETSRESPONSE']._serialized_start=1115
-  _globals['_LISTDATASETSRESPONSE']._serialized_end=1212
-  _globals['_UPDATEDATASETREQUEST']._serialized_start=1214
-  _globals['_UPDATEDATASETREQUEST']._serialized_end=1334
-  _globals['_DELETEDATASETREQUEST']._serialized_start=1336
-  _globals['_DELETEDATASETREQUEST']._serialized_end=1393
-  _globals['_DELETEDATASETRESPONSE']._serialized_start=1395
-  _globals['_DELETEDATASETRESPONSE']._serialized_end=1433
-  _globals['_DATASETSERVICE']._serialized_start=1436
-  _globals['_DATASETSERVICE']._serialized_end=1941
+  _globals['_DATASET']._serialized_end=786
+  _globals['_CREATEDATASETREQUEST']._serialized_start=789
+  _globals['_CREATEDATASETREQUEST']._serialized_end=946
+  _globals['_GETDATASETREQUEST']._serialized_start=948
+  _globals['_GETDATASETREQUEST']._serialized_end=979
+  _globals['_LISTDATASETSREQUEST']._serialized_start=982
+  _globals['_LISTDATASETSREQUEST']._serialized_end=1127
+  _globals['_LISTDATASETSRESPONSE']._serialized_start=1129
+  _globals['_LISTDATASETSRESPONSE']._serialized_end=1226
+  _globals['_UPDATEDATASETREQUEST']._serialized_start=1228
+  _globals['_UPDATEDATASETREQUEST']._serialized_end=1348
+  _globals['_DELETEDATASETREQUEST']._serialized_start=1350
+  _globals['_DELETEDATASETREQUEST']._serialized_end=1407
+  _globals['_DELETEDATASETRESPONSE']._serialized_start=1409
+  _globals['_DELETEDATASETRESPONSE']._serialized_end=1447
+  _globals['_DATASETSERVICE']._serialized_start=1450
+  _globals['_DATASETSERVICE']._serialized_end=1955
 # @@protoc_insertion_point(module_scope)

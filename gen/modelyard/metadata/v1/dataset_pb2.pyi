@@ -25,7 +25,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Dataset(_message.Message):
-    """An uploaded table."""
+    """An uploaded table or archive of images."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -51,6 +51,7 @@ class Dataset(_message.Message):
     URI_FIELD_NUMBER: _builtins.int
     SPLITS_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Opaque id."""
     user_id: _builtins.str
@@ -85,6 +86,8 @@ class Dataset(_message.Message):
     """What is in it, for people."""
     uri: _builtins.str
     """Address of bytes that are not kept here; may be empty."""
+    kind: _builtins.str
+    """What it is: "table", or "archive" for a zip of images; "table" when empty."""
     @_builtins.property
     def column_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names in the header row, in order."""
@@ -134,10 +137,11 @@ class Dataset(_message.Message):
         uri: _builtins.str = ...,
         splits: _struct_pb2.Struct | None = ...,
         tags: _struct_pb2.Struct | None = ...,
+        kind: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "format", b"format", "splits", b"splits", "tags", b"tags", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_id", b"artifact_id", "column_count", b"column_count", "column_names", b"column_names", "create_time", b"create_time", "description", b"description", "etag", b"etag", "file_name", b"file_name", "file_size", b"file_size", "format", b"format", "id", b"id", "name", b"name", "project_id", b"project_id", "row_count", b"row_count", "sha256", b"sha256", "source", b"source", "splits", b"splits", "status", b"status", "tags", b"tags", "target_column", b"target_column", "update_time", b"update_time", "uri", b"uri", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_id", b"artifact_id", "column_count", b"column_count", "column_names", b"column_names", "create_time", b"create_time", "description", b"description", "etag", b"etag", "file_name", b"file_name", "file_size", b"file_size", "format", b"format", "id", b"id", "kind", b"kind", "name", b"name", "project_id", b"project_id", "row_count", b"row_count", "sha256", b"sha256", "source", b"source", "splits", b"splits", "status", b"status", "tags", b"tags", "target_column", b"target_column", "update_time", b"update_time", "uri", b"uri", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

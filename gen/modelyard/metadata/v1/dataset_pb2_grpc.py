@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class DatasetServiceStub:
-    """Datasets: what is known of an uploaded table. Its bytes are an object of the storage service.
+    """Datasets: what is known of an uploaded table or archive of images. Its bytes are an object of the storage service.
     """
 
     def __init__(self, channel):
@@ -63,7 +63,7 @@ class DatasetServiceStub:
 
 
 class DatasetServiceServicer:
-    """Datasets: what is known of an uploaded table. Its bytes are an object of the storage service.
+    """Datasets: what is known of an uploaded table or archive of images. Its bytes are an object of the storage service.
     """
 
     def CreateDataset(self, request, context):
@@ -142,7 +142,7 @@ def add_DatasetServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DatasetService:
-    """Datasets: what is known of an uploaded table. Its bytes are an object of the storage service.
+    """Datasets: what is known of an uploaded table or archive of images. Its bytes are an object of the storage service.
     """
 
     @staticmethod

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DatasetServiceStub:
-    """Datasets: what is known of an uploaded table. Its bytes are an object of the storage service."""
+    """Datasets: what is known of an uploaded table or archive of images. Its bytes are an object of the storage service."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -53,7 +53,7 @@ class DatasetServiceStub:
 
 @_typing.type_check_only
 class DatasetServiceAsyncStub(DatasetServiceStub):
-    """Datasets: what is known of an uploaded table. Its bytes are an object of the storage service."""
+    """Datasets: what is known of an uploaded table or archive of images. Its bytes are an object of the storage service."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateDataset: _aio.UnaryUnaryMultiCallable[_dataset_pb2.CreateDatasetRequest, _dataset_pb2.Dataset]  # type: ignore[assignment]
@@ -75,7 +75,7 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     """
 
 class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Datasets: what is known of an uploaded table. Its bytes are an object of the storage service."""
+    """Datasets: what is known of an uploaded table or archive of images. Its bytes are an object of the storage service."""
 
     @_abc_1.abstractmethod
     def CreateDataset(

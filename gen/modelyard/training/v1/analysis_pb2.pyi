@@ -56,8 +56,11 @@ class SniffTableResponse(_message.Message):
     FORMAT_FIELD_NUMBER: _builtins.int
     COLUMN_NAMES_FIELD_NUMBER: _builtins.int
     ROW_COUNT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     row_count: _builtins.int
     """Data rows in the head; the last one, cut off, is not counted unless the head is complete."""
+    kind: _builtins.str
+    """"table", or "archive", of which nothing else is told."""
     @_builtins.property
     def format(self) -> _table_pb2.TableFormat:
         """Delimiter and encoding."""
@@ -72,10 +75,11 @@ class SniffTableResponse(_message.Message):
         format: _table_pb2.TableFormat | None = ...,
         column_names: _abc.Iterable[_builtins.str] | None = ...,
         row_count: _builtins.int = ...,
+        kind: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["format", b"format"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["column_names", b"column_names", "format", b"format", "row_count", b"row_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column_names", b"column_names", "format", b"format", "kind", b"kind", "row_count", b"row_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -52,7 +52,8 @@ class AnalysisServiceServicer:
     """
 
     def SniffTable(self, request, context):
-        """Tells from its first bytes whether a file is a table that can be used, and how to read it.
+        """Tells from its first bytes whether a file is a table that can be used, and how to read it, or a zip archive, which
+        is looked into when something is trained on it.
         Fails with INVALID_ARGUMENT, with a reason in ErrorInfo, when it is not: EMPTY_FILE, NOT_TEXT, NO_HEADER,
         NO_ROWS, TOO_FEW_ROWS, DUPLICATE_COLUMNS, UNREADABLE_ROW, TOO_MANY_COLUMNS. Safe to repeat.
         """

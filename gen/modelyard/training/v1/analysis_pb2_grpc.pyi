@@ -34,7 +34,8 @@ class AnalysisServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AnalysisServiceAsyncStub: ...
     SniffTable: _grpc.UnaryUnaryMultiCallable[_analysis_pb2.SniffTableRequest, _analysis_pb2.SniffTableResponse]
-    """Tells from its first bytes whether a file is a table that can be used, and how to read it.
+    """Tells from its first bytes whether a file is a table that can be used, and how to read it, or a zip archive, which
+    is looked into when something is trained on it.
     Fails with INVALID_ARGUMENT, with a reason in ErrorInfo, when it is not: EMPTY_FILE, NOT_TEXT, NO_HEADER,
     NO_ROWS, TOO_FEW_ROWS, DUPLICATE_COLUMNS, UNREADABLE_ROW, TOO_MANY_COLUMNS. Safe to repeat.
     """
@@ -52,7 +53,8 @@ class AnalysisServiceAsyncStub(AnalysisServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SniffTable: _aio.UnaryUnaryMultiCallable[_analysis_pb2.SniffTableRequest, _analysis_pb2.SniffTableResponse]  # type: ignore[assignment]
-    """Tells from its first bytes whether a file is a table that can be used, and how to read it.
+    """Tells from its first bytes whether a file is a table that can be used, and how to read it, or a zip archive, which
+    is looked into when something is trained on it.
     Fails with INVALID_ARGUMENT, with a reason in ErrorInfo, when it is not: EMPTY_FILE, NOT_TEXT, NO_HEADER,
     NO_ROWS, TOO_FEW_ROWS, DUPLICATE_COLUMNS, UNREADABLE_ROW, TOO_MANY_COLUMNS. Safe to repeat.
     """
@@ -73,7 +75,8 @@ class AnalysisServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _analysis_pb2.SniffTableRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_analysis_pb2.SniffTableResponse, _abc.Awaitable[_analysis_pb2.SniffTableResponse]]:
-        """Tells from its first bytes whether a file is a table that can be used, and how to read it.
+        """Tells from its first bytes whether a file is a table that can be used, and how to read it, or a zip archive, which
+        is looked into when something is trained on it.
         Fails with INVALID_ARGUMENT, with a reason in ErrorInfo, when it is not: EMPTY_FILE, NOT_TEXT, NO_HEADER,
         NO_ROWS, TOO_FEW_ROWS, DUPLICATE_COLUMNS, UNREADABLE_ROW, TOO_MANY_COLUMNS. Safe to repeat.
         """

@@ -37,6 +37,8 @@ class _ProblemTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProblemTy
     """One of three classes or more."""
     PROBLEM_TYPE_REGRESSION: _ProblemType.ValueType  # 3
     """A number."""
+    PROBLEM_TYPE_OBJECT_DETECTION: _ProblemType.ValueType  # 4
+    """Things in an image: where each is, and of which class."""
 
 class ProblemType(_ProblemType, metaclass=_ProblemTypeEnumTypeWrapper):
     """Kinds of answer a model gives."""
@@ -49,6 +51,8 @@ PROBLEM_TYPE_MULTICLASS: ProblemType.ValueType  # 2
 """One of three classes or more."""
 PROBLEM_TYPE_REGRESSION: ProblemType.ValueType  # 3
 """A number."""
+PROBLEM_TYPE_OBJECT_DETECTION: ProblemType.ValueType  # 4
+"""Things in an image: where each is, and of which class."""
 Global___ProblemType: _TypeAlias = ProblemType  # noqa: Y015
 
 class _RowFormat:
@@ -63,6 +67,10 @@ class _RowFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RowFormat.V
     """A JSON array of objects, UTF-8: for each row, column name to value; null where there is none."""
     ROW_FORMAT_CSV: _RowFormat.ValueType  # 2
     """Delimited text with a header row."""
+    ROW_FORMAT_ARROW: _RowFormat.ValueType  # 3
+    """An Apache Arrow IPC stream."""
+    ROW_FORMAT_IMAGE: _RowFormat.ValueType  # 4
+    """One image: JPEG, PNG, WebP, GIF, BMP or TIFF."""
 
 class RowFormat(_RowFormat, metaclass=_RowFormatEnumTypeWrapper):
     """Forms in which rows are sent."""
@@ -73,6 +81,10 @@ ROW_FORMAT_JSON: RowFormat.ValueType  # 1
 """A JSON array of objects, UTF-8: for each row, column name to value; null where there is none."""
 ROW_FORMAT_CSV: RowFormat.ValueType  # 2
 """Delimited text with a header row."""
+ROW_FORMAT_ARROW: RowFormat.ValueType  # 3
+"""An Apache Arrow IPC stream."""
+ROW_FORMAT_IMAGE: RowFormat.ValueType  # 4
+"""One image: JPEG, PNG, WebP, GIF, BMP or TIFF."""
 Global___RowFormat: _TypeAlias = RowFormat  # noqa: Y015
 
 @_typing.final
@@ -127,6 +139,9 @@ class Workload(_message.Message):
     PARAMETERS_SCHEMA_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
     UNAVAILABLE_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
+    RESOURCES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name to give in TrainRequest.workload."""
     description: _builtins.str
@@ -143,6 +158,18 @@ class Workload(_message.Message):
     def unavailable(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Named parts that are not, and so are left out of what is trained."""
 
+    @_builtins.property
+    def inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Kinds of dataset that it trains on: "table", "archive"."""
+
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it makes, in names of problem types: "binary", "regression", "object_detection"."""
+
+    @_builtins.property
+    def resources(self) -> Global___Resources:
+        """What a training with default parameters asks for."""
+
     def __init__(
         self,
         *,
@@ -151,14 +178,47 @@ class Workload(_message.Message):
         parameters_schema: _struct_pb2.Struct | None = ...,
         available: _abc.Iterable[_builtins.str] | None = ...,
         unavailable: _abc.Iterable[_builtins.str] | None = ...,
+        inputs: _abc.Iterable[_builtins.str] | None = ...,
+        outputs: _abc.Iterable[_builtins.str] | None = ...,
+        resources: Global___Resources | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["parameters_schema", b"parameters_schema"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["parameters_schema", b"parameters_schema", "resources", b"resources"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "description", b"description", "name", b"name", "parameters_schema", b"parameters_schema", "unavailable", b"unavailable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "description", b"description", "inputs", b"inputs", "name", b"name", "outputs", b"outputs", "parameters_schema", b"parameters_schema", "resources", b"resources", "unavailable", b"unavailable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Workload: _TypeAlias = Workload  # noqa: Y015
+
+@_typing.final
+class Resources(_message.Message):
+    """What a training asks for of the machine it runs on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CPUS_FIELD_NUMBER: _builtins.int
+    GPUS_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    cpus: _builtins.float
+    """Processors."""
+    gpus: _builtins.float
+    """Graphics processors; used where there are any, required only by a cluster's queue when above 0."""
+    memory_bytes: _builtins.int
+    """Bytes of memory; 0 when it is not known before."""
+    def __init__(
+        self,
+        *,
+        cpus: _builtins.float = ...,
+        gpus: _builtins.float = ...,
+        memory_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "gpus", b"gpus", "memory_bytes", b"memory_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Resources: _TypeAlias = Resources  # noqa: Y015
 
 @_typing.final
 class DatasetSource(_message.Message):
@@ -216,9 +276,9 @@ class TrainRequest(_message.Message):
     training_id: _builtins.str
     """Name of this training, unique; set by the caller. Letters, digits, "-" and "_", at most 100."""
     workload: _builtins.str
-    """"tabular"."""
+    """"tabular", "image_classification", "object_detection", or the name of a workload that was added."""
     target: _builtins.str
-    """Column to predict; the last one when empty."""
+    """Column to predict; the last one when empty. A workload on images takes none."""
     problem_type: Global___ProblemType.ValueType
     """Detected when unspecified."""
     model_name: _builtins.str
@@ -262,15 +322,15 @@ class CheckTrainingResponse(_message.Message):
     FEATURE_COUNT_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
     target: _builtins.str
-    """Column to predict."""
+    """Column to predict; for images, what is told of each: "class" or "objects"."""
     problem_type: Global___ProblemType.ValueType
     """Given or detected; never unspecified."""
     row_count: _builtins.int
-    """Rows with a value in the target column."""
+    """Rows with a value in the target column, or images."""
     feature_count: _builtins.int
-    """Columns to predict from."""
+    """Columns to predict from; 0 for images."""
     engine: _builtins.str
-    """Engine that would run: "quick" or "autogluon"."""
+    """Engine that would run, as the workload names it: "quick", "autogluon", "torch"."""
     def __init__(
         self,
         *,
@@ -402,6 +462,8 @@ class TrainingResult(_message.Message):
     DATASET_SHA256_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    WORKLOAD_FIELD_NUMBER: _builtins.int
+    EVALUATION_FIELD_NUMBER: _builtins.int
     training_id: _builtins.str
     """Name of the training."""
     engine: _builtins.str
@@ -417,22 +479,24 @@ class TrainingResult(_message.Message):
     score: _builtins.float
     """That metric on the held-out rows; higher is better."""
     train_row_count: _builtins.int
-    """Rows trained on."""
+    """Rows or images trained on."""
     test_row_count: _builtins.int
-    """Rows held out."""
+    """Rows or images held out."""
     artifact_size: _builtins.int
     """Bytes of the packaged model (a zip)."""
     artifact_sha256: _builtins.str
     """SHA-256 of the packaged model, hexadecimal."""
     dataset_sha256: _builtins.str
     """SHA-256 of the dataset that was read, hexadecimal."""
+    workload: _builtins.str
+    """Workload that trained it."""
     @_builtins.property
     def metrics(self) -> _containers.RepeatedCompositeFieldContainer[_metric_pb2.Metric]:
         """All metrics on the held-out rows (split "test")."""
 
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Columns predicted from."""
+        """Columns predicted from; none for images."""
 
     @_builtins.property
     def leaderboard(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaderboardEntry]:
@@ -458,6 +522,13 @@ class TrainingResult(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When the package was complete, UTC."""
 
+    @_builtins.property
+    def evaluation(self) -> _struct_pb2.Struct:
+        """What was measured on the held-out data besides single numbers, as charts draw it; docs/evaluation.md describes
+        each name: "confusion_matrix", "roc_curve", "precision_recall_curve", "calibration_curve", "predicted_actual",
+        "residuals", "feature_importance", "per_class", "learning_curve".
+        """
+
     def __init__(
         self,
         *,
@@ -481,10 +552,12 @@ class TrainingResult(_message.Message):
         dataset_sha256: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        workload: _builtins.str = ...,
+        evaluation: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "parameters", b"parameters", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "evaluation", b"evaluation", "parameters", b"parameters", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_sha256", b"artifact_sha256", "artifact_size", b"artifact_size", "best_model", b"best_model", "dataset_sha256", b"dataset_sha256", "end_time", b"end_time", "engine", b"engine", "features", b"features", "leaderboard", b"leaderboard", "library_versions", b"library_versions", "metrics", b"metrics", "parameters", b"parameters", "problem_type", b"problem_type", "score", b"score", "score_name", b"score_name", "start_time", b"start_time", "target", b"target", "test_row_count", b"test_row_count", "train_row_count", b"train_row_count", "training_id", b"training_id", "unavailable", b"unavailable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_sha256", b"artifact_sha256", "artifact_size", b"artifact_size", "best_model", b"best_model", "dataset_sha256", b"dataset_sha256", "end_time", b"end_time", "engine", b"engine", "evaluation", b"evaluation", "features", b"features", "leaderboard", b"leaderboard", "library_versions", b"library_versions", "metrics", b"metrics", "parameters", b"parameters", "problem_type", b"problem_type", "score", b"score", "score_name", b"score_name", "start_time", b"start_time", "target", b"target", "test_row_count", b"test_row_count", "train_row_count", b"train_row_count", "training_id", b"training_id", "unavailable", b"unavailable", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -764,6 +837,7 @@ class PredictResponse(_message.Message):
     VALUES_FIELD_NUMBER: _builtins.int
     CLASS_INDEXES_FIELD_NUMBER: _builtins.int
     PROBABILITIES_FIELD_NUMBER: _builtins.int
+    DETECTIONS_FIELD_NUMBER: _builtins.int
     row_count: _builtins.int
     """Rows in all. In the first message only."""
     problem_type: Global___ProblemType.ValueType
@@ -782,7 +856,11 @@ class PredictResponse(_message.Message):
 
     @_builtins.property
     def probabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """For each row the probability of each class, one row after the other."""
+        """For each row the probability of each class, one row after the other; none where the model finds objects."""
+
+    @_builtins.property
+    def detections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Detection]:
+        """What was found in the images, the most certain first; only where the model finds objects."""
 
     def __init__(
         self,
@@ -793,11 +871,58 @@ class PredictResponse(_message.Message):
         values: _abc.Iterable[_builtins.float] | None = ...,
         class_indexes: _abc.Iterable[_builtins.int] | None = ...,
         probabilities: _abc.Iterable[_builtins.float] | None = ...,
+        detections: _abc.Iterable[Global___Detection] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_indexes", b"class_indexes", "classes", b"classes", "probabilities", b"probabilities", "problem_type", b"problem_type", "row_count", b"row_count", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_indexes", b"class_indexes", "classes", b"classes", "detections", b"detections", "probabilities", b"probabilities", "problem_type", b"problem_type", "row_count", b"row_count", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PredictResponse: _TypeAlias = PredictResponse  # noqa: Y015
+
+@_typing.final
+class Detection(_message.Message):
+    """One thing that was found in an image. Its box is in pixels of the image, turned as its EXIF orientation says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROW_FIELD_NUMBER: _builtins.int
+    CLASS_INDEX_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    X_MIN_FIELD_NUMBER: _builtins.int
+    Y_MIN_FIELD_NUMBER: _builtins.int
+    X_MAX_FIELD_NUMBER: _builtins.int
+    Y_MAX_FIELD_NUMBER: _builtins.int
+    row: _builtins.int
+    """Which image, from 0."""
+    class_index: _builtins.int
+    """Place of its class among the classes, from 0."""
+    score: _builtins.float
+    """How certain it is, 0 to 1."""
+    x_min: _builtins.float
+    """Left edge."""
+    y_min: _builtins.float
+    """Upper edge."""
+    x_max: _builtins.float
+    """Right edge."""
+    y_max: _builtins.float
+    """Lower edge."""
+    def __init__(
+        self,
+        *,
+        row: _builtins.int = ...,
+        class_index: _builtins.int = ...,
+        score: _builtins.float = ...,
+        x_min: _builtins.float = ...,
+        y_min: _builtins.float = ...,
+        x_max: _builtins.float = ...,
+        y_max: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_index", b"class_index", "row", b"row", "score", b"score", "x_max", b"x_max", "x_min", b"x_min", "y_max", b"y_max", "y_min", b"y_min"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Detection: _TypeAlias = Detection  # noqa: Y015

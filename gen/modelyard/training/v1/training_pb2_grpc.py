@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class TrainingServiceStub:
-    """Compute: trains a model on a stored dataset in a process of its own and keeps the packaged result until it is
+    """Compute: trains a model on a stored dataset in processes of its own and keeps the packaged result until it is
     released. A training is named by its caller, so that every call can be repeated.
     """
 
@@ -74,7 +74,7 @@ class TrainingServiceStub:
 
 
 class TrainingServiceServicer:
-    """Compute: trains a model on a stored dataset in a process of its own and keeps the packaged result until it is
+    """Compute: trains a model on a stored dataset in processes of its own and keeps the packaged result until it is
     released. A training is named by its caller, so that every call can be repeated.
     """
 
@@ -130,11 +130,12 @@ class TrainingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Predict(self, request_iterator, context):
-        """Predicts for rows of a table with a packaged model from storage. The package is checked against its SHA-256 before
+        """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against its SHA-256 before
         anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a while. First the
         header, then the rows in chunks; the answers come once all rows are there.
         Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
-        MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT), NOT_FOUND when
+        MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, BAD_IMAGE, UNFIT_INPUT, NO_ROWS_TO_PREDICT,
+        TOO_MUCH_TO_PREDICT), NOT_FOUND when
         there is no such package, DATA_LOSS when its bytes are not those that were recorded, ABORTED (repeat) when the
         process died, RESOURCE_EXHAUSTED (repeat later) when too many calls wait, DEADLINE_EXCEEDED when it takes too
         long, and UNAVAILABLE (repeat) when storage does not answer. Safe to repeat.
@@ -190,7 +191,7 @@ def add_TrainingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TrainingService:
-    """Compute: trains a model on a stored dataset in a process of its own and keeps the packaged result until it is
+    """Compute: trains a model on a stored dataset in processes of its own and keeps the packaged result until it is
     released. A training is named by its caller, so that every call can be repeated.
     """
 

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TrainingServiceStub:
-    """Compute: trains a model on a stored dataset in a process of its own and keeps the packaged result until it is
+    """Compute: trains a model on a stored dataset in processes of its own and keeps the packaged result until it is
     released. A training is named by its caller, so that every call can be repeated.
     """
 
@@ -61,11 +61,12 @@ class TrainingServiceStub:
     ReleaseArtifact: _grpc.UnaryUnaryMultiCallable[_training_pb2.ReleaseArtifactRequest, _training_pb2.ReleaseArtifactResponse]
     """Deletes everything that is kept for a training. Succeeds when nothing is. Safe to repeat."""
     Predict: _grpc.StreamStreamMultiCallable[_training_pb2.PredictRequest, _training_pb2.PredictResponse]
-    """Predicts for rows of a table with a packaged model from storage. The package is checked against its SHA-256 before
+    """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against its SHA-256 before
     anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a while. First the
     header, then the rows in chunks; the answers come once all rows are there.
     Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
-    MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT), NOT_FOUND when
+    MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, BAD_IMAGE, UNFIT_INPUT, NO_ROWS_TO_PREDICT,
+    TOO_MUCH_TO_PREDICT), NOT_FOUND when
     there is no such package, DATA_LOSS when its bytes are not those that were recorded, ABORTED (repeat) when the
     process died, RESOURCE_EXHAUSTED (repeat later) when too many calls wait, DEADLINE_EXCEEDED when it takes too
     long, and UNAVAILABLE (repeat) when storage does not answer. Safe to repeat.
@@ -73,7 +74,7 @@ class TrainingServiceStub:
 
 @_typing.type_check_only
 class TrainingServiceAsyncStub(TrainingServiceStub):
-    """Compute: trains a model on a stored dataset in a process of its own and keeps the packaged result until it is
+    """Compute: trains a model on a stored dataset in processes of its own and keeps the packaged result until it is
     released. A training is named by its caller, so that every call can be repeated.
     """
 
@@ -104,18 +105,19 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     ReleaseArtifact: _aio.UnaryUnaryMultiCallable[_training_pb2.ReleaseArtifactRequest, _training_pb2.ReleaseArtifactResponse]  # type: ignore[assignment]
     """Deletes everything that is kept for a training. Succeeds when nothing is. Safe to repeat."""
     Predict: _aio.StreamStreamMultiCallable[_training_pb2.PredictRequest, _training_pb2.PredictResponse]  # type: ignore[assignment]
-    """Predicts for rows of a table with a packaged model from storage. The package is checked against its SHA-256 before
+    """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against its SHA-256 before
     anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a while. First the
     header, then the rows in chunks; the answers come once all rows are there.
     Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
-    MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT), NOT_FOUND when
+    MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, BAD_IMAGE, UNFIT_INPUT, NO_ROWS_TO_PREDICT,
+    TOO_MUCH_TO_PREDICT), NOT_FOUND when
     there is no such package, DATA_LOSS when its bytes are not those that were recorded, ABORTED (repeat) when the
     process died, RESOURCE_EXHAUSTED (repeat later) when too many calls wait, DEADLINE_EXCEEDED when it takes too
     long, and UNAVAILABLE (repeat) when storage does not answer. Safe to repeat.
     """
 
 class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Compute: trains a model on a stored dataset in a process of its own and keeps the packaged result until it is
+    """Compute: trains a model on a stored dataset in processes of its own and keeps the packaged result until it is
     released. A training is named by its caller, so that every call can be repeated.
     """
 
@@ -186,11 +188,12 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_training_pb2.PredictRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_training_pb2.PredictResponse], _abc.AsyncIterator[_training_pb2.PredictResponse]]:
-        """Predicts for rows of a table with a packaged model from storage. The package is checked against its SHA-256 before
+        """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against its SHA-256 before
         anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a while. First the
         header, then the rows in chunks; the answers come once all rows are there.
         Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
-        MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT), NOT_FOUND when
+        MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, BAD_IMAGE, UNFIT_INPUT, NO_ROWS_TO_PREDICT,
+        TOO_MUCH_TO_PREDICT), NOT_FOUND when
         there is no such package, DATA_LOSS when its bytes are not those that were recorded, ABORTED (repeat) when the
         process died, RESOURCE_EXHAUSTED (repeat later) when too many calls wait, DEADLINE_EXCEEDED when it takes too
         long, and UNAVAILABLE (repeat) when storage does not answer. Safe to repeat.

@@ -93,7 +93,7 @@ class Artifact(Record):
 
 @entity("datasets", indexes=[("user_id", "create_time", "id"), ("create_time", "id"), ("project_id",)])
 class Dataset(Record):
-    """An uploaded table."""
+    """An uploaded table or archive of images."""
 
     user_id: str = attribute(default="", required=True, max_length=NAME)
     project_id: str | None = attribute(
@@ -120,3 +120,4 @@ class Dataset(Record):
     uri: str = attribute(default="", updatable=True)
     splits: dict[str, Any] | None = attribute(default=None, updatable=True)
     tags: dict[str, Any] | None = attribute(default=None, updatable=True)
+    kind: str = attribute(default="table", one_of=("table", "archive"), max_length=NAME)

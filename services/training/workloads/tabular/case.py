@@ -10,14 +10,15 @@ import pandas as pd
 
 from services.training.domain import errors
 from services.training.domain.model import ProblemType, TrainingPlan, TrainingSpec
+from services.training.workloads.kit.parts import is_installed
+from services.training.workloads.kit.splitting import Split, split_rows
 from services.training.workloads.tabular.columns import Columns, describe_columns
 from services.training.workloads.tabular.metrics import default_metric, defined_metrics, metrics_for
 from services.training.workloads.tabular.parameters import Parameters, parse
 from services.training.workloads.tabular.reading import Table, read_table
-from services.training.workloads.tabular.splitting import Split, split_rows
 from services.training.workloads.tabular.target import Target, settle_target
 from services.training.workloads.tabular.templates.load_model import prepare
-from services.training.workloads.tabular.workload import PARTS, is_installed
+from services.training.workloads.tabular.workload import PARTS
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from services.training.domain.errors import BadParameters, UnknownEngine
+from services.training.domain.errors import UnknownEngine
+from services.training.workloads.kit import parameters
 
 ENGINES = ("quick", "autogluon")
 
@@ -54,21 +55,11 @@ def parse(values: dict[str, Any]) -> Parameters:
     engine = values.get("engine", "quick")
     if engine not in ENGINES:
         raise UnknownEngine(name=engine, known=", ".join(ENGINES))
-    try:
-        return Parameters.model_validate(values)
-    except ValidationError as error:
-        trouble = "; ".join(_describe(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors())
-        raise BadParameters(trouble=trouble, known=", ".join(Parameters.model_fields)) from error
+    return parameters.parse(Parameters, values)
 
 
-def _describe(name: str, message: str) -> str:
-    if name not in Parameters.model_fields:
-        return f"{name!r} is not one of them"
-    return f"{name}: {message[:1].lower()}{message[1:]}"
-
-
-def used(parameters: Parameters) -> dict[str, Any]:
+def used(given: Parameters) -> dict[str, Any]:
     """The parameters that had a say in a training, defaults included."""
-    values = parameters.model_dump(exclude_none=True)
-    idle = {"time_limit", "presets"} if parameters.engine == "quick" else set()
+    values = given.model_dump(exclude_none=True)
+    idle = {"time_limit", "presets"} if given.engine == "quick" else set()
     return {name: value for name, value in values.items() if name not in idle}

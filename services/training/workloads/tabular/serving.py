@@ -1,8 +1,8 @@
 """Answers for rows with a model out of a package. It runs in a worker process, where a pickle may be loaded: the
 package is one of ours, its bytes are those that were recorded."""
 
+import io
 import json
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,8 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from services.training.domain import errors
 from services.training.domain.answers import AnswersHeader, RowFormat, RowsHeader
 from services.training.domain.model import ProblemType
-from services.training.workloads.tabular.packaging import FORMAT_VERSION
-from services.training.workloads.tabular.templates.load_model import LOADERS, prepare, read_table, verify
+from services.training.workloads.tabular.templates.load_model import LOADERS, prepare, read_table
 
-MANIFEST = "manifest.json"
 NAMES_SHOWN = 10
 # With fewer, threads that wait for each other take longer than the work does.
 ROWS_FOR_THREADS = 20_000
@@ -27,33 +25,12 @@ TEXT_SHOWN = 60
 KINDS = {"number": "number", "boolean": "truth value (true or false)", "date": "date as in the training data"}
 
 
-def load_package(archive: Path, folder: Path) -> "TabularModel":
-    """Unpack a package, check every file against its manifest, and load the model. Raises PackageBroken."""
-    unpacked = folder / "package"
-    manifest = _unpack(archive, unpacked)
-    if manifest.get("format_version") != FORMAT_VERSION or manifest.get("engine") not in LOADERS:
-        raise errors.PackageBroken(trouble="it is of another release, or of an engine that is not known here")
-    try:
-        predictor = LOADERS[manifest["engine"]](unpacked / "model")
-    except ImportError as error:
-        raise errors.PackageBroken(trouble=f"it needs a library that is not installed here ({error.name})") from error
-    return TabularModel(manifest, predictor, folder / "tmp" / "rows.csv")
-
-
-def _unpack(archive: Path, folder: Path) -> dict[str, Any]:
-    try:
-        with zipfile.ZipFile(archive) as package:
-            manifest: dict[str, Any] = json.loads(package.read(MANIFEST))
-            names, sizes = set(package.namelist()), sum(entry.file_size for entry in package.infolist())
-            described = manifest["files"]
-            expected = sum(each["size"] for each in described.values()) + package.getinfo(MANIFEST).file_size
-            if names != {*described, MANIFEST} or sizes != expected:
-                raise errors.PackageBroken(trouble="it holds other files than its manifest says")
-            package.extractall(folder)
-        verify(folder, manifest)
-    except (zipfile.BadZipFile, ValueError, KeyError) as error:
-        raise errors.PackageBroken(trouble=str(error)) from error
-    return manifest
+def load_model(package: Path, manifest: dict[str, Any]) -> "TabularModel":
+    """The model of an unpacked package, ready to answer. Raises PackageBroken."""
+    if manifest.get("engine") not in LOADERS:
+        raise errors.PackageBroken(trouble="it is of an engine that is not known here")
+    predictor = LOADERS[manifest["engine"]](package / "model")
+    return TabularModel(manifest, predictor, package.parent / "tmp" / "rows.csv")
 
 
 class TabularModel:
@@ -71,7 +48,7 @@ class TabularModel:
 
     def answer(self, rows: RowsHeader, content: bytes) -> tuple[AnswersHeader, bytes]:
         """What the model answers; an InvalidInput that names column and row where the rows are not right."""
-        frame = self._read_csv(rows, content) if rows.row_format is RowFormat.CSV else self._read_json(content)
+        frame = self._read(rows, content)
         if frame.empty:
             raise errors.NoRowsToPredict
         prepared = prepare(frame, self._features)
@@ -100,6 +77,31 @@ class TabularModel:
         indexes = np.fromiter((places[label] for label in decided.tolist()), np.int32, len(decided))
         whole = whole / whole.sum(axis=1, keepdims=True)
         return indexes, np.ascontiguousarray(whole)
+
+    def _read(self, rows: RowsHeader, content: bytes) -> pd.DataFrame:
+        match rows.row_format:
+            case RowFormat.CSV:
+                return self._read_csv(rows, content)
+            case RowFormat.JSON:
+                return self._read_json(content)
+            case RowFormat.ARROW:
+                return self._read_arrow(content)
+        raise errors.UnfitInput(takes="rows of a table", given="an image")
+
+    def _read_arrow(self, content: bytes) -> pd.DataFrame:
+        import pyarrow as pa
+
+        try:
+            with pa.ipc.open_stream(io.BytesIO(content)) as stream:
+                table = stream.read_all()
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+            raise errors.BadRows(trouble=_short(error)) from error
+        self._check_columns("The data", table.column_names)
+        if len(set(table.column_names)) < len(table.column_names):
+            raise errors.BadRows(trouble="more than one column has the same name")
+        frame: pd.DataFrame = table.select(self._names).to_pandas(date_as_object=False)
+        self._check_types(frame)
+        return frame
 
     def _read_csv(self, rows: RowsHeader, content: bytes) -> pd.DataFrame:
         self._csv.write_bytes(content)

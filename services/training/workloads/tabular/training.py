@@ -1,6 +1,5 @@
 """Trains on a table: settle, fit, measure on the held-out rows, package. The model measured is the one packaged."""
 
-import hashlib
 import shutil
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -9,12 +8,13 @@ from pathlib import Path
 from services.training.domain import errors
 from services.training.domain.model import Metric, Stage, TrainingResult, TrainingSpec
 from services.training.domain.ports import Reporter
+from services.training.workloads.kit.packaging import fingerprint
+from services.training.workloads.kit.telling import Telling
 from services.training.workloads.tabular.case import Case, settle
 from services.training.workloads.tabular.engines.protocol import Engine, Fitted
 from services.training.workloads.tabular.metrics import as_score, measure
 from services.training.workloads.tabular.packaging import Outcome, write_package
 from services.training.workloads.tabular.parameters import used
-from services.training.workloads.tabular.telling import Telling
 
 
 def train(spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> TrainingResult:
@@ -50,8 +50,7 @@ def _engine_of(case: Case) -> Engine:
 
 
 def _fingerprint(spec: TrainingSpec, data: Path) -> str:
-    with data.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = fingerprint(data)
     if spec.dataset.sha256 and spec.dataset.sha256.lower() != digest:
         raise errors.DatasetChanged(found=digest, expected=spec.dataset.sha256)
     return digest
@@ -73,8 +72,6 @@ def _evaluate(case: Case, fitted: Fitted, dataset_sha256: str, start_time: datet
 
 def _result(case: Case, fitted: Fitted, outcome: Outcome, artifact: Path) -> TrainingResult:
     end_time = datetime.now(UTC)
-    with artifact.open("rb") as file:
-        artifact_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return TrainingResult(
         training_id=case.spec.training_id,
         engine=case.parameters.engine,
@@ -92,7 +89,7 @@ def _result(case: Case, fitted: Fitted, outcome: Outcome, artifact: Path) -> Tra
         parameters=used(case.parameters),
         library_versions=outcome.library_versions,
         artifact_size=artifact.stat().st_size,
-        artifact_sha256=artifact_sha256,
+        artifact_sha256=fingerprint(artifact),
         dataset_sha256=outcome.dataset_sha256,
         start_time=outcome.start_time,
         end_time=end_time,

@@ -1,11 +1,11 @@
 """The tabular workload as the service knows it. What it trains with is imported when it trains, in the worker."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from services.training.domain.model import TrainingPlan, TrainingResult, TrainingSpec
-from services.training.domain.ports import Reporter
+from services.training.domain.model import Resources, TrainingPlan, TrainingResult, TrainingSpec
+from services.training.domain.ports import PackagedModel, Reporter
+from services.training.workloads.kit.parts import sort_out
 from services.training.workloads.tabular.parameters import Parameters
 
 # Part to the module that proves it is installed.
@@ -20,19 +20,13 @@ PARTS = {
 }
 
 
-def is_installed(module: str) -> bool:
-    """Whether a module could be imported, found out without importing it."""
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
-
-
 class TabularWorkload:
     """Learns from a table to predict one of its columns: classes or numbers."""
 
     name = "tabular"
     description = "Learns from a CSV table to predict one of its columns: a class or a number."
+    inputs = ("table",)
+    outputs = ("binary", "multiclass", "regression")
 
     def parameters_schema(self) -> dict[str, Any]:
         """JSON schema (2020-12) of the parameters."""
@@ -40,8 +34,11 @@ class TabularWorkload:
 
     def availability(self) -> tuple[list[str], list[str]]:
         """Names of the engines and libraries that are installed here, and of those that are not."""
-        installed = {part: is_installed(module) for part, module in PARTS.items()}
-        return [part for part in PARTS if installed[part]], [part for part in PARTS if not installed[part]]
+        return sort_out(PARTS)
+
+    def resources(self, parameters: dict[str, Any]) -> Resources:
+        """The quick engine is content with one processor; autogluon makes use of more."""
+        return Resources(cpus=2 if parameters.get("engine") == "autogluon" else 1)
 
     def check(self, spec: TrainingSpec, data: Path) -> TrainingPlan:
         """Settle target, problem type and engine; an InvalidInput or NotReady where it cannot be."""
@@ -54,3 +51,9 @@ class TabularWorkload:
         from services.training.workloads.tabular.training import train
 
         return train(spec, data, folder, report)
+
+    def load(self, package: Path, manifest: dict[str, Any]) -> PackagedModel:
+        """The model of an unpacked package."""
+        from services.training.workloads.tabular.serving import load_model
+
+        return load_model(package, manifest)

@@ -15,9 +15,9 @@ from autogluon.tabular import TabularPredictor
 
 from services.training.domain.errors import EngineFailed
 from services.training.domain.model import LeaderboardEntry
+from services.training.workloads.kit.telling import Telling
 from services.training.workloads.tabular.case import Case
 from services.training.workloads.tabular.metrics import SCALES, Answers
-from services.training.workloads.tabular.telling import Telling
 
 # Random forests fill the package with hundreds of megabytes and seldom win.
 EXCLUDED = ["RF", "XT"]

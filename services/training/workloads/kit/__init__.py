@@ -1,0 +1,1 @@
+"""What workloads share: telling how it goes, reading parameters and archives of images, packaging and opening."""
