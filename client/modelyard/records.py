@@ -117,6 +117,8 @@ class Dataset(Record):
     sha256: str = ""
     target_column: str = ""
     source: str = ""
+    uri: str = ""
+    """Where it came from; empty for an upload."""
     status: str = ""
     uploaded_at: datetime | None = None
     storage: StoredObject = StoredObject()

@@ -28,13 +28,12 @@ class Host:
     def parse(cls, entry: str) -> "Host":
         """`data.example.org`, `*.example.org`, `host:8443` or `http://host:8080`; a ValueError for anything else."""
         parts = urlsplit(entry if "://" in entry else f"https://{entry}")
-        name = parts.netloc.rpartition(":")[0] if parts.port else parts.netloc
-        rest = (parts.path, parts.query, parts.fragment)
-        if parts.scheme not in PORTS or "@" in name or any(rest) or not _ascii(name.removeprefix("*.")):
+        given = parts.netloc.rpartition(":")[0] if parts.port else parts.netloc
+        star = "*." if given.startswith("*.") else ""
+        name = _ascii(given.removeprefix(star))
+        if parts.scheme not in PORTS or not name or any((parts.path, parts.query, parts.fragment, star and parts.port)):
             raise ValueError(f"{entry!r} is no host; give one like data.example.org, *.example.org or host:8443")
-        if "*" in name.removeprefix("*.") or (name.startswith("*.") and parts.port):
-            raise ValueError(f"{entry!r}: a star stands for what is before a domain, and takes no port")
-        return cls(_ascii(name.strip("[]")), parts.scheme, parts.port)
+        return cls(star + name.strip("[]"), parts.scheme, parts.port)
 
     def __str__(self) -> str:
         scheme = "" if self.scheme == "https" else f"{self.scheme}://"
