@@ -247,8 +247,10 @@ async def test_no_credentials_are_written_to_the_disk(client: Client, server: Ka
     async with asyncio.timeout(30):
         while not server.asked:
             await asyncio.sleep(0.05)
-    written = [path.read_bytes() for path in client.scratch.rglob("*") if path.is_file()]
-    call.cancel()
+        written = [path.read_bytes() for path in client.scratch.rglob("*") if path.is_file()]
+        call.cancel()
+        while client.left_behind():
+            await asyncio.sleep(0.05)
 
     assert written
     assert not any(KEY.encode() in content for content in written)
