@@ -9,6 +9,7 @@ import pytest
 from modelyard.client import Client
 from tests.e2e.house import House
 from tests.servers.kaggle import KEY, USERNAME, Kaggle, kaggle
+from tests.servers.web import Said
 
 LOGIN = {"username": USERNAME, "key": KEY}
 WRONG = "ffffffffffffffffffffffffffffffff"
@@ -136,12 +137,16 @@ def test_what_fails_leaves_nothing(yard: httpx.Client, importing: House, server:
     assert not any(secret in answer.text for secret in (KEY, WRONG, SECRET))
 
 
-def test_no_secret_is_in_any_log(importing: House, yard: httpx.Client):
-    """After all of the above, at the level that logs most."""
+def test_no_secret_is_in_any_log(importing: House, yard: httpx.Client, server: Kaggle):
+    """After all of the above and a failure that nobody foresaw, at the level that logs most."""
+    server.faults = [Said(200, {"Content-Type": "application/json"}, b'{"datasetFiles": 7}')]
+    unforeseen = yard.post("/api/datasets/import", json=REFUSED["several files"][0])
     logs = "".join(importing.log(name) for name in importing.processes)
     shown = [secret for secret in (KEY, WRONG, SECRET) if secret in logs]
 
+    assert (unforeseen.status_code, unforeseen.json()["error"]["code"]) == (500, "INTERNAL")
     assert "FetchDataset" in logs
+    assert "Traceback" in logs
     assert shown == []
 
 

@@ -14,6 +14,7 @@ from services.training.adapters.processes import environment, tail_of, without_a
 from services.training.domain.elsewhere import (
     Arrival,
     CredentialsMissing,
+    CredentialsRefused,
     Fetched,
     KaggleCredentials,
     KaggleDown,
@@ -47,6 +48,8 @@ class KaggleProcesses:
         shown = credentials or self._credentials
         if not shown.complete:
             raise CredentialsMissing
+        if not shown.plausible:
+            raise CredentialsRefused
         async with scratch_folder(self._root, f"kaggle_{wish.name}_") as folder:
             fetched = await self._download(KaggleTask(wish, self._limit_bytes, self._url), shown, folder)
             with await asyncio.to_thread((folder / "dataset").open, "rb") as file:

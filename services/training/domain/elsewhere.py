@@ -176,6 +176,12 @@ class KaggleCredentials:
         """Whether they can be tried at all."""
         return bool(self.token or (self.username and self.key))
 
+    @property
+    def plausible(self) -> bool:
+        """Whether they can be sent: as the letters of a header."""
+        whole = self.username + self.key + self.token
+        return whole.isascii() and whole.isprintable()
+
 
 @dataclass(frozen=True)
 class KaggleWish:

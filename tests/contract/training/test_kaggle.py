@@ -161,6 +161,7 @@ async def test_a_hostile_name_leads_nowhere(client: Client, server: Kaggle, name
         (wish("ada/one-table", "no-such.csv"), "UNKNOWN_AT_KAGGLE", "NOT_FOUND"),
         (wish("ada/hidden"), "KAGGLE_FORBIDS", "PERMISSION_DENIED"),
         (wish("ada/one-table", username="ada", key=WRONG_KEY), "CREDENTIALS_REFUSED", "PERMISSION_DENIED"),
+        (wish("ada/one-table", token="t\r\nX-Evil: 1"), "CREDENTIALS_REFUSED", "PERMISSION_DENIED"),
         (wish("ada/one-table", username="ada"), "CREDENTIALS_MISSING", "FAILED_PRECONDITION"),
         (analysis_pb2.FetchDatasetRequest(), "NOTHING_NAMED", "INVALID_ARGUMENT"),
     ],
