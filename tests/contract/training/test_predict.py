@@ -80,7 +80,8 @@ def workers() -> list[psutil.Process]:
 
 def _is_worker(process: psutil.Process) -> bool:
     try:
-        return "services.training.worker" in process.cmdline()
+        command = process.cmdline()
+        return not command or "services.training.worker" in command  # it has none left when it is about to end
     except psutil.ZombieProcess:
         return True
     except psutil.NoSuchProcess:
