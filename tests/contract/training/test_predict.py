@@ -81,11 +81,11 @@ def workers() -> list[psutil.Process]:
 def _is_worker(process: psutil.Process) -> bool:
     try:
         command = process.cmdline()
-        return not command or "services.training.worker" in command  # it has none left when it is about to end
     except psutil.ZombieProcess:
         return True
     except psutil.NoSuchProcess:
         return False
+    return not command or "services.training.worker" in command  # it has none left when it is about to end
 
 
 async def settled(count: int) -> list[psutil.Process]:
