@@ -15,7 +15,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController, threadpool_limits  # type: ignore[import-untyped]
 
 from services.training.domain.model import LeaderboardEntry
 from services.training.workloads.kit.splitting import Split, split_rows
@@ -80,6 +80,7 @@ class QuickFitted:
         self._pipeline = pipeline
         self._growth = growth
         self._fit_seconds = fit_seconds
+        self._libraries = ThreadpoolController()
         trees = pipeline.named_steps["trees"]
         self.best_model = "HistGradientBoosting"
         chosen = ("learning_rate", "max_iter", "min_samples_leaf", "max_leaf_nodes", "l2_regularization")
@@ -87,7 +88,8 @@ class QuickFitted:
 
     def answer(self, rows: pd.DataFrame) -> Answers:
         """What the model answers for prepared rows."""
-        return _answer(self._pipeline, rows, self._case)
+        with self._libraries.limit(limits=_threads(len(rows)), user_api="openmp"):
+            return _answer(self._pipeline, rows, self._case)
 
     def leaderboard(self, rows: pd.DataFrame, truth: npt.NDArray[Any]) -> list[LeaderboardEntry]:
         """The one model."""
@@ -110,10 +112,14 @@ class QuickEngine:
         encoded = encoder.fit_transform(rows)
         weights = None if case.weights is None else case.weights[case.split.train]
         trees = _make_trees(case, rows, len(truth))
-        with threadpool_limits(None if len(truth) >= ROWS_FOR_THREADS else 1, user_api="openmp"):
+        with threadpool_limits(_threads(len(truth)), user_api="openmp"):
             growth = _fit(case, trees, Learning(encoded, truth, weights), telling)
         pipeline = Pipeline([("encoder", encoder), ("trees", growth.model)])
         return QuickFitted(case, pipeline, growth, time.monotonic() - started)
+
+
+def _threads(rows: int) -> int | None:
+    return None if rows >= ROWS_FOR_THREADS else 1
 
 
 def _make_encoder(rows: pd.DataFrame) -> ColumnTransformer:
