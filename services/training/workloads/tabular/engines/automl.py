@@ -122,7 +122,8 @@ class AutogluonFitted:
         self._predictor.clone_for_deployment(str(folder))
 
     def _find_left_out(self, fitted: set[str]) -> dict[str, str]:
-        failed = self._predictor.model_failures()
+        # Without failures, it has no columns.
+        failed = self._predictor.model_failures().reindex(columns=["child_model_type", "model_type", "exc_type"])
         kinds = failed["child_model_type"].fillna(failed["model_type"])
         failures = {
             family: REASONS.get(error, f"it failed ({error})")
