@@ -1,13 +1,14 @@
-"""python -m bench [jobs] [bytes] [azure] [records] [inspect]: measures what the documents claim.
+"""python -m bench [jobs] [bytes] [azure] [records] [inspect] [scores]: measures what the documents claim.
 
-Ratios count: one run gives both sides.
+Ratios count: one run gives both sides. Options after the names are those of scores.
 """
 
 import sys
 import tempfile
+from itertools import takewhile
 from pathlib import Path
 
-from bench import azure, inspection, jobs, records, transfer
+from bench import azure, inspection, jobs, records, scores, transfer
 from tests.e2e.house import House
 
 PARTS = {
@@ -16,12 +17,14 @@ PARTS = {
     "azure": azure.measure,
     "records": records.measure,
     "inspect": inspection.measure,
+    "scores": scores.measure,
 }
 
 
 def main() -> None:
     """Measure the parts that are named, or all of them."""
-    for name in sys.argv[1:] or PARTS:
+    names = list(takewhile(lambda word: not word.startswith("--"), sys.argv[1:]))
+    for name in names or PARTS:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             house = House(Path(folder))
             house.start()
