@@ -17,6 +17,8 @@ from services.training.workloads.tabular.parameters import FIT_OPTIONS, Paramete
 # Random forests fill the package with hundreds of megabytes and seldom win.
 EXCLUDED = ["RF", "XT"]
 
+PASSED_ON = (*FIT_OPTIONS, "presets", "time_limit", "hyperparameters", "included_model_types")
+
 # Options by which libraries would read or write files, call others or run code of their own.
 UNSAFE = re.compile(
     r"(.*[._])?(path|file|filename|dir|url|uri|host|hosts|port|machines|callbacks?)|config|task|mlist|nodes|workers"
@@ -46,13 +48,10 @@ def settle(parameters: Parameters) -> Parameters:
 
 def fit_options(parameters: Parameters) -> dict[str, Any]:
     """Arguments of AutoGluon's fit for settled parameters. What is not installed is left out from the start."""
-    given = {name: getattr(parameters, name) for name in FIT_OPTIONS}
+    given = {name: getattr(parameters, name) for name in PASSED_ON}
+    # A None would go before what the presets say.
     return {name: value for name, value in given.items() if value is not None} | {
-        "presets": parameters.presets,
-        "time_limit": parameters.time_limit,
-        "hyperparameters": parameters.hyperparameters,
-        "included_model_types": parameters.included_model_types,
-        "excluded_model_types": [*(parameters.excluded_model_types or []), *not_installed(NEEDS)],
+        "excluded_model_types": [*(parameters.excluded_model_types or []), *not_installed(NEEDS)]
     }
 
 
