@@ -54,6 +54,10 @@ class Incoming:
     fields: dict[str, str] = field(default_factory=dict)
     sha256: str = ""
     """What the sender says of the file, to be verified; empty when they say nothing."""
+    source: str = "upload"
+    """Where it comes from: upload, kaggle or url."""
+    uri: str = ""
+    """Where people find it there."""
 
 
 async def raw(request: Request, limit: int) -> Incoming:

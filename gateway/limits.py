@@ -16,6 +16,7 @@ UPLOADS, DOWNLOADS = "uploads", "downloads"
 LIMITED = {
     ("POST", "/api/datasets/upload"): UPLOADS,
     ("PUT", "/api/datasets/upload"): UPLOADS,
+    ("POST", "/api/datasets/import"): UPLOADS,
     ("POST", "/api/train"): UPLOADS,
     ("POST", "/api/storage/tickets"): UPLOADS,
     ("GET", "/api/datasets/{dataset_id}/download"): DOWNLOADS,

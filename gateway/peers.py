@@ -124,7 +124,9 @@ def connect(settings: GatewaySettings) -> Peers:
         "metadata": Channel(
             settings.metadata_address, token, once=["modelyard.metadata.v1.ArtifactService/CountDownload"]
         ),
-        "training": Channel(settings.training_address, token),
+        "training": Channel(
+            settings.training_address, token, once=["modelyard.training.v1.AnalysisService/FetchDataset"]
+        ),
     }
     storage, metadata, training = (channel.grpc for channel in channels.values())
     return Peers(

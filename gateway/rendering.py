@@ -106,6 +106,7 @@ def dataset(record: Dataset) -> Json:
         "targetColumn": record.target_column,
         "kind": record.kind,
         "source": record.source,
+        "uri": record.uri,
         "status": record.status,
         "uploadedAt": moment(record.create_time),
         "downloadUrl": f"/api/datasets/{record.id}/download",

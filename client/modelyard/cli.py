@@ -22,6 +22,7 @@ from modelyard.client import Client
 from modelyard.connection import Url, client_for, settings_for
 from modelyard.display import fact, follow, line, moving, size, table
 from modelyard.errors import ModelyardError
+from modelyard.import_cli import imports
 from modelyard.lock import FolderTaken
 from modelyard.migrate_cli import migrate
 from modelyard.registry_cli import demo as demo_registry
@@ -39,6 +40,7 @@ app = typer.Typer(
 demo = typer.Typer(name="demo", invoke_without_command=True, pretty_exceptions_enable=False)
 demo.command("registry")(demo_registry)
 app.add_typer(demo)
+app.add_typer(imports)
 app.add_typer(storage)
 app.command()(migrate)
 app.add_typer(registry)

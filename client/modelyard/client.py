@@ -31,6 +31,7 @@ Answer = TypeVar("Answer")
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 TIMEOUT = httpx.Timeout(30, connect=5, read=300)
+IMPORT_TIMEOUT = httpx.Timeout(30, connect=5, read=6 * 3600)
 ATTEMPTS = 3
 PLAIN = {"Accept-Encoding": "identity"}
 
@@ -75,6 +76,37 @@ class Client:
             query = _given(file_name=Path(path).name, name=name, target_column=target)
             length = {"Content-Length": str(file.length)}
             body = self._call("PUT", "/api/datasets/upload", params=query, content=file.chunks(), headers=length)
+        return Dataset.model_validate(body)
+
+    def import_dataset(
+        self,
+        *,
+        kaggle: str | None = None,
+        url: str | None = None,
+        file: str | None = None,
+        version: int | None = None,
+        credentials: Mapping[str, str] | None = None,
+        name: str | None = None,
+        target: str | None = None,
+        project_id: str | None = None,
+    ) -> Dataset:
+        """Have the server bring a dataset, from Kaggle ("owner/name") or from an https address on a host it lists.
+
+        `file` is one of several at Kaggle, "*" for all as one zip. `credentials` are Kaggle's: username and key, or
+        token; the server's own are used without them. Returns when it is stored, which may take as long as the file
+        takes to arrive; the request is repeated when the connection fails, and stores one dataset all the same.
+        """
+        if (kaggle is None) == (url is None):
+            raise ModelyardError(0, "INVALID_REQUEST", "Give either kaggle, a dataset's name there, or a url.")
+        source = "url" if kaggle is None else "kaggle"
+        wanted = _given(
+            source=source, dataset=kaggle, url=url, file=file, version=version, name=name, target_column=target,
+            credentials=None if credentials is None else dict(credentials), project_id=project_id,
+        )  # fmt: skip
+        once = {"Idempotency-Key": uuid.uuid4().hex}
+        body = _patiently(
+            lambda: self._call("POST", "/api/datasets/import", json=wanted, headers=once, timeout=IMPORT_TIMEOUT)
+        )
         return Dataset.model_validate(body)
 
     def list_datasets(self) -> Iterator[Dataset]:

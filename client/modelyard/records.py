@@ -119,6 +119,8 @@ class Dataset(Record):
     """table or archive."""
     target_column: str = ""
     source: str = ""
+    uri: str = ""
+    """Where it came from; empty for an upload."""
     status: str = ""
     uploaded_at: datetime | None = None
     storage: StoredObject = StoredObject()

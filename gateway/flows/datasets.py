@@ -89,7 +89,7 @@ async def take_in(peers: Peers, user: str, incoming: Incoming, repeat_key: str =
     dataset; fails with KeyUsed when that was of another file.
     """
     dataset_id = id_for(user, "dataset", repeat_key)
-    if repeat_key and (known := await _find(peers, dataset_id)):
+    if repeat_key and (known := await find(peers, dataset_id)):
         _check_same(known, await _digest_of(incoming.chunks))
         return known, False
     arrival = await _look_at(peers, user, dataset_id, incoming, may_repeat=bool(repeat_key))
@@ -122,7 +122,8 @@ def _check_same(known: Dataset, sha256: str) -> None:
         raise KeyUsed
 
 
-async def _find(peers: Peers, dataset_id: str) -> Dataset | None:
+async def find(peers: Peers, dataset_id: str) -> Dataset | None:
+    """The dataset of an id; None when there is none."""
     try:
         return await peers.datasets.GetDataset(GetDatasetRequest(id=dataset_id), **peers.quick)
     except AioRpcError as error:
@@ -197,7 +198,8 @@ async def _record(peers: Peers, arrival: Arrival, stored: Object, rows: int) -> 
         sha256=stored.sha256,
         format=None if arrival.is_archive else arrival.table.format,
         target_column="" if arrival.is_archive else target,
-        source="upload",
+        source=arrival.incoming.source,
+        uri=arrival.incoming.uri,
         status="ready",
     )
     request = CreateDatasetRequest(

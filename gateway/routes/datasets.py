@@ -1,21 +1,29 @@
 """Datasets over HTTP."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
+from pydantic import Field, SecretStr, model_validator
 
 from gateway import incoming, outgoing, rendering
 from gateway.flows.datasets import let_go, source_of, take_in
+from gateway.flows.importing import KAGGLE, Wanted, import_dataset
 from gateway.flows.submission import artifact_of
 from gateway.identity import User
 from gateway.peers import SCAN_SECONDS, Peers
 from gateway.routes import described
 from gateway.routes.listing import Listing
 from gateway.routes.state import owned_dataset, peers_of, settings_of
+from gateway.routes.wishes import Wish
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_DELETED, Artifact, GetArtifactRequest
 from modelyard.metadata.v1.dataset_pb2 import Dataset, ListDatasetsRequest
-from modelyard.training.v1.analysis_pb2 import InspectDatasetRequest
+from modelyard.training.v1.analysis_pb2 import (
+    FetchDatasetRequest,
+    InspectDatasetRequest,
+    KaggleCredentials,
+    KaggleDataset,
+)
 
 router = APIRouter(prefix="/api/datasets", tags=["datasets"])
 
@@ -37,9 +45,69 @@ async def upload_raw(request: Request, user: User, repeat_key: RepeatKey = "") -
     return await _taken_in(request, user, arriving, repeat_key)
 
 
+class KaggleLogin(Wish):
+    """What Kaggle knows a user by: a user name and an API key, or an API token. Used once, and not kept."""
+
+    username: str = Field("", max_length=200)
+    key: SecretStr = Field(SecretStr(""), max_length=1000)
+    token: SecretStr = Field(SecretStr(""), max_length=10_000)
+
+
+class ImportWish(Wish):
+    """A dataset to bring from elsewhere."""
+
+    source: Literal["kaggle", "url"]
+    dataset: str = Field("", description="owner/name, as in its address at Kaggle.", max_length=300)
+    file: str = Field("", description="File of it; * for all as one zip.", max_length=1000)
+    version: int = Field(0, ge=0, le=2**31 - 1, description="The newest when 0.")
+    credentials: KaggleLogin | None = Field(None, description="Those of the service, if it has any, when absent.")
+    url: str = Field("", description="https address of a file, on a listed host.", max_length=10_000)
+    name: str = Field("", max_length=200)
+    target_column: str = Field("", max_length=1000)
+    project_id: str = Field("", max_length=200)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_one_thing(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            wanted, other = ("dataset", "url") if given.get("source") == KAGGLE else ("url", "dataset")
+            if not given.get(wanted) or given.get(other):
+                raise ValueError("kaggle goes with a dataset, and url with a url")
+        return given
+
+    def wanted(self) -> Wanted:
+        """The same, as the flow takes it."""
+        fields = {"name": self.name, "target_column": self.target_column, "project_id": self.project_id}
+        return Wanted(self.source, self._request(), fields)
+
+    def _request(self) -> FetchDatasetRequest:
+        if self.source != KAGGLE:
+            return FetchDatasetRequest(url=self.url)
+        named = KaggleDataset(dataset=self.dataset, file=self.file, version=self.version)
+        if login := self.credentials:
+            key, token = login.key.get_secret_value(), login.token.get_secret_value()
+            named.credentials.CopyFrom(KaggleCredentials(username=login.username, key=key, token=token))
+        return FetchDatasetRequest(kaggle=named)
+
+
+@router.post("/import", status_code=201)
+async def import_from_elsewhere(request: Request, user: User, wish: ImportWish, repeat_key: RepeatKey = "") -> Response:
+    """Bring a dataset from Kaggle, or from an address on a listed host; answers when it is stored, as an upload does.
+
+    That may take as long as the file takes to arrive. With an Idempotency-Key it can be asked for again safely.
+    """
+    peers = peers_of(request)
+    dataset, _ = await import_dataset(peers, user, wish.wanted(), settings_of(request).max_upload_bytes, repeat_key)
+    return await _created(peers, dataset)
+
+
 async def _taken_in(request: Request, user: str, arriving: incoming.Incoming, repeat_key: str) -> Response:
     peers = peers_of(request)
     dataset, _ = await take_in(peers, user, arriving, repeat_key)
+    return await _created(peers, dataset)
+
+
+async def _created(peers: Peers, dataset: Dataset) -> Response:
     body = rendering.dataset(dataset) | await _storage(peers, dataset)
     return rendering.answer(body, 201, {"location": f"/api/datasets/{dataset.id}"})
 

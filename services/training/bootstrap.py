@@ -11,14 +11,19 @@ from modelyard.training.v1 import analysis_pb2_grpc, training_pb2_grpc
 from servicekit.channels import Channel
 from servicekit.server import Application, Service
 from services.training.adapters.inspections import InspectionFiles
+from services.training.adapters.kaggle_processes import KaggleProcesses
 from services.training.adapters.models import ModelProcesses
 from services.training.adapters.processes import WorkerProcesses
 from services.training.adapters.scratch import ScratchInUse, clear, opened, probe
 from services.training.adapters.shelf import FolderShelf
 from services.training.adapters.storage import StoredDatasets, StoredPackages
 from services.training.adapters.tombstones import FolderTombstones
+from services.training.adapters.web import WebDownloads
+from services.training.domain.addresses import HostList
 from services.training.domain.analysis import Analysis
 from services.training.domain.bench import Bench, SideBench
+from services.training.domain.elsewhere import KaggleCredentials
+from services.training.domain.importing import FetchBounds, Importing
 from services.training.domain.ports import Workload
 from services.training.domain.predictions import Loader, Predictions
 from services.training.domain.slots import Slots
@@ -31,6 +36,7 @@ __all__ = ["WORKLOADS", "ScratchInUse", "bootstrap"]
 
 WORKLOADS = "services.training.workloads"
 SIDE_TASKS = 2
+FETCHES = 4
 SWEEP_SECONDS = 600.0
 
 
@@ -56,9 +62,8 @@ async def bootstrap(settings: TrainingSettings, workloads: str = WORKLOADS) -> A
             asyncio.create_task(predictions.warm.keep_sweeping()),
         ]
         try:
-            yield _application(
-                servicer, AnalysisServicer(Analysis(side, kept.inspections)), trainings, settings.scratch
-            )
+            analysis = AnalysisServicer(Analysis(side, kept.inspections), _importing(settings, workloads))
+            yield _application(servicer, analysis, trainings, settings.scratch)
         finally:
             for task in sweeping:
                 task.cancel()
@@ -72,6 +77,14 @@ def _predictions(settings: TrainingSettings, workloads: str, channel: Channel) -
     host = ModelProcesses(workloads, settings.threads, settings.predict_memory_bytes)
     bounds = Bounds(settings.predict_models, settings.predict_idle_seconds, settings.queue_limit)
     return Predictions(Loader(StoredPackages(channel), host, settings.scratch), bounds, settings.predict_seconds)
+
+
+def _importing(settings: TrainingSettings, workloads: str) -> Importing:
+    key, token = settings.kaggle_key.get_secret_value(), settings.kaggle_api_token.get_secret_value()
+    own = KaggleCredentials(settings.kaggle_username, key, token)
+    kaggle = KaggleProcesses(workloads, settings.scratch, own, settings.fetch_bytes, settings.kaggle_url)
+    bounds = FetchBounds(settings.fetch_bytes, settings.fetch_seconds, Slots(FETCHES, settings.queue_limit))
+    return Importing(kaggle, WebDownloads(HostList(settings.url_hosts)), bounds)
 
 
 def _application(

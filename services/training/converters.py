@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from modelyard.common.v1 import metric_pb2, table_pb2
 from modelyard.training.v1 import analysis_pb2, training_pb2
 from services.training.domain.answers import Answers, PackageSource, RowFormat, RowsHeader
+from services.training.domain.elsewhere import Arrival, KaggleCredentials, KaggleWish, NothingNamed, WebWish
 from services.training.domain.errors import BadRows
 from services.training.domain.inspection import Column, ColumnKind, Inspection, Scalar
 from services.training.domain.model import (
@@ -263,3 +264,27 @@ def answers_to(answers: Answers) -> Iterator[training_pb2.PredictResponse]:
             message.classes.extend(json_format.ParseDict(label, struct_pb2.Value()) for label in answers.header.classes)
             message.detections.extend(training_pb2.Detection(**asdict(one)) for one in answers.header.detections)
         yield message
+
+
+def wish_from(request: analysis_pb2.FetchDatasetRequest) -> KaggleWish | WebWish:
+    """What to bring from elsewhere; raises NothingNamed and what is wrong with a dataset's name."""
+    match request.WhichOneof("source"):
+        case "kaggle":
+            return KaggleWish.of(request.kaggle.dataset, request.kaggle.file, request.kaggle.version)
+        case "url":
+            return WebWish(request.url)
+    raise NothingNamed
+
+
+def credentials_from(request: analysis_pb2.FetchDatasetRequest) -> KaggleCredentials | None:
+    """Whose access to use; None when that is not said."""
+    if not request.kaggle.HasField("credentials"):
+        return None
+    given = request.kaggle.credentials
+    return KaggleCredentials(given.username, given.key, given.token)
+
+
+def arrival_to(arrival: Arrival) -> analysis_pb2.FetchDatasetResponse:
+    """What is known of a file before its bytes."""
+    header = analysis_pb2.FetchHeader(file_name=arrival.file_name, size=arrival.size)
+    return analysis_pb2.FetchDatasetResponse(header=header)

@@ -10,6 +10,7 @@ from modelyard.training.v1 import analysis_pb2, analysis_pb2_grpc, training_pb2,
 from services.training import converters
 from services.training.domain.analysis import Analysis
 from services.training.domain.errors import TooMuchToPredict
+from services.training.domain.importing import Importing
 from services.training.domain.ports import Workload
 from services.training.domain.predictions import Predictions
 from services.training.domain.trainings import Checks, Trainings
@@ -98,8 +99,9 @@ async def received(
 class AnalysisServicer(analysis_pb2_grpc.AnalysisServiceServicer):
     """modelyard.training.v1.AnalysisService."""
 
-    def __init__(self, analysis: Analysis) -> None:
+    def __init__(self, analysis: Analysis, importing: Importing) -> None:
         self._analysis = analysis
+        self._importing = importing
 
     @override
     async def SniffTable(
@@ -115,3 +117,13 @@ class AnalysisServicer(analysis_pb2_grpc.AnalysisServiceServicer):
         found = await self._analysis.inspect(converters.source_from(request.dataset), sample_size)
         # In a thread: a wide table takes a while to encode.
         return await asyncio.to_thread(converters.inspection_to, found)
+
+    @override
+    async def FetchDataset(
+        self, request: analysis_pb2.FetchDatasetRequest, context: object
+    ) -> AsyncIterator[analysis_pb2.FetchDatasetResponse]:
+        wish, credentials = converters.wish_from(request), converters.credentials_from(request)
+        async with self._importing.fetch(wish, credentials) as arrival:
+            yield converters.arrival_to(arrival)
+            async for chunk in arrival.chunks:
+                yield analysis_pb2.FetchDatasetResponse(chunk=chunk)

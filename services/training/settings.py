@@ -3,10 +3,11 @@
 import os
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.settings import ServerSettings
+from services.training.domain.addresses import HostList
 
 
 class TrainingSettings(ServerSettings):
@@ -34,6 +35,28 @@ class TrainingSettings(ServerSettings):
     """Seconds that a model may take to answer one call."""
     predict_memory_bytes: int = Field(4 * 2**30, ge=0)
     """Most memory that a loaded model may take; 0 sets no limit."""
+
+    fetch_bytes: int = Field(16 * 2**30, ge=1)
+    """Largest file that is brought from elsewhere."""
+    fetch_seconds: float = Field(3600, gt=0)
+    """Seconds that a file may take to arrive from elsewhere."""
+    url_hosts: tuple[str, ...] = ()
+    """Hosts from whose addresses files may be imported, as a JSON array: "data.example.org", "*.example.org"; only one
+    with its port, "host:8443" or "http://host:8080", may be within our network. None when empty."""
+    kaggle_username: str = Field("", validation_alias="KAGGLE_USERNAME")
+    """Name by which Kaggle knows whoever brings no credentials of their own."""
+    kaggle_key: SecretStr = Field(SecretStr(""), validation_alias="KAGGLE_KEY")
+    """API key that goes with the name."""
+    kaggle_api_token: SecretStr = Field(SecretStr(""), validation_alias="KAGGLE_API_TOKEN")
+    """API token, in place of name and key."""
+    kaggle_url: str = ""
+    """Address of Kaggle's API; that of Kaggle when empty."""
+
+    @field_validator("url_hosts")
+    @classmethod
+    def _hosts_are_hosts(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        HostList(entries)
+        return entries
 
     @property
     def scratch(self) -> Path:

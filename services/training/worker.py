@@ -15,9 +15,11 @@ from servicekit.errors import Problem
 from services.training.adapters.confinement import confine
 from services.training.adapters.contents import inspect
 from services.training.domain.answers import Loaded, RowsHeader
+from services.training.domain.elsewhere import Fetched, KaggleCredentials
 from services.training.domain.messages import (
     CheckTask,
     InspectTask,
+    KaggleTask,
     Message,
     Refusal,
     ServeTask,
@@ -103,6 +105,8 @@ def _do(workloads: str, folder: Path, report: PipeReporter) -> Message:
             return inspect(data, folder / "tmp", known, sample_size)
         case ServeTask(memory_bytes):
             return _serve(workloads, folder, report, memory_bytes)
+        case KaggleTask():
+            return _download(task, folder, report)
     raise TypeError(f"{type(task).__name__} is no task")
 
 
@@ -125,6 +129,18 @@ def _serve(workloads: str, folder: Path, report: PipeReporter, memory_bytes: int
                 # As the kernel would have ended it: who knows what is missing now.
                 os.kill(os.getpid(), signal.SIGKILL)
     sys.exit()
+
+
+def _download(task: KaggleTask, folder: Path, report: PipeReporter) -> Fetched:
+    """Download from Kaggle, with the credentials that the service says."""
+    # Here, because it brings a client of Kaggle.
+    from services.training.adapters.kaggle_download import download
+
+    with report.questions() as questions:
+        credentials = decode(questions.readline())
+    if not isinstance(credentials, KaggleCredentials):
+        raise TypeError(f"{type(credentials).__name__} are no credentials")
+    return download(task, credentials, folder)
 
 
 def _workload(module: str, spec: TrainingSpec) -> Workload:

@@ -19,7 +19,7 @@ MODULES = {
     "training": "services.training",
     "gateway": "gateway",
 }
-OURS = ("STORAGE_", "METADATA_", "TRAINING_", "GATEWAY_", "MODELYARD_", "AZURE_", "CLOUDINARY_")
+OURS = ("STORAGE_", "METADATA_", "TRAINING_", "GATEWAY_", "MODELYARD_", "AZURE_", "CLOUDINARY_", "KAGGLE_")
 START_SECONDS = 60
 LEASE_SECONDS = 2
 

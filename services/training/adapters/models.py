@@ -1,15 +1,15 @@
 """Loads packaged models, each in a process of its own that waits for rows."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
 
 from servicekit.logging import get_logger
-from services.training.adapters.child import Child, child_process
-from services.training.adapters.processes import COMMAND, LINE_BYTES, environment, prepare, tail_of, without_answer
+from services.training.adapters.child import Child
+from services.training.adapters.conversing import conversing
+from services.training.adapters.processes import environment, tail_of, without_answer
 from services.training.domain.answers import Answers, AnswersHeader, Loaded, RowsHeader
 from services.training.domain.messages import Message, Refusal, ServeTask, decode, encode
 
@@ -29,22 +29,11 @@ class ModelProcesses:
     @asynccontextmanager
     async def load(self, folder: Path) -> AsyncIterator["ModelProcess"]:
         """The model of `folder / "package.zip"`; the port says what it raises."""
-        output, lock = await asyncio.to_thread(prepare, self._task, folder)
-        ours, theirs = socket.socketpair()
-        with output, lock, ours, theirs:
-            command = [*COMMAND, self._workloads, str(folder), str(theirs.fileno())]
-            surroundings = environment(folder, self._threads)
-            async with child_process(command, output, surroundings, (theirs.fileno(), lock.fileno())) as child:
-                theirs.close()
-                lock.close()
-                reader, writer = await asyncio.open_unix_connection(sock=ours.dup(), limit=LINE_BYTES)
-                try:
-                    model = ModelProcess(child, reader, writer, folder)
-                    async with asyncio.timeout(LOAD_SECONDS):
-                        await model.loaded()
-                    yield model
-                finally:
-                    writer.close()
+        async with conversing(self._task, self._workloads, folder, environment(folder, self._threads)) as talk:
+            model = ModelProcess(talk.child, talk.reader, talk.writer, folder)
+            async with asyncio.timeout(LOAD_SECONDS):
+                await model.loaded()
+            yield model
 
 
 class ModelProcess:

@@ -8,10 +8,11 @@ from pydantic import TypeAdapter
 
 from servicekit import errors
 from services.training.domain.answers import AnswersHeader, Loaded, RowsHeader
+from services.training.domain.elsewhere import Fetched, KaggleCredentials, KaggleWish
 from services.training.domain.inspection import Inspection
 from services.training.domain.model import Metric, Progress, TableFormat, TrainingPlan, TrainingResult, TrainingSpec
 
-A = TypeVar("A", TrainingResult, TrainingPlan, Inspection, Loaded)
+A = TypeVar("A", TrainingResult, TrainingPlan, Inspection, Loaded, Fetched)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,17 @@ class ServeTask(Task[Loaded]):
     answer = Loaded
     memory_bytes: int
     """Most memory that it may take; 0 for no limit."""
+
+
+@dataclass(frozen=True)
+class KaggleTask(Task[Fetched]):
+    """Download from Kaggle, with the credentials that are said next, which no task holds since tasks are on disk."""
+
+    answer = Fetched
+    wish: KaggleWish
+    limit_bytes: int
+    url: str
+    """Where Kaggle's API is; where its client expects it when empty."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +113,7 @@ Message = (
     TrainTask | CheckTask | InspectTask | ServeTask
     | Progress | Metric | TrainingResult | TrainingPlan | Inspection | Refusal
     | Loaded | RowsHeader | AnswersHeader
+    | KaggleTask | KaggleCredentials | Fetched
 )  # fmt: skip
 
 KINDS: dict[str, type[Any]] = {
@@ -117,6 +130,9 @@ KINDS: dict[str, type[Any]] = {
     "loaded": Loaded,
     "rows": RowsHeader,
     "answers": AnswersHeader,
+    "kaggle": KaggleTask,
+    "credentials": KaggleCredentials,
+    "fetched": Fetched,
 }
 _NAMES = {kind: name for name, kind in KINDS.items()}
 _ADAPTERS = {name: TypeAdapter(kind) for name, kind in KINDS.items()}

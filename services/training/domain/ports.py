@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from services.training.domain.answers import Answers, AnswersHeader, RowsHeader
+from services.training.domain.elsewhere import Arrival, KaggleCredentials, KaggleWish
 from services.training.domain.inspection import Inspection
 from services.training.domain.messages import A, Task
 from services.training.domain.model import (
@@ -148,3 +149,18 @@ class InspectionCache(Protocol):
 
     async def put(self, name: str, inspection: Inspection) -> None:
         """Remember it, for as long as there is room."""
+
+
+class KaggleDatasets(Protocol):
+    """Datasets of Kaggle."""
+
+    def open(self, wish: KaggleWish, credentials: KaggleCredentials | None) -> AbstractAsyncContextManager[Arrival]:
+        """A file for the block, with these credentials or those of the service. Raises the errors of
+        domain.elsewhere that speak of Kaggle, WorkerDied and WorkerBroke."""
+
+
+class WebFiles(Protocol):
+    """Files on the web."""
+
+    def open(self, url: str) -> AbstractAsyncContextManager[Arrival]:
+        """A file for the block. Raises the errors of domain.elsewhere that speak of addresses and hosts."""

@@ -22,6 +22,8 @@ from services.training.settings import TrainingSettings
 
 FAKES = "tests.contract.training.fake_workloads"
 SECONDS = 60.0
+FETCH = ["modelyard.training.v1.AnalysisService/FetchDataset"]
+"""What the gateway does not repeat by itself, either: it may have taken very long until it failed."""
 
 
 class NoSuchObject(NotFound):
@@ -138,7 +140,7 @@ def start(storage: tuple[Storage, str], tmp_path: Path) -> Start:
             # The channel is closed last, so that a caller hears what a service that stops has to say.
             application = await stack.enter_async_context(bootstrap(settings, workloads))
             server = await stack.enter_async_context(serving(application, settings.bind, settings))
-            client = Client(Channel(server.address), settings.scratch)
+            client = Client(Channel(server.address, once=FETCH), settings.scratch)
             try:
                 yield client
             finally:

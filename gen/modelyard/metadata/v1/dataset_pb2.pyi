@@ -85,7 +85,7 @@ class Dataset(_message.Message):
     description: _builtins.str
     """What is in it, for people."""
     uri: _builtins.str
-    """Address of bytes that are not kept here; may be empty."""
+    """Address that it came from, or of bytes that are not kept here; may be empty."""
     kind: _builtins.str
     """What it is: "table", or "archive" for a zip of images; "table" when empty."""
     @_builtins.property

@@ -228,3 +228,157 @@ class ArchiveFolder(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ArchiveFolder: _TypeAlias = ArchiveFolder  # noqa: Y015
+
+@_typing.final
+class FetchDatasetRequest(_message.Message):
+    """What to bring."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KAGGLE_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """An https address on a host that TRAINING_URL_HOSTS lists. What follows its "?" may be a secret, and is not logged."""
+    @_builtins.property
+    def kaggle(self) -> Global___KaggleDataset:
+        """A dataset of Kaggle."""
+
+    def __init__(
+        self,
+        *,
+        kaggle: Global___KaggleDataset | None = ...,
+        url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kaggle", b"kaggle", "source", b"source", "url", b"url"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kaggle", b"kaggle", "source", b"source", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["kaggle", "url"]  # noqa: Y015
+    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+
+Global___FetchDatasetRequest: _TypeAlias = FetchDatasetRequest  # noqa: Y015
+
+@_typing.final
+class KaggleDataset(_message.Message):
+    """A dataset of Kaggle, or one file of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    CREDENTIALS_FIELD_NUMBER: _builtins.int
+    dataset: _builtins.str
+    """"owner/name", as in its address."""
+    file: _builtins.str
+    """Path of a file in it; "*" for all of them as one zip. When empty: its one table, or all as one zip where it is made
+    of images.
+    """
+    version: _builtins.int
+    """Version, from 1; the newest when 0."""
+    @_builtins.property
+    def credentials(self) -> Global___KaggleCredentials:
+        """Whose access to use; that of the service, if it has one, when absent."""
+
+    def __init__(
+        self,
+        *,
+        dataset: _builtins.str = ...,
+        file: _builtins.str = ...,
+        version: _builtins.int = ...,
+        credentials: Global___KaggleCredentials | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["credentials", b"credentials"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credentials", b"credentials", "dataset", b"dataset", "file", b"file", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KaggleDataset: _TypeAlias = KaggleDataset  # noqa: Y015
+
+@_typing.final
+class KaggleCredentials(_message.Message):
+    """What Kaggle knows a user by: a name and a key, or a token. Sensitive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USERNAME_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    username: _builtins.str
+    """Name of the user; not used with a token."""
+    key: _builtins.str
+    """The user's API key. Sensitive."""
+    token: _builtins.str
+    """An API token, in place of name and key. Sensitive."""
+    def __init__(
+        self,
+        *,
+        username: _builtins.str = ...,
+        key: _builtins.str = ...,
+        token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "token", b"token", "username", b"username"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KaggleCredentials: _TypeAlias = KaggleCredentials  # noqa: Y015
+
+@_typing.final
+class FetchDatasetResponse(_message.Message):
+    """A piece of a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """Next bytes, at most 256 KiB."""
+    @_builtins.property
+    def header(self) -> Global___FetchHeader:
+        """What is coming."""
+
+    def __init__(
+        self,
+        *,
+        header: Global___FetchHeader | None = ...,
+        chunk: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "chunk"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___FetchDatasetResponse: _TypeAlias = FetchDatasetResponse  # noqa: Y015
+
+@_typing.final
+class FetchHeader(_message.Message):
+    """What is known of a file before its bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_NAME_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    file_name: _builtins.str
+    """Its name, without folders."""
+    size: _builtins.int
+    """Bytes; 0 when not known."""
+    def __init__(
+        self,
+        *,
+        file_name: _builtins.str = ...,
+        size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file_name", b"file_name", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchHeader: _TypeAlias = FetchHeader  # noqa: Y015

@@ -45,6 +45,11 @@ class AnalysisServiceStub:
                 request_serializer=modelyard_dot_training_dot_v1_dot_analysis__pb2.InspectDatasetRequest.SerializeToString,
                 response_deserializer=modelyard_dot_training_dot_v1_dot_analysis__pb2.InspectDatasetResponse.FromString,
                 _registered_method=True)
+        self.FetchDataset = channel.unary_stream(
+                '/modelyard.training.v1.AnalysisService/FetchDataset',
+                request_serializer=modelyard_dot_training_dot_v1_dot_analysis__pb2.FetchDatasetRequest.SerializeToString,
+                response_deserializer=modelyard_dot_training_dot_v1_dot_analysis__pb2.FetchDatasetResponse.FromString,
+                _registered_method=True)
 
 
 class AnalysisServiceServicer:
@@ -73,6 +78,21 @@ class AnalysisServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FetchDataset(self, request, context):
+        """Brings a file from Kaggle or from an address on the web: a header, then its bytes. Nothing of it is kept here, and
+        what is in it is not looked into; SniffTable tells whether it can be used. The credentials are used for this one
+        call, and neither kept nor logged. Ends with its call.
+        Fails with INVALID_ARGUMENT when it is not said right what to bring, its host is not on the list of those that may
+        be asked, leads to an address that is not public, or there are several files and none is named (the sentence lists
+        them); PERMISSION_DENIED when credentials are refused; NOT_FOUND; RESOURCE_EXHAUSTED when too much was asked for at
+        once, here or there, or the file is larger than the limit, without RetryInfo then; UNAVAILABLE when the other side
+        cannot be reached or breaks off; DEADLINE_EXCEEDED; FAILED_PRECONDITION when what it takes is not installed, not
+        allowed, or credentials are missing. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AnalysisServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -85,6 +105,11 @@ def add_AnalysisServiceServicer_to_server(servicer, server):
                     servicer.InspectDataset,
                     request_deserializer=modelyard_dot_training_dot_v1_dot_analysis__pb2.InspectDatasetRequest.FromString,
                     response_serializer=modelyard_dot_training_dot_v1_dot_analysis__pb2.InspectDatasetResponse.SerializeToString,
+            ),
+            'FetchDataset': grpc.unary_stream_rpc_method_handler(
+                    servicer.FetchDataset,
+                    request_deserializer=modelyard_dot_training_dot_v1_dot_analysis__pb2.FetchDatasetRequest.FromString,
+                    response_serializer=modelyard_dot_training_dot_v1_dot_analysis__pb2.FetchDatasetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -142,6 +167,33 @@ class AnalysisService:
             '/modelyard.training.v1.AnalysisService/InspectDataset',
             modelyard_dot_training_dot_v1_dot_analysis__pb2.InspectDatasetRequest.SerializeToString,
             modelyard_dot_training_dot_v1_dot_analysis__pb2.InspectDatasetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchDataset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/modelyard.training.v1.AnalysisService/FetchDataset',
+            modelyard_dot_training_dot_v1_dot_analysis__pb2.FetchDatasetRequest.SerializeToString,
+            modelyard_dot_training_dot_v1_dot_analysis__pb2.FetchDatasetResponse.FromString,
             options,
             channel_credentials,
             insecure,

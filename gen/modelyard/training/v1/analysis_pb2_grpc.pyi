@@ -47,6 +47,17 @@ class AnalysisServiceStub:
     unsafe (ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_BOMB), NOT_FOUND when there is no such
     object and RESOURCE_EXHAUSTED when too many wait. Safe to repeat.
     """
+    FetchDataset: _grpc.UnaryStreamMultiCallable[_analysis_pb2.FetchDatasetRequest, _analysis_pb2.FetchDatasetResponse]
+    """Brings a file from Kaggle or from an address on the web: a header, then its bytes. Nothing of it is kept here, and
+    what is in it is not looked into; SniffTable tells whether it can be used. The credentials are used for this one
+    call, and neither kept nor logged. Ends with its call.
+    Fails with INVALID_ARGUMENT when it is not said right what to bring, its host is not on the list of those that may
+    be asked, leads to an address that is not public, or there are several files and none is named (the sentence lists
+    them); PERMISSION_DENIED when credentials are refused; NOT_FOUND; RESOURCE_EXHAUSTED when too much was asked for at
+    once, here or there, or the file is larger than the limit, without RetryInfo then; UNAVAILABLE when the other side
+    cannot be reached or breaks off; DEADLINE_EXCEEDED; FAILED_PRECONDITION when what it takes is not installed, not
+    allowed, or credentials are missing. Safe to repeat.
+    """
 
 @_typing.type_check_only
 class AnalysisServiceAsyncStub(AnalysisServiceStub):
@@ -66,6 +77,17 @@ class AnalysisServiceAsyncStub(AnalysisServiceStub):
     Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line) and for an archive that is broken or
     unsafe (ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_BOMB), NOT_FOUND when there is no such
     object and RESOURCE_EXHAUSTED when too many wait. Safe to repeat.
+    """
+    FetchDataset: _aio.UnaryStreamMultiCallable[_analysis_pb2.FetchDatasetRequest, _analysis_pb2.FetchDatasetResponse]  # type: ignore[assignment]
+    """Brings a file from Kaggle or from an address on the web: a header, then its bytes. Nothing of it is kept here, and
+    what is in it is not looked into; SniffTable tells whether it can be used. The credentials are used for this one
+    call, and neither kept nor logged. Ends with its call.
+    Fails with INVALID_ARGUMENT when it is not said right what to bring, its host is not on the list of those that may
+    be asked, leads to an address that is not public, or there are several files and none is named (the sentence lists
+    them); PERMISSION_DENIED when credentials are refused; NOT_FOUND; RESOURCE_EXHAUSTED when too much was asked for at
+    once, here or there, or the file is larger than the limit, without RetryInfo then; UNAVAILABLE when the other side
+    cannot be reached or breaks off; DEADLINE_EXCEEDED; FAILED_PRECONDITION when what it takes is not installed, not
+    allowed, or credentials are missing. Safe to repeat.
     """
 
 class AnalysisServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -95,6 +117,23 @@ class AnalysisServiceServicer(metaclass=_abc_1.ABCMeta):
         Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line) and for an archive that is broken or
         unsafe (ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_BOMB), NOT_FOUND when there is no such
         object and RESOURCE_EXHAUSTED when too many wait. Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def FetchDataset(
+        self,
+        request: _analysis_pb2.FetchDatasetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_analysis_pb2.FetchDatasetResponse], _abc.AsyncIterator[_analysis_pb2.FetchDatasetResponse]]:
+        """Brings a file from Kaggle or from an address on the web: a header, then its bytes. Nothing of it is kept here, and
+        what is in it is not looked into; SniffTable tells whether it can be used. The credentials are used for this one
+        call, and neither kept nor logged. Ends with its call.
+        Fails with INVALID_ARGUMENT when it is not said right what to bring, its host is not on the list of those that may
+        be asked, leads to an address that is not public, or there are several files and none is named (the sentence lists
+        them); PERMISSION_DENIED when credentials are refused; NOT_FOUND; RESOURCE_EXHAUSTED when too much was asked for at
+        once, here or there, or the file is larger than the limit, without RetryInfo then; UNAVAILABLE when the other side
+        cannot be reached or breaks off; DEADLINE_EXCEEDED; FAILED_PRECONDITION when what it takes is not installed, not
+        allowed, or credentials are missing. Safe to repeat.
         """
 
 def add_AnalysisServiceServicer_to_server(servicer: AnalysisServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

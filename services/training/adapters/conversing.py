@@ -1,0 +1,40 @@
+"""Talks with a worker process over a socket, in both directions."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.training.adapters.child import Child, child_process
+from services.training.adapters.processes import COMMAND, LINE_BYTES, prepare
+from services.training.domain.messages import A, Task
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A worker process, what it says, and where it listens."""
+
+    child: Child
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
+@asynccontextmanager
+async def conversing(
+    task: Task[A], workloads: str, folder: Path, surroundings: dict[str, str]
+) -> AsyncIterator[Conversation]:
+    """A worker set on a task in a folder, for the block."""
+    output, lock = await asyncio.to_thread(prepare, task, folder)
+    ours, theirs = socket.socketpair()
+    with output, lock, ours, theirs:
+        command = [*COMMAND, workloads, str(folder), str(theirs.fileno())]
+        async with child_process(command, output, surroundings, (theirs.fileno(), lock.fileno())) as child:
+            theirs.close()
+            lock.close()
+            reader, writer = await asyncio.open_unix_connection(sock=ours.dup(), limit=LINE_BYTES)
+            try:
+                yield Conversation(child, reader, writer)
+            finally:
+                writer.close()
