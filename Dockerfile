@@ -7,7 +7,9 @@ RUN python -m venv /opt/modelyard
 ENV PATH=/opt/modelyard/bin:$PATH
 WORKDIR /src
 COPY . .
-RUN pip install --no-cache-dir ".[$SERVICE]"
+# More of it, by the names that pyproject.toml has for them: --build-arg EXTRAS=images,torch for training.
+ARG EXTRAS=
+RUN pip install --no-cache-dir ".[$SERVICE${EXTRAS:+,$EXTRAS}]"
 RUN if [ "$SERVICE" = gateway ]; then echo gateway; else echo "services.$SERVICE"; fi > /opt/modelyard/module
 
 FROM python:3.11-slim

@@ -20,7 +20,7 @@ apt-install = if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then $(ca
   elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then $(call apt,sudo,$(1)); \
   else echo "Please install the package $(1) (or what provides it here), then run make again" >&2; exit 1; fi
 
-.PHONY: help install run demo test test-unit test-contract test-integration test-e2e \
+.PHONY: help install install-more run demo test test-unit test-contract test-integration test-e2e \
         protos protos-check protos-release lint types format bench clean
 
 help: ## List the commands
@@ -56,6 +56,9 @@ $(VENV)/libcurl: $(VENV)/installed-dev
 	touch $@
 
 install: $(VENV)/installed ## Create .venv and install everything that runs
+
+install-more: $(VENV)/installed ## Install what images, neural networks, Kaggle and a Ray cluster need besides
+	@$(PIP) install --quiet --editable '.[all,images,torch,kaggle,ray]'
 
 run: $(VENV)/installed ## Serve Modelyard on this machine; Ctrl-C stops it
 	@exec $(BIN)/modelyard run

@@ -1,13 +1,15 @@
-"""python -m bench [jobs] [bytes] [azure] [records] [inspect]: measures what the documents claim.
+"""python -m bench [jobs] [bytes] [azure] [records] [inspect] [crowd] [scores]: measures what the documents claim.
 
-Ratios count: one run gives both sides.
+Ratios count: one run gives both sides. Options after the names are those of scores, which takes half an hour and is
+measured only when it is named.
 """
 
 import sys
 import tempfile
+from itertools import takewhile
 from pathlib import Path
 
-from bench import azure, inspection, jobs, records, transfer
+from bench import azure, crowd, inspection, jobs, records, scores, transfer
 from tests.e2e.house import House
 
 PARTS = {
@@ -16,12 +18,16 @@ PARTS = {
     "azure": azure.measure,
     "records": records.measure,
     "inspect": inspection.measure,
+    "crowd": crowd.measure,
+    "scores": scores.measure,
 }
+ALL = [name for name in PARTS if name != "scores"]
 
 
 def main() -> None:
     """Measure the parts that are named, or all of them."""
-    for name in sys.argv[1:] or PARTS:
+    names = list(takewhile(lambda word: not word.startswith("--"), sys.argv[1:]))
+    for name in names or ALL:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             house = House(Path(folder))
             house.start()

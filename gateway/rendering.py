@@ -24,7 +24,7 @@ from modelyard.metadata.v1.job_pb2 import (
 )
 from modelyard.metadata.v1.model_pb2 import Model, ModelVersion
 from modelyard.metadata.v1.project_pb2 import Project
-from modelyard.training.v1.analysis_pb2 import InspectDatasetResponse
+from modelyard.training.v1.analysis_pb2 import ArchiveContents, InspectDatasetResponse
 from modelyard.training.v1.training_pb2 import Workload
 
 Json = dict[str, Any]
@@ -132,13 +132,26 @@ def workload(found: Workload) -> Json:
 
 
 def inspection(found: InspectDatasetResponse) -> Json:
-    """What is in a dataset: its schema and its first rows."""
+    """What is in a dataset: its schema and its first rows, or the contents of an archive."""
+    if found.HasField("archive"):
+        return {"archive": archive(found.archive)}
     return {
         "rowCount": found.row_count,
         "delimiter": found.format.delimiter,
         "encoding": found.format.encoding,
         "schema": [column(one) for one in found.columns],
         "sampleData": [plain(row) for row in found.sample],
+    }
+
+
+def archive(found: ArchiveContents) -> Json:
+    """What an archive lists."""
+    return {
+        "fileCount": found.file_count,
+        "imageCount": found.image_count,
+        "unpackedSize": found.unpacked_size,
+        "folders": [{"path": one.path, "imageCount": one.image_count} for one in found.folders],
+        "documents": list(found.documents),
     }
 
 

@@ -6,18 +6,28 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from modelyard.records import Predictions
 
 
 def write_predictions(found: Predictions, out: TextIO) -> None:
-    """One line a row: the prediction, and for classes the probability of each."""
+    """One line a row: the prediction, and for classes the probability of each; or one line a thing found."""
     chances = found.probabilities or ({},) * len(found.predictions)
     writer = csv.writer(out, lineterminator="\n")
+    if any(isinstance(answer, tuple) for answer in found.predictions):
+        writer.writerow(["image", "class", "score", "x_min", "y_min", "x_max", "y_max"])
+        writer.writerows(_lines_of(found))
+        return
     writer.writerow(["prediction", *(f"probability_{name}" for name in (chances[0] if chances else ()))])
     for answer, each in zip(found.predictions, chances, strict=True):
         writer.writerow([answer, *each.values()])
+
+
+def _lines_of(found: Predictions) -> Iterator[list[Any]]:
+    for image, things in enumerate(found.predictions):
+        for thing in things if isinstance(things, tuple) else ():
+            yield [image, thing.label, thing.score, *thing.box]
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """The command line: `modelyard --help`."""
 
 import itertools
+import json
 import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -111,26 +112,39 @@ def demo_training(
 
 @app.command()
 def train(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV to train on.")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV, or zip of images.")],
     target: Annotated[str | None, typer.Option(help="Column to predict; the last one when absent.")] = None,
     engine: Annotated[str | None, typer.Option(help="quick or autogluon; Modelyard's choice when absent.")] = None,
     time_limit: TimeLimit = None,
     presets: Annotated[str | None, typer.Option(help="AutoGluon's presets, like medium_quality.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model.")] = None,
+    task: Annotated[str | None, typer.Option(help="general_ml, image_classification or object_detection.")] = None,
+    parameters: Annotated[str | None, typer.Option(help="More parameters of the workload, as JSON.")] = None,
     watch: Annotated[bool, typer.Option(help="Stay until it has ended.")] = True,
     url: Url = "",
 ) -> None:
-    """Train a model on a file."""
+    """Train a model on a table, or on a zip of images."""
     with client_for(url) as client:
         with moving(console, "uploading") as told:
             job = client.train(
-                file, target=target, engine=engine, time_limit=time_limit, presets=presets, model_name=name, told=told
-            )
+                file, target=target, engine=engine, time_limit=time_limit, presets=presets, model_name=name, task=task,
+                parameters=_document(parameters), told=told,
+            )  # fmt: skip
         fact(console, "Job", job.id)
         if not watch:
             fact(console, "Follow", f"modelyard job {job.id}")
             return
         _follow(client, job.id)
+
+
+def _document(text: str | None) -> dict[str, Any] | None:
+    try:
+        document = json.loads(text or "null")
+    except json.JSONDecodeError as error:
+        raise typer.BadParameter(f"--parameters is no JSON: {error}") from error
+    if document is not None and not isinstance(document, dict):
+        raise typer.BadParameter("--parameters is no JSON object")
+    return document
 
 
 def _follow(client: Client, job_id: str) -> None:
@@ -217,12 +231,14 @@ def download(
 @app.command()
 def predict(
     model: Annotated[str, typer.Argument(help="Id of the model.")],
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV with its columns.")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV or Arrow file, or image.")
+    ],
     to: Annotated[Path | None, typer.Option(help="CSV to write; standard output when absent.")] = None,
     version: Annotated[int, typer.Option(min=0, help="The newest that is ready when 0.")] = 0,
     url: Url = "",
 ) -> None:
-    """Predict for every row of a CSV with a stored model."""
+    """Predict for every row of a table, or for an image, with a stored model."""
     with client_for(url) as client:
         found = client.predict(model, file, version=version)
     if to is None:

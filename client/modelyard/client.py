@@ -9,6 +9,8 @@ with Client() as yard:
     yard.download(yard.job(job.id).result.model_id, to="model.zip")
 """
 
+import json
+import mimetypes
 import re
 import time
 import uuid
@@ -32,6 +34,16 @@ TIMEOUT = httpx.Timeout(30, connect=5, read=300)
 IMPORT_TIMEOUT = httpx.Timeout(30, connect=5, read=6 * 3600)
 ATTEMPTS = 3
 PLAIN = {"Accept-Encoding": "identity"}
+
+
+TABLES = {".arrow": "application/vnd.apache.arrow.stream", ".arrows": "application/vnd.apache.arrow.stream"}
+"""Suffix to media type, besides those of images; any other file is taken for a CSV table."""
+
+
+def media_type_of(path: Path) -> str:
+    """What a file to predict for is, by its suffix."""
+    known = mimetypes.guess_type(path.name)[0] or ""
+    return known if known.startswith("image/") else TABLES.get(path.suffix.lower(), "text/csv")
 
 
 class Client:
@@ -123,18 +135,25 @@ class Client:
         test_fraction: float | None = None,
         eval_metric: str | None = None,
         project_id: str | None = None,
+        task: str | None = None,
+        workload: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
         told: Told = nobody,
     ) -> Job:
         """Start training on a file, or on a stored dataset; what is not given is the server's choice.
 
-        `time_limit` is in seconds, `test_fraction` the share of rows that is held out to score the model. The request
-        is repeated when the connection fails; it starts one job all the same.
+        A file is a table, or a zip of images. `task` is general_ml, image_classification or object_detection; a
+        `workload` that others added goes by its own name. `parameters` are those of the workload, as
+        GET /api/workloads describes them; the others here are short for some of them. `time_limit` is in seconds,
+        `test_fraction` the share of rows that is held out to score the model. The request is repeated when the
+        connection fails; it starts one job all the same.
         """
         if (path is None) == (not dataset_id):
             raise ModelyardError(0, "INVALID_REQUEST", "Give either a file or a dataset_id to train on.")
         wanted = _given(
             target=target, engine=engine, time_limit=time_limit, presets=presets, model_name=model_name, seed=seed,
-            test_fraction=test_fraction, eval_metric=eval_metric, project_id=project_id,
+            test_fraction=test_fraction, eval_metric=eval_metric, project_id=project_id, task_type=task,
+            workload=workload, parameters=json.dumps(dict(parameters)) if parameters else None,
         )  # fmt: skip
         once = {"Idempotency-Key": uuid.uuid4().hex}
         if path is None:
@@ -145,7 +164,7 @@ class Client:
 
     def _train_on_file(self, path: Path, wanted: dict[str, Any], headers: dict[str, str], told: Told) -> Job:
         with CountedFile(path, told) as file:
-            part = {"file": (path.name, file, "text/csv")}
+            part = {"file": (path.name, file, "application/octet-stream")}
             return self._job("POST", "/api/train", data=wanted, files=part, headers=headers)
 
     def job(self, job_id: str) -> Job:
@@ -178,18 +197,19 @@ class Client:
     def predict(
         self, model_id: str, rows: Sequence[Mapping[str, Any]] | str | Path, *, version: int = 0, log: bool = False
     ) -> Predictions:
-        """What a model answers for rows, or for a CSV file; the newest version that is ready unless one is named.
+        """What a model answers for rows, for a CSV or Arrow file, or for an image; the newest version that is ready
+        unless one is named. What a file is goes by its suffix.
 
-        `log` keeps what is asked and answered as predictions of the registry, of rows and not of a file.
+        `log` keeps what is asked and answered as predictions of the registry, of rows and images and not of tables.
         """
         where = f"/api/models/{_part(model_id)}" + (f"/versions/{version}" if version else "") + "/predict"
         if not isinstance(rows, str | Path):
             return Predictions.model_validate(self._call("POST", where, json={"rows": list(rows), "log": log}))
-        if log:
-            raise ModelyardError(0, "INVALID_REQUEST", "Predictions are kept for rows only; leave out log for a file.")
         with CountedFile(Path(rows), nobody) as file:
-            kind = {"Content-Type": "text/csv", "Content-Length": str(file.length)}
-            return Predictions.model_validate(self._call("POST", where, content=file.chunks(), headers=kind))
+            kind = {"Content-Type": media_type_of(Path(rows)), "Content-Length": str(file.length)}
+            query = {"log": log}
+            body = self._call("POST", where, params=query, content=file.chunks(), headers=kind)
+        return Predictions.model_validate(body)
 
     def download(self, model_id: str, to: str | Path = ".", told: Told = nobody) -> Path:
         """Fetch a model's zip, checked against its SHA-256, and say where it is; `to` is a file or a folder."""

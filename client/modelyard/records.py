@@ -102,7 +102,7 @@ class Column(Record):
 
 
 class Dataset(Record):
-    """One stored table."""
+    """One stored table, or archive of images."""
 
     id: str
     user_id: str = ""
@@ -115,6 +115,8 @@ class Dataset(Record):
     file_size: int = 0
     """Bytes."""
     sha256: str = ""
+    kind: str = "table"
+    """table or archive."""
     target_column: str = ""
     source: str = ""
     uri: str = ""
@@ -245,12 +247,22 @@ class ServiceHealth(Record):
     reason: str = ""
 
 
+class Found(Record):
+    """One thing found in an image."""
+
+    label: str | int | float | bool = Field(alias="class")
+    score: float
+    """How certain it is, 0 to 1."""
+    box: tuple[float, float, float, float]
+    """Left, upper, right and lower edge, in pixels of the upright image."""
+
+
 class Predictions(Record):
-    """What a version of a model answered, row by row."""
+    """What a version of a model answered, row by row; for an image, what was found in it."""
 
     model_id: str
     model_version: int
-    predictions: tuple[str | int | float | bool, ...]
+    predictions: tuple[str | int | float | bool | tuple[Found, ...], ...]
     probabilities: tuple[Mapping[str, float], ...] | None = None
     """For each row, class to probability; None where the model predicts numbers."""
     latency_ms: float = 0.0

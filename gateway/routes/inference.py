@@ -1,9 +1,11 @@
-"""Predictions by the Open Inference Protocol (version 2, JSON): columns as named tensors.
+"""Predictions by the Open Inference Protocol (version 2, JSON): columns as named tensors, or images in base64. What a
+model finds in an image is told as JSON in its text.
 
 It has a shape of its own for errors: {"error": sentence}.
 """
 
 import asyncio
+import base64
 import math
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
@@ -32,6 +34,9 @@ DATATYPES = frozenset(
     "BOOL UINT8 UINT16 UINT32 UINT64 INT8 INT16 INT32 INT64 FP16 FP32 FP64 BYTES".split()  # noqa: SIM905
 )
 PREDICTION, PROBABILITIES = "prediction", "probabilities"
+IMAGE = "image"
+"""The input of a model that has no columns: images in base64."""
+MOST_IMAGES = 64
 
 
 class TensorUnfit(errors.InvalidInput):
@@ -122,6 +127,18 @@ class Inference(BaseModel):
                 raise TensorUnfit(name=tensor.name, trouble="it has another number of rows than the first one")
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
+    def images(self) -> list[bytes]:
+        """The images, decoded. Fails with TensorUnfit."""
+        rows = self.rows()
+        if len(rows) > MOST_IMAGES:
+            raise TensorUnfit(name=IMAGE, trouble=f"one call takes at most {MOST_IMAGES} images")
+        try:
+            return [base64.b64decode(row[IMAGE], validate=True) for row in rows]
+        except KeyError as error:
+            raise TensorUnfit(name=self.inputs[0].name, trouble=f"this model has one input, {IMAGE!r}") from error
+        except (ValueError, TypeError) as error:
+            raise TensorUnfit(name=IMAGE, trouble="its values are no base64") from error
+
 
 _INFERENCE = TypeAdapter(Inference)
 
@@ -192,24 +209,28 @@ def _described(target: predicting.Target) -> rendering.Json:
     version = target.version
     numbers = version.problem_type == "regression"
     outputs = [{"name": PREDICTION, "datatype": "FP64" if numbers else "BYTES", "shape": [-1]}]
-    if not numbers:
+    if version.problem_type in ("binary", "multiclass"):
         outputs.append({"name": PROBABILITIES, "datatype": "FP64", "shape": [-1, -1]})
     return {
         "name": target.model.name,
         "versions": [str(version.version)],
         "platform": f"modelyard_{version.engine}",
         # As text, in which every table comes; numbers and truth values may come as such.
-        "inputs": [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in version.features],
+        "inputs": [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in version.features or [IMAGE]],
         "outputs": outputs,
     }
 
 
 async def _infer(request: Request, target: predicting.Target) -> Response:
     asked: Inference = parsed(_INFERENCE, await body_of(request))
-    peers, rows, keep = peers_of(request), asked.rows(), asked.parameters.get("log") is True
-    if keep:
-        predicting.check_log(rows)
-    predicted = await predicting.predict(peers, target, ROW_FORMAT_JSON, orjson.dumps(rows))
+    peers, keep = peers_of(request), asked.parameters.get("log") is True
+    images = [] if target.version.features else await asyncio.to_thread(asked.images)
+    rows = [predicting.described(image) for image in images] or asked.rows()
+    predicting.check_log(rows if keep else [])
+    if images:
+        predicted = await predicting.predict_images(peers, target, images)
+    else:
+        predicted = await predicting.predict(peers, target, ROW_FORMAT_JSON, orjson.dumps(rows))
     if keep:
         await predicting.log(peers, target, rows, predicted, request.url.path)
     if len(rows) > MANY_ROWS:
@@ -231,17 +252,17 @@ def _outputs(predicted: predicting.Predicted) -> list[rendering.Json]:
     if not wide:
         return [{"name": PREDICTION, "datatype": "FP64", "shape": [count], "data": predicted.predictions}]
     labels = [predicting.text_of(label) for label in predicted.predictions]
-    order = {"classes": [predicting.text_of(label) for label in predicted.classes]}
-    return [
-        {"name": PREDICTION, "datatype": "BYTES", "shape": [count], "data": labels},
-        {
-            "name": PROBABILITIES,
-            "datatype": "FP64",
-            "shape": [count, wide],
-            "parameters": order,
-            "data": predicted.probabilities,
-        },
-    ]
+    told = {"name": PREDICTION, "datatype": "BYTES", "shape": [count], "data": labels}
+    if not predicted.probabilities:
+        return [told]
+    chances = {
+        "name": PROBABILITIES,
+        "datatype": "FP64",
+        "shape": [count, wide],
+        "parameters": {"classes": [predicting.text_of(label) for label in predicted.classes]},
+        "data": predicted.probabilities,
+    }
+    return [told, chances]
 
 
 def _chosen(asked: Inference, outputs: list[rendering.Json]) -> list[rendering.Json]:

@@ -190,6 +190,9 @@ def sniffed_to(sniffed: SniffedTable | None) -> analysis_pb2.SniffTableResponse:
 
 def inspection_to(inspection: Inspection) -> analysis_pb2.InspectDatasetResponse:
     """What is in a dataset."""
+    if inspection.archive:
+        contents = analysis_pb2.ArchiveContents(**asdict(inspection.archive))
+        return analysis_pb2.InspectDatasetResponse(archive=contents)
     return analysis_pb2.InspectDatasetResponse(
         format=format_to(inspection.format),
         columns=[column_to(column) for column in inspection.columns],

@@ -13,6 +13,7 @@ from typing import BinaryIO, NoReturn
 
 from servicekit.errors import Problem
 from services.training.adapters.confinement import confine
+from services.training.adapters.contents import inspect
 from services.training.domain.answers import Loaded, RowsHeader
 from services.training.domain.elsewhere import Fetched, KaggleCredentials
 from services.training.domain.messages import (
@@ -101,10 +102,7 @@ def _do(workloads: str, folder: Path, report: PipeReporter) -> Message:
         case CheckTask(spec):
             return _workload(workloads, spec).check(spec, data)
         case InspectTask(known, sample_size):
-            # Here, because it brings pandas, and only this task needs it.
-            from services.training.adapters.tables import inspect_table
-
-            return inspect_table(data, folder / "tmp", known, sample_size)
+            return inspect(data, folder / "tmp", known, sample_size)
         case ServeTask(memory_bytes):
             return _serve(workloads, folder, report, memory_bytes)
         case KaggleTask():

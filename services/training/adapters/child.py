@@ -9,6 +9,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import BinaryIO
 
+# Only to look: it is reaped later.
+EXITED = os.WEXITED | os.WNOWAIT
+
 
 class Child:
     """A process that was started and is being waited for."""
@@ -22,8 +25,9 @@ class Child:
 
     @property
     def ended(self) -> bool:
-        """Whether it has."""
-        return self._exit_code.done()
+        """Whether it has: the system knows it before the thread that waits has told."""
+        with self._reaping:
+            return self._process.returncode is not None or _has_exited(self._process.pid)
 
     async def exit_code(self) -> int:
         """How it ended, once it has; -9 for SIGKILL."""
@@ -37,12 +41,16 @@ class Child:
         await asyncio.wait([self._exit_code])
 
     def _wait(self) -> None:
-        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        os.waitid(os.P_PID, self._process.pid, EXITED)
         with self._reaping:
             # It has ended but is not reaped, so the number of its group is not another's yet.
             os.killpg(self._process.pid, signal.SIGKILL)
             code = self._process.wait()
         self._loop.call_soon_threadsafe(self._exit_code.set_result, code)
+
+
+def _has_exited(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, EXITED | os.WNOHANG) is not None
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Tells what is in a table: from its first bytes, or from the whole stored dataset."""
+"""Tells what is in a dataset: from its first bytes, or from the whole of it."""
 
 import asyncio
 import hashlib

@@ -167,6 +167,13 @@ class EngineUnavailable(NotReady):
     field = "parameters"
 
 
+class FamiliesUnavailable(NotReady):
+    """None of the model families that were asked for can be fitted here ({families}): what is missing is {needs}. Ask
+    for other families, or install what is missing."""
+
+    field = "parameters"
+
+
 class EngineFailed(NotReady):
     """The engine {engine!r} could not train any model on this data: {trouble}. Give it a longer time_limit or more
     rows, or train with engine 'quick'."""

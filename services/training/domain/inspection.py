@@ -1,4 +1,4 @@
-"""Tells what is in a table: from its first bytes, or from the whole stored dataset."""
+"""What is in a dataset, a table or an archive."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -67,10 +67,31 @@ class Column:
 
 
 @dataclass(frozen=True)
+class ArchiveFolder:
+    """A folder of an archive, and the images in it."""
+
+    path: str
+    image_count: int
+
+
+@dataclass(frozen=True)
+class ArchiveContents:
+    """What an archive lists: its files, and those of them that are images or may tell of images."""
+
+    file_count: int
+    image_count: int
+    unpacked_size: int
+    folders: list[ArchiveFolder]
+    documents: list[str]
+
+
+@dataclass(frozen=True)
 class Inspection:
-    """What is in a dataset. Values of the sample are strings, numbers, booleans or None."""
+    """What is in a dataset: a table, of which values of the sample are strings, numbers, booleans or None, or else an
+    archive."""
 
     format: TableFormat
     columns: list[Column]
     row_count: int
     sample: list[dict[str, Any]]
+    archive: ArchiveContents | None = None

@@ -11,7 +11,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+import pandas as pd
 import psutil
+import pyarrow as pa
 import pytest
 from sklearn.datasets import load_diabetes, load_wine
 
@@ -23,6 +25,7 @@ from tests.contract.training.conftest import Client, train_request
 
 WINE = load_wine(as_frame=True).frame.assign(target=lambda frame: frame["target"].map("class {}".format))
 FEATURES = WINE.drop(columns="target")
+ARROW = training_pb2.ROW_FORMAT_ARROW
 ROWS = json.loads(FEATURES.to_json(orient="records"))
 
 
@@ -53,7 +56,7 @@ async def predict(client: Client, source: training_pb2.PackageSource, rows: Any,
     csv = isinstance(rows, bytes)
     content = rows if csv else json.dumps(rows).encode()
     format_ = training_pb2.ROW_FORMAT_CSV if csv else training_pb2.ROW_FORMAT_JSON
-    head = training_pb2.PredictHeader(package=source, row_format=format_, **header)
+    head = training_pb2.PredictHeader(**{"package": source, "row_format": format_, **header})
 
     async def requests() -> AsyncIterator[training_pb2.PredictRequest]:
         yield training_pb2.PredictRequest(header=head)
@@ -80,11 +83,12 @@ def workers() -> list[psutil.Process]:
 
 def _is_worker(process: psutil.Process) -> bool:
     try:
-        return "services.training.worker" in process.cmdline()
+        command = process.cmdline()
     except psutil.ZombieProcess:
         return True
     except psutil.NoSuchProcess:
         return False
+    return not command or "services.training.worker" in command  # it has none left when it is about to end
 
 
 async def settled(count: int) -> list[psutil.Process]:
@@ -128,6 +132,72 @@ async def test_rows_get_the_answers_of_the_package_itself(start, storage, packag
     assert [name.startswith("predict_") for name in names] == [True]
     assert left == []
     assert workers() == []
+
+
+def _arrow(table: pa.Table) -> bytes:
+    """A table as an Arrow IPC stream."""
+    written = io.BytesIO()
+    with pa.ipc.new_stream(written, table.schema) as stream:
+        stream.write_table(table)
+    return written.getvalue()
+
+
+async def test_arrow_gets_the_same_answers(start, storage, packages):
+    """M.2: an Arrow stream of several batches, in another order of columns and types, answers as JSON does."""
+    source = await package(start, storage, packages)
+    table = pa.Table.from_pandas(FEATURES[FEATURES.columns[::-1]], preserve_index=False)
+    narrow = table.set_column(0, "proline", table["proline"].cast(pa.int32()))
+    content = _arrow(pa.concat_tables([narrow.slice(0, 50), narrow.slice(50)]))
+    async with start(WORKLOADS) as client:
+        as_json = await predict(client, source, ROWS)
+        as_arrow = await predict(client, source, content, row_format=ARROW)
+
+    assert as_arrow == as_json
+
+
+async def test_arrow_that_is_not_right_is_refused(start, storage, packages):
+    source = await package(start, storage, packages)
+    good = pa.Table.from_pandas(FEATURES.head(3), preserve_index=False)
+    twice = pa.Table.from_arrays([*good.columns, good["ash"]], names=[*good.column_names, "ash"])
+    truth = good.set_column(0, "alcohol", pa.array([True, False, True]))
+    nested = good.set_column(0, "alcohol", pa.array([[1.0], [2.0], [3.0]]))
+    word = good.set_column(0, "alcohol", pa.array(["13.2", "strong", None]))
+    bad = {
+        "BAD_ROWS": [b"no stream", _arrow(good)[:-200], _arrow(twice)],
+        "BAD_VALUE": [_arrow(truth), _arrow(nested), _arrow(word)],
+        "MISSING_COLUMNS": [_arrow(good.drop_columns(["ash"]))],
+        "NO_ROWS_TO_PREDICT": [_arrow(good.slice(0, 0))],
+    }
+    async with start(WORKLOADS) as client:
+        found = {
+            reason: [await refused(client, source, content, row_format=ARROW) for content in contents]
+            for reason, contents in bad.items()
+        }
+        gap = good.set_column(0, "alcohol", pa.array([13.2, None, 12.0]))
+        answered = await predict(client, source, _arrow(gap), row_format=ARROW)
+        count = len(workers())
+
+    for reason, refusals in found.items():
+        assert {each[:2] for each in refusals} == {(grpc.StatusCode.INVALID_ARGUMENT, reason)}
+    assert "Row 2, column 'alcohol': 'strong'" in found["BAD_VALUE"][2][2]
+    assert answered.row_count == 3
+    assert count == 1, "bad rows cost no process"
+
+
+async def test_dates_and_words_in_arrow_are_those_of_the_training_data(start, storage):
+    """A date is one whatever its type in Arrow, and a dictionary of words is words."""
+    days = pd.date_range("2024-01-01", periods=120, freq="3D")
+    frame = pd.DataFrame({"day": days.strftime("%d.%m.%Y"), "town": ["Ulm", "Bonn", "Kiel"] * 40, "n": range(120)})
+    frame["y"] = ["p" if month % 2 else "q" for month in days.month]
+    data = storage[0].put("days.csv", frame.to_csv(index=False).encode())
+    typed = pa.table({"day": days, "town": pa.array(frame["town"]).dictionary_encode(), "n": frame["n"]})
+    async with start(WORKLOADS) as client:
+        await client.trained(train_request(data, "days", "tabular"))
+        source = stored(storage, "days", b"".join(await client.artifact("days")))
+        as_json = await predict(client, source, frame.drop(columns="y").to_dict("records"))
+        as_arrow = await predict(client, source, _arrow(typed), row_format=ARROW)
+
+    assert as_arrow == as_json
 
 
 async def test_a_model_of_numbers_answers_with_numbers(start, storage, packages):

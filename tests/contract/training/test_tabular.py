@@ -2,8 +2,12 @@
 
 import hashlib
 import io
+import json
 import zipfile
 
+import grpc
+import pytest
+from google.protobuf.json_format import MessageToDict
 from sklearn.datasets import load_wine
 
 from modelyard.training.v1 import training_pb2
@@ -35,6 +39,32 @@ async def test_wine_is_trained_checked_and_packaged(start, storage):
     assert hashlib.sha256(artifact).hexdigest() == result.artifact_sha256
     assert {"manifest.json", "predict.py"} <= set(zipfile.ZipFile(io.BytesIO(artifact)).namelist())
     assert left == []
+    assert MessageToDict(result.evaluation) == json.loads(_manifest(artifact))["evaluation"]
+    assert {"confusion_matrix", "roc_curve", "feature_importance"} <= MessageToDict(result.evaluation).keys()
+
+
+def _manifest(artifact: bytes) -> bytes:
+    return zipfile.ZipFile(io.BytesIO(artifact)).read("manifest.json")
+
+
+async def test_autogluon_is_asked_as_its_users_ask_it(start, storage):
+    """002.9: names and options of AutoGluon arrive whole, and what it does not know is refused by the check."""
+    source = storage[0].put("wine.csv", load_wine(as_frame=True).frame.to_csv(index=False).encode())
+    wish = {"hyperparameters": {"LightGBM": {"num_boost_round": 20}, "FASTAI": {}}, "presets": ["medium"]}
+    good = train_request(source, "wine", "tabular", engine="autogluon", time_limit=60, **wish)
+    bad = train_request(source, "bad", "tabular", engine="autogluon", hyperparameters={"SVM": {}})
+    async with start(WORKLOADS) as client:
+        events = await client.trained(good)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.training.CheckTraining(bad, **client.channel.within(60))
+    result = events[-1].result
+    left_out = MessageToDict(result.evaluation)["left_out"]
+
+    assert result.score > 0.8
+    assert MessageToDict(result.parameters)["hyperparameters"]["GBM"] == {"num_boost_round": 20}
+    assert [each["family"] for each in left_out] == list(result.unavailable) == ["FASTAI"]
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "no family 'SVM'" in caught.value.details()
 
 
 async def test_the_tabular_workload_is_listed(start):

@@ -91,3 +91,81 @@ def test_an_engine_that_is_not_installed_is_named(tables, monkeypatch):
         check(tables["wine"], engine="autogluon")
 
     assert caught.value.reason == "ENGINE_UNAVAILABLE"
+
+
+FAMILIES = {
+    "LightGBM": [
+        {"num_boost_round": 20},
+        {"num_boost_round": 20, "extra_trees": True, "ag_args": {"name_suffix": "XT"}},
+    ],
+    "CatBoost": {"iterations": 20},
+    "XGBoost": {"n_estimators": 10},
+    "NeuralNetTorch": {"num_epochs": 2},
+    "NeuralNetFastAI": {},
+    "RandomForest": {"n_estimators": 10},
+}
+NEEDS = {"CAT": "catboost", "XGB": "xgboost", "NN_TORCH": "torch", "FASTAI": "fastai"}
+
+
+@pytest.fixture(scope="module")
+def asked(tables, tmp_path_factory):
+    wish = {"hyperparameters": FAMILIES, "num_bag_folds": 2, "num_bag_sets": 1, "time_limit": 90}
+    return train(tables["wine"], tmp_path_factory.mktemp("asked"), engine="autogluon", **wish)
+
+
+def test_families_that_are_asked_for_are_fitted(asked):
+    """002.9: by AutoGluon's names, with its options, bagged; what is not there is named with the reason."""
+    absent = {family for family, module in NEEDS.items() if not is_installed(module)}
+    models = {entry.model for entry in asked.result.leaderboard}
+    left_out = {each["family"]: each["reason"] for each in asked.result.evaluation.get("left_out", [])}
+
+    assert {"LightGBM_BAG_L1", "LightGBMXT_BAG_L1", "RandomForest_BAG_L1"} <= models
+    assert absent <= left_out.keys()
+    assert all("not installed" in left_out[family] for family in absent)
+    assert absent <= set(asked.result.unavailable) <= left_out.keys()
+    assert asked.result.parameters["excluded_model_types"] == []
+    assert asked.result.parameters["hyperparameters"]["GBM"] == FAMILIES["LightGBM"]
+
+
+def test_bagged_models_are_told_one_by_one(asked):
+    told = [progress.message for progress in asked.progress_told]
+    scores = [metric.value for metric in asked.metrics_told if metric.name == "val_score"]
+    fitted = [message.split(":")[0].removeprefix("Fitted ") for message in told if message.startswith("Fitted ")]
+
+    assert "Fitting: LightGBM_BAG_L1" in told
+    assert set(fitted) == {entry.model for entry in asked.result.leaderboard}
+    assert len(scores) == len(fitted)
+
+
+def test_the_package_needs_no_more_than_its_best_model(asked):
+    library = {"CatBoost": "catboost", "XGBoost": "xgboost", "NeuralNetTorch": "torch", "LightGBM": "lightgbm"}
+    written = {path.name.split("_BAG")[0] for path in (asked.package / "model/models").iterdir() if path.is_dir()}
+    named = {name.removesuffix("-cpu") for name in asked.result.library_versions}
+
+    for family, distribution in library.items():
+        assert (distribution in named) == any(name.startswith(family) for name in written), written
+
+
+def test_the_same_seed_gives_the_same_score(tables, tmp_path):
+    """With time enough; another seed holds out other rows."""
+    wish = {"engine": "autogluon", "hyperparameters": {"GBM": {"num_boost_round": 30}}, "time_limit": 120}
+    first, again, other = (
+        train(tables["diabetes"], tmp_path / str(place), seed=seed, **wish).result
+        for place, seed in enumerate((3, 3, 4))
+    )
+
+    assert [metric.value for metric in first.metrics] == [metric.value for metric in again.metrics]
+    assert first.score != other.score
+
+
+@pytest.mark.parametrize("engine", ["quick", "autogluon"])
+def test_rows_that_weigh_more_count_for_more(write, tmp_path, engine):
+    """Of rows that say p and q of the same thing, those that weigh a hundred times as much are believed."""
+    rows = "".join(f"{place % 7},{100 if place % 2 else 1},{'qp'[place % 2]}\n" for place in range(280))
+    wish = {"hyperparameters": {"GBM": {"num_boost_round": 10}}, "time_limit": 60} if engine == "autogluon" else {}
+    data = write(f"a,weight,y\n{rows}")
+    result = train(data, tmp_path / "folder", engine=engine, sample_weight="weight", **wish).result
+    [truly_p, truly_q] = result.evaluation["confusion_matrix"]["counts"]
+
+    assert result.features == ["a"]
+    assert (truly_p[1], truly_q[1]) == (0, 0)

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servicekit.errors import InvalidInput
+from services.training.domain.errors import NotText
 from services.training.domain.model import TableFormat
-from services.training.domain.sniffing import sniff
+from services.training.domain.sniffing import is_archive, sniff
 
 ROWS = "1,2\n" * 4
 
@@ -21,6 +22,7 @@ ROWS = "1,2\n" * 4
 def _zip() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
         archive.writestr("a.csv", "a,b\n" + ROWS)
     return buffer.getvalue()
 
@@ -192,3 +194,17 @@ def test_no_bytes_raise_anything_but_an_invalid_input(content, complete):
         outcome = problem.reason
 
     assert outcome
+
+
+def test_an_archive_is_told_from_an_office_document():
+    """FEATURES 000: a folder of images comes as a zip; a workbook, a zip as well, is no archive of them."""
+    with io.BytesIO() as made:
+        with zipfile.ZipFile(made, "w") as archive:
+            archive.writestr("cats/1.png", b"x")
+        content = made.getvalue()
+
+    assert is_archive(content)
+    assert not is_archive(b"a,b\n1,2\n")
+    with pytest.raises(NotText) as caught:
+        is_archive(_zip())
+    assert "Excel" in caught.value.message

@@ -27,7 +27,7 @@ from modelyard.common.v1 import table_pb2 as modelyard_dot_common_dot_v1_dot_tab
 from modelyard.training.v1 import training_pb2 as modelyard_dot_training_dot_v1_dot_training__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelyard/training/v1/analysis.proto\x12\x15modelyard.training.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fmodelyard/common/v1/table.proto\x1a$modelyard/training/v1/training.proto\"3\n\x11SniffTableRequest\x12\x0c\n\x04head\x18\x01 \x01(\x0c\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"}\n\x12SniffTableResponse\x12\x30\n\x06\x66ormat\x18\x01 \x01(\x0b\x32 .modelyard.common.v1.TableFormat\x12\x14\n\x0c\x63olumn_names\x18\x02 \x03(\t\x12\x11\n\trow_count\x18\x03 \x01(\x03\x12\x0c\n\x04kind\x18\x04 \x01(\t\"x\n\x15InspectDatasetRequest\x12\x35\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32$.modelyard.training.v1.DatasetSource\x12\x18\n\x0bsample_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\x0e\n\x0c_sample_size\"\xb4\x01\n\x16InspectDatasetResponse\x12\x30\n\x06\x66ormat\x18\x01 \x01(\x0b\x32 .modelyard.common.v1.TableFormat\x12,\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x1b.modelyard.common.v1.Column\x12\x11\n\trow_count\x18\x03 \x01(\x03\x12\'\n\x06sample\x18\x04 \x03(\x0b\x32\x17.google.protobuf.Struct\"f\n\x13\x46\x65tchDatasetRequest\x12\x36\n\x06kaggle\x18\x01 \x01(\x0b\x32$.modelyard.training.v1.KaggleDatasetH\x00\x12\r\n\x03url\x18\x02 \x01(\tH\x00\x42\x08\n\x06source\"~\n\rKaggleDataset\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12=\n\x0b\x63redentials\x18\x04 \x01(\x0b\x32(.modelyard.training.v1.KaggleCredentials\"K\n\x11KaggleCredentials\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x03key\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x12\n\x05token\x18\x03 \x01(\tB\x03\x80\x01\x01\"e\n\x14\x46\x65tchDatasetResponse\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\".modelyard.training.v1.FetchHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\".\n\x0b\x46\x65tchHeader\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x32\xce\x02\n\x0f\x41nalysisService\x12\x61\n\nSniffTable\x12(.modelyard.training.v1.SniffTableRequest\x1a).modelyard.training.v1.SniffTableResponse\x12m\n\x0eInspectDataset\x12,.modelyard.training.v1.InspectDatasetRequest\x1a-.modelyard.training.v1.InspectDatasetResponse\x12i\n\x0c\x46\x65tchDataset\x12*.modelyard.training.v1.FetchDatasetRequest\x1a+.modelyard.training.v1.FetchDatasetResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelyard/training/v1/analysis.proto\x12\x15modelyard.training.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fmodelyard/common/v1/table.proto\x1a$modelyard/training/v1/training.proto\"3\n\x11SniffTableRequest\x12\x0c\n\x04head\x18\x01 \x01(\x0c\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"}\n\x12SniffTableResponse\x12\x30\n\x06\x66ormat\x18\x01 \x01(\x0b\x32 .modelyard.common.v1.TableFormat\x12\x14\n\x0c\x63olumn_names\x18\x02 \x03(\t\x12\x11\n\trow_count\x18\x03 \x01(\x03\x12\x0c\n\x04kind\x18\x04 \x01(\t\"x\n\x15InspectDatasetRequest\x12\x35\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32$.modelyard.training.v1.DatasetSource\x12\x18\n\x0bsample_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\x0e\n\x0c_sample_size\"\xed\x01\n\x16InspectDatasetResponse\x12\x30\n\x06\x66ormat\x18\x01 \x01(\x0b\x32 .modelyard.common.v1.TableFormat\x12,\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x1b.modelyard.common.v1.Column\x12\x11\n\trow_count\x18\x03 \x01(\x03\x12\'\n\x06sample\x18\x04 \x03(\x0b\x32\x17.google.protobuf.Struct\x12\x37\n\x07\x61rchive\x18\x05 \x01(\x0b\x32&.modelyard.training.v1.ArchiveContents\"\x9b\x01\n\x0f\x41rchiveContents\x12\x12\n\nfile_count\x18\x01 \x01(\x03\x12\x13\n\x0bimage_count\x18\x02 \x01(\x03\x12\x15\n\runpacked_size\x18\x03 \x01(\x03\x12\x35\n\x07\x66olders\x18\x04 \x03(\x0b\x32$.modelyard.training.v1.ArchiveFolder\x12\x11\n\tdocuments\x18\x05 \x03(\t\"2\n\rArchiveFolder\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x13\n\x0bimage_count\x18\x02 \x01(\x03\"f\n\x13\x46\x65tchDatasetRequest\x12\x36\n\x06kaggle\x18\x01 \x01(\x0b\x32$.modelyard.training.v1.KaggleDatasetH\x00\x12\r\n\x03url\x18\x02 \x01(\tH\x00\x42\x08\n\x06source\"~\n\rKaggleDataset\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12=\n\x0b\x63redentials\x18\x04 \x01(\x0b\x32(.modelyard.training.v1.KaggleCredentials\"K\n\x11KaggleCredentials\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x03key\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x12\n\x05token\x18\x03 \x01(\tB\x03\x80\x01\x01\"e\n\x14\x46\x65tchDatasetResponse\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\".modelyard.training.v1.FetchHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\".\n\x0b\x46\x65tchHeader\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x32\xce\x02\n\x0f\x41nalysisService\x12\x61\n\nSniffTable\x12(.modelyard.training.v1.SniffTableRequest\x1a).modelyard.training.v1.SniffTableResponse\x12m\n\x0eInspectDataset\x12,.modelyard.training.v1.InspectDatasetRequest\x1a-.modelyard.training.v1.InspectDatasetResponse\x12i\n\x0c\x46\x65tchDataset\x12*.modelyard.training.v1.FetchDatasetRequest\x1a+.modelyard.training.v1.FetchDatasetResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,17 +45,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSPECTDATASETREQUEST']._serialized_start=344
   _globals['_INSPECTDATASETREQUEST']._serialized_end=464
   _globals['_INSPECTDATASETRESPONSE']._serialized_start=467
-  _globals['_INSPECTDATASETRESPONSE']._serialized_end=647
-  _globals['_FETCHDATASETREQUEST']._serialized_start=649
-  _globals['_FETCHDATASETREQUEST']._serialized_end=751
-  _globals['_KAGGLEDATASET']._serialized_start=753
-  _globals['_KAGGLEDATASET']._serialized_end=879
-  _globals['_KAGGLECREDENTIALS']._serialized_start=881
-  _globals['_KAGGLECREDENTIALS']._serialized_end=956
-  _globals['_FETCHDATASETRESPONSE']._serialized_start=958
-  _globals['_FETCHDATASETRESPONSE']._serialized_end=1059
-  _globals['_FETCHHEADER']._serialized_start=1061
-  _globals['_FETCHHEADER']._serialized_end=1107
-  _globals['_ANALYSISSERVICE']._serialized_start=1110
-  _globals['_ANALYSISSERVICE']._serialized_end=1444
+  _globals['_INSPECTDATASETRESPONSE']._serialized_end=704
+  _globals['_ARCHIVECONTENTS']._serialized_start=707
+  _globals['_ARCHIVECONTENTS']._serialized_end=862
+  _globals['_ARCHIVEFOLDER']._serialized_start=864
+  _globals['_ARCHIVEFOLDER']._serialized_end=914
+  _globals['_FETCHDATASETREQUEST']._serialized_start=916
+  _globals['_FETCHDATASETREQUEST']._serialized_end=1018
+  _globals['_KAGGLEDATASET']._serialized_start=1020
+  _globals['_KAGGLEDATASET']._serialized_end=1146
+  _globals['_KAGGLECREDENTIALS']._serialized_start=1148
+  _globals['_KAGGLECREDENTIALS']._serialized_end=1223
+  _globals['_FETCHDATASETRESPONSE']._serialized_start=1225
+  _globals['_FETCHDATASETRESPONSE']._serialized_end=1326
+  _globals['_FETCHHEADER']._serialized_start=1328
+  _globals['_FETCHHEADER']._serialized_end=1374
+  _globals['_ANALYSISSERVICE']._serialized_start=1377
+  _globals['_ANALYSISSERVICE']._serialized_end=1711
 # @@protoc_insertion_point(module_scope)

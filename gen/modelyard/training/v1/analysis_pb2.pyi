@@ -125,6 +125,7 @@ class InspectDatasetResponse(_message.Message):
     COLUMNS_FIELD_NUMBER: _builtins.int
     ROW_COUNT_FIELD_NUMBER: _builtins.int
     SAMPLE_FIELD_NUMBER: _builtins.int
+    ARCHIVE_FIELD_NUMBER: _builtins.int
     row_count: _builtins.int
     """Data rows."""
     @_builtins.property
@@ -139,6 +140,10 @@ class InspectDatasetResponse(_message.Message):
     def sample(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
         """First rows: for each, column name to value; null where there is none. Fewer than asked for when they are very long."""
 
+    @_builtins.property
+    def archive(self) -> Global___ArchiveContents:
+        """What is in an archive; of a table it is absent, and of an archive all other fields are."""
+
     def __init__(
         self,
         *,
@@ -146,14 +151,83 @@ class InspectDatasetResponse(_message.Message):
         columns: _abc.Iterable[_table_pb2.Column] | None = ...,
         row_count: _builtins.int = ...,
         sample: _abc.Iterable[_struct_pb2.Struct] | None = ...,
+        archive: Global___ArchiveContents | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["format", b"format"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "format", b"format"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "format", b"format", "row_count", b"row_count", "sample", b"sample"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "columns", b"columns", "format", b"format", "row_count", b"row_count", "sample", b"sample"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InspectDatasetResponse: _TypeAlias = InspectDatasetResponse  # noqa: Y015
+
+@_typing.final
+class ArchiveContents(_message.Message):
+    """What is in a zip archive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_COUNT_FIELD_NUMBER: _builtins.int
+    IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    UNPACKED_SIZE_FIELD_NUMBER: _builtins.int
+    FOLDERS_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_FIELD_NUMBER: _builtins.int
+    file_count: _builtins.int
+    """Files, without those that systems leave in archives."""
+    image_count: _builtins.int
+    """Those among them that are named as images."""
+    unpacked_size: _builtins.int
+    """Bytes of all files, unpacked."""
+    @_builtins.property
+    def folders(self) -> _containers.RepeatedCompositeFieldContainer[Global___ArchiveFolder]:
+        """Folders that hold images, by name: at most 1000, those with the most images first."""
+
+    @_builtins.property
+    def documents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Other files that may tell of the images: at most 100, by name."""
+
+    def __init__(
+        self,
+        *,
+        file_count: _builtins.int = ...,
+        image_count: _builtins.int = ...,
+        unpacked_size: _builtins.int = ...,
+        folders: _abc.Iterable[Global___ArchiveFolder] | None = ...,
+        documents: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["documents", b"documents", "file_count", b"file_count", "folders", b"folders", "image_count", b"image_count", "unpacked_size", b"unpacked_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArchiveContents: _TypeAlias = ArchiveContents  # noqa: Y015
+
+@_typing.final
+class ArchiveFolder(_message.Message):
+    """A folder of an archive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Its path in the archive; empty for the top."""
+    image_count: _builtins.int
+    """Images in it, without those in folders below it."""
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        image_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_count", b"image_count", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArchiveFolder: _TypeAlias = ArchiveFolder  # noqa: Y015
 
 @_typing.final
 class FetchDatasetRequest(_message.Message):

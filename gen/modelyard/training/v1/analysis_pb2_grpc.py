@@ -68,9 +68,10 @@ class AnalysisServiceServicer:
 
     def InspectDataset(self, request, context):
         """Reads a whole stored dataset and gives its schema, statistics of every column, and first rows, in memory that does
-        not grow with the file. What was found is remembered by the dataset's checksum, beyond a restart, so that the next
+        not grow with the file; of an archive, what it lists. What was found is remembered by the dataset's checksum, beyond a restart, so that the next
         look reads nothing; without a checksum every call reads the dataset. Ends with its call.
-        Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line), NOT_FOUND when there is no such
+        Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line) and for an archive that is broken or
+        unsafe (ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_BOMB), NOT_FOUND when there is no such
         object and RESOURCE_EXHAUSTED when too many wait. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -41,9 +41,10 @@ class AnalysisServiceStub:
     """
     InspectDataset: _grpc.UnaryUnaryMultiCallable[_analysis_pb2.InspectDatasetRequest, _analysis_pb2.InspectDatasetResponse]
     """Reads a whole stored dataset and gives its schema, statistics of every column, and first rows, in memory that does
-    not grow with the file. What was found is remembered by the dataset's checksum, beyond a restart, so that the next
+    not grow with the file; of an archive, what it lists. What was found is remembered by the dataset's checksum, beyond a restart, so that the next
     look reads nothing; without a checksum every call reads the dataset. Ends with its call.
-    Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line), NOT_FOUND when there is no such
+    Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line) and for an archive that is broken or
+    unsafe (ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_BOMB), NOT_FOUND when there is no such
     object and RESOURCE_EXHAUSTED when too many wait. Safe to repeat.
     """
     FetchDataset: _grpc.UnaryStreamMultiCallable[_analysis_pb2.FetchDatasetRequest, _analysis_pb2.FetchDatasetResponse]
@@ -71,9 +72,10 @@ class AnalysisServiceAsyncStub(AnalysisServiceStub):
     """
     InspectDataset: _aio.UnaryUnaryMultiCallable[_analysis_pb2.InspectDatasetRequest, _analysis_pb2.InspectDatasetResponse]  # type: ignore[assignment]
     """Reads a whole stored dataset and gives its schema, statistics of every column, and first rows, in memory that does
-    not grow with the file. What was found is remembered by the dataset's checksum, beyond a restart, so that the next
+    not grow with the file; of an archive, what it lists. What was found is remembered by the dataset's checksum, beyond a restart, so that the next
     look reads nothing; without a checksum every call reads the dataset. Ends with its call.
-    Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line), NOT_FOUND when there is no such
+    Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line) and for an archive that is broken or
+    unsafe (ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_BOMB), NOT_FOUND when there is no such
     object and RESOURCE_EXHAUSTED when too many wait. Safe to repeat.
     """
     FetchDataset: _aio.UnaryStreamMultiCallable[_analysis_pb2.FetchDatasetRequest, _analysis_pb2.FetchDatasetResponse]  # type: ignore[assignment]
@@ -110,9 +112,10 @@ class AnalysisServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_analysis_pb2.InspectDatasetResponse, _abc.Awaitable[_analysis_pb2.InspectDatasetResponse]]:
         """Reads a whole stored dataset and gives its schema, statistics of every column, and first rows, in memory that does
-        not grow with the file. What was found is remembered by the dataset's checksum, beyond a restart, so that the next
+        not grow with the file; of an archive, what it lists. What was found is remembered by the dataset's checksum, beyond a restart, so that the next
         look reads nothing; without a checksum every call reads the dataset. Ends with its call.
-        Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line), NOT_FOUND when there is no such
+        Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line) and for an archive that is broken or
+        unsafe (ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_BOMB), NOT_FOUND when there is no such
         object and RESOURCE_EXHAUSTED when too many wait. Safe to repeat.
         """
 

@@ -21,4 +21,5 @@ def parse(kind: type[AnyModel], values: dict[str, Any]) -> AnyModel:
 def _describe(kind: type[BaseModel], name: str, message: str) -> str:
     if name.partition(".")[0] not in kind.model_fields:
         return f"{name!r} is not one of them"
+    message = message.removeprefix("Value error, ")
     return f"{name}: {message[:1].lower()}{message[1:]}"

@@ -8,7 +8,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from services.training.domain.errors import UnreadableImage
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
 MOST_PIXELS = 100_000_000
 
 

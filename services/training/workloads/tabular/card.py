@@ -18,12 +18,15 @@ MEANINGS = {
 }
 COLUMNS_SHOWN = 50
 CLASSES_SHOWN = 20
+MATRIX_CLASSES = 10
+FEATURES_SHOWN = 15
 
 
 def write_card(manifest: dict[str, Any]) -> str:
     """The model card as Markdown, from the manifest alone."""
-    sections = [_summary, _metrics, _leaderboard, _running, _data, _columns, _limits]
-    return "\n\n".join(section(manifest) for section in sections) + "\n"
+    sections = [_summary, _metrics, _confusion, _leaderboard, _importance, _running, _data, _columns, _limits]
+    written = (section(manifest) for section in sections)
+    return "\n\n".join(text for text in written if text) + "\n"
 
 
 def _summary(manifest: dict[str, Any]) -> str:
@@ -79,11 +82,40 @@ def _leaderboard(manifest: dict[str, Any]) -> str:
         f"| {entry['fit_seconds']:.1f} |"
         for entry in manifest["leaderboard"]
     ]
-    missing = manifest["unavailable"]
-    note = f"\n\nNot installed where it was trained, and so not tried: {', '.join(missing)}." if missing else ""
+    left_out = manifest["evaluation"].get("left_out", [])
+    reasons = "".join(f"\n- {each['family']}: {each['reason']}" for each in left_out)
+    note = f"\n\nAsked for and not among them:\n{reasons}" if reasons else ""
     head = "| model | held-out score | validation score | seconds to fit |\n|---|---|---|---|\n"
     return (
         f"## Models tried\n\nScore: {manifest['score']['name']}, higher is better.\n\n{head}" + "\n".join(rows) + note
+    )
+
+
+def _confusion(manifest: dict[str, Any]) -> str:
+    """What was answered for which class, where there are few."""
+    matrix = manifest["evaluation"].get("confusion_matrix")
+    if not matrix or len(matrix["labels"]) > MATRIX_CLASSES:
+        return ""
+    names = [f"`{_plain(label)}`" for label in matrix["labels"]]
+    rows = [
+        f"| {name} | {' | '.join(map(str, counts))} |" for name, counts in zip(names, matrix["counts"], strict=True)
+    ]
+    head = f"| is, answered | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}"
+    return (
+        f"## What is taken for what\n\nHeld-out rows by what they are and what was answered.\n\n{head}\n"
+        + "\n".join(rows)
+    )
+
+
+def _importance(manifest: dict[str, Any]) -> str:
+    """The columns that matter most."""
+    found = manifest["evaluation"].get("feature_importance", [])[:FEATURES_SHOWN]
+    if not found:
+        return ""
+    rows = "\n".join(f"| `{_plain(each['feature'])}` | {each['importance']:.4g} |" for each in found)
+    return (
+        f"## What matters\n\nHow far {manifest['score']['name']} on held-out rows falls when the values of a column "
+        f"are shuffled; columns that tell the same share what they matter.\n\n| column | fall |\n|---|---|\n{rows}"
     )
 
 

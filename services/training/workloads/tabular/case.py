@@ -12,9 +12,9 @@ from services.training.domain import errors
 from services.training.domain.model import ProblemType, TrainingPlan, TrainingSpec
 from services.training.workloads.kit.parts import is_installed
 from services.training.workloads.kit.splitting import Split, split_rows
-from services.training.workloads.tabular.columns import Columns, describe_columns
+from services.training.workloads.tabular.columns import Columns, as_numbers, describe_columns
 from services.training.workloads.tabular.metrics import default_metric, defined_metrics, metrics_for
-from services.training.workloads.tabular.parameters import Parameters, parse
+from services.training.workloads.tabular.parameters import WEIGHINGS, Parameters, parse, wrong
 from services.training.workloads.tabular.reading import Table, read_table
 from services.training.workloads.tabular.target import Target, settle_target
 from services.training.workloads.tabular.templates.load_model import prepare
@@ -32,6 +32,8 @@ class Case:
     columns: Columns
     split: Split
     score_name: str
+    weights: npt.NDArray[np.float64] | None = None
+    """What each row with a target weighs in learning, where a column says so."""
 
     @property
     def plan(self) -> TrainingPlan:
@@ -54,6 +56,11 @@ class Case:
         """What settles every chance."""
         return self.parameters.seed
 
+    @property
+    def weighing(self) -> str | None:
+        """How rows are weighed where no column says it, as AutoGluon calls it."""
+        return self.parameters.sample_weight if self.weights is None else None
+
     def rows(self, positions: npt.NDArray[np.int64]) -> tuple[pd.DataFrame, npt.NDArray[Any]]:
         """Columns to predict from, ready for a model, and the true answers, of some of the rows."""
         answers = self.target.values.iloc[positions]
@@ -66,21 +73,47 @@ def settle(spec: TrainingSpec, data: Path) -> Case:
     parameters = parse(spec.parameters)
     if not is_installed(PARTS[parameters.engine]):
         raise errors.EngineUnavailable(engine=parameters.engine, package=f"{PARTS[parameters.engine]}")
+    parameters = _settle_parameters(parameters)
     table = read_table(data, spec.dataset.format)
     target = settle_target(table, spec.target, spec.problem_type)
+    weights = _settle_weights(table, target, parameters)
     columns = _settle_columns(table, target, parameters)
     classes = target.problem_type is not ProblemType.REGRESSION
     split = split_rows(target.values.to_numpy(), classes, parameters.test_fraction, parameters.seed)
     score_name = _settle_metric(target, split, parameters)
-    return Case(spec, parameters, table, target, columns, split, score_name)
+    return Case(spec, parameters, table, target, columns, split, score_name, weights)
+
+
+def _settle_parameters(parameters: Parameters) -> Parameters:
+    if parameters.engine != "autogluon":
+        return parameters
+    from services.training.workloads.tabular.engines import request
+
+    return request.settle(parameters)
 
 
 def _settle_columns(table: Table, target: Target, parameters: Parameters) -> Columns:
-    rows = table.frame.loc[target.values.index].drop(columns=target.name)
+    weight = parameters.sample_weight if parameters.sample_weight in table.frame.columns else None
+    rows = table.frame.loc[target.values.index].drop(columns=[target.name] + [weight] * (weight is not None))
     columns = describe_columns(rows, table.decimal_comma, drop_naming=parameters.engine == "quick")
     if not columns.features:
         raise errors.NoFeatures(target=target.name)
+    if weight is not None:
+        columns.unused[weight] = "it is what the rows weigh"
     return columns
+
+
+def _settle_weights(table: Table, target: Target, parameters: Parameters) -> npt.NDArray[np.float64] | None:
+    name = parameters.sample_weight
+    if name is None or name in WEIGHINGS:
+        return None
+    if name not in table.frame.columns or name == target.name:
+        raise wrong(f"sample_weight: {name!r} is no column besides the target, nor one of {', '.join(WEIGHINGS)}")
+    numbers = as_numbers(table.frame.loc[target.values.index, name], table.decimal_comma)
+    weights = None if numbers is None else numbers.to_numpy("float64", na_value=np.nan)
+    if weights is None or not np.isfinite(weights).all() or (weights <= 0).any():
+        raise wrong(f"sample_weight: the column {name!r} has to hold a number above 0 in every row")
+    return weights
 
 
 def _settle_metric(target: Target, split: Split, parameters: Parameters) -> str:

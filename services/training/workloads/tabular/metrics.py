@@ -78,10 +78,10 @@ def as_score(name: str, value: float) -> float:
 
 
 def measure(
-    problem_type: ProblemType, truth: npt.NDArray[Any], answers: Answers, classes: list[Any]
+    problem_type: ProblemType, truth: npt.NDArray[Any], answers: Answers, classes: list[Any], only: str | None = None
 ) -> dict[str, float]:
-    """All metrics that these rows define, by name."""
-    names = defined_metrics(problem_type, truth, classes)
+    """All metrics that these rows define, by name, or only one of them."""
+    names = [name for name in defined_metrics(problem_type, truth, classes) if only in (None, name)]
     measured = _measure_numbers(truth, answers) if problem_type is REGRESSION else {}
     for name in names if problem_type is not REGRESSION else ():
         measured[name] = _measure_classes(name, truth, answers, classes)

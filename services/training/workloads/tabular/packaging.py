@@ -27,6 +27,7 @@ class Outcome:
     library_versions: dict[str, str]
     dataset_sha256: str
     start_time: datetime
+    evaluation: dict[str, Any]
 
 
 def write_package(case: Case, fitted: Fitted, outcome: Outcome, data: Path, work: Path, artifact: Path) -> Path:
@@ -68,6 +69,7 @@ def _describe(case: Case, fitted: Fitted, outcome: Outcome, data: Path) -> dict[
         "parameters": used(case.parameters),
         "hyperparameters": fitted.hyperparameters,
         "unavailable": fitted.unavailable,
+        "evaluation": outcome.evaluation,
     }
 
 

@@ -4,6 +4,10 @@ import shutil
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import pandas as pd
 
 from services.training.domain import errors
 from services.training.domain.model import Metric, Stage, TrainingResult, TrainingSpec
@@ -12,7 +16,9 @@ from services.training.workloads.kit.packaging import fingerprint
 from services.training.workloads.kit.telling import Telling
 from services.training.workloads.tabular.case import Case, settle
 from services.training.workloads.tabular.engines.protocol import Engine, Fitted
-from services.training.workloads.tabular.metrics import as_score, measure
+from services.training.workloads.tabular.evaluation import evaluate
+from services.training.workloads.tabular.importance import feature_importance
+from services.training.workloads.tabular.metrics import Answers, as_score, measure
 from services.training.workloads.tabular.packaging import Outcome, write_package
 from services.training.workloads.tabular.parameters import used
 
@@ -59,7 +65,8 @@ def _fingerprint(spec: TrainingSpec, data: Path) -> str:
 def _evaluate(case: Case, fitted: Fitted, dataset_sha256: str, start_time: datetime) -> Outcome:
     rows, truth = case.rows(case.split.test)
     classes = case.target.classes
-    measured = measure(case.target.problem_type, truth, fitted.answer(rows), classes)
+    answers = fitted.answer(rows)
+    measured = measure(case.target.problem_type, truth, answers, classes)
     return Outcome(
         metrics=measured,
         score=as_score(case.score_name, measured[case.score_name]),
@@ -67,7 +74,18 @@ def _evaluate(case: Case, fitted: Fitted, dataset_sha256: str, start_time: datet
         library_versions={name: version(name) for name in fitted.distributions},
         dataset_sha256=dataset_sha256,
         start_time=start_time,
+        evaluation=_describe_evaluation(case, fitted, rows, truth, answers),
     )
+
+
+def _describe_evaluation(
+    case: Case, fitted: Fitted, rows: pd.DataFrame, truth: npt.NDArray[Any], answers: Answers
+) -> dict[str, Any]:
+    """What charts are drawn from; what there is nothing of is left out."""
+    found = evaluate(case, truth, answers)
+    found["feature_importance"] = feature_importance(case, rows, truth, fitted.answer)
+    found["left_out"] = [{"family": family, "reason": why} for family, why in fitted.left_out.items()]
+    return {name: value for name, value in found.items() if value}
 
 
 def _result(case: Case, fitted: Fitted, outcome: Outcome, artifact: Path) -> TrainingResult:
@@ -93,4 +111,5 @@ def _result(case: Case, fitted: Fitted, outcome: Outcome, artifact: Path) -> Tra
         dataset_sha256=outcome.dataset_sha256,
         start_time=outcome.start_time,
         end_time=end_time,
+        evaluation=outcome.evaluation,
     )

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from dataclasses import dataclass
-from importlib.util import find_spec
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +17,31 @@ from services.training.domain.errors import EngineFailed
 from services.training.domain.model import LeaderboardEntry
 from services.training.workloads.kit.telling import Telling
 from services.training.workloads.tabular.case import Case
+from services.training.workloads.tabular.engines import request
+from services.training.workloads.tabular.engines.families import NEEDS, OF_TIME, REASONS, why_left_out
 from services.training.workloads.tabular.metrics import SCALES, Answers
-
-# Random forests fill the package with hundreds of megabytes and seldom win.
-EXCLUDED = ["RF", "XT"]
 
 VERBOSITY = 1  # warnings
 
 # Where AutoGluon tries out whether stacking helps, on part of the data: its scores there are not ours.
 TRIAL = "ds_sub_fit"
 
-
-@dataclass(frozen=True)
-class Family:
-    """A family of models as AutoGluon's presets name it, and the distributions it needs."""
-
-    name: str
-    needs: tuple[str, ...]
-
-
-# The families that every preset asks for, by the class that fits them.
-FAMILIES = {
-    "LGBModel": Family("GBM", ("lightgbm",)),
-    "CatBoostModel": Family("CAT", ("catboost",)),
-    "XGBoostModel": Family("XGB", ("xgboost",)),
-    "NNFastAiTabularModel": Family("FASTAI", ("torch", "fastai")),
-    "TabularNeuralNetTorchModel": Family("NN_TORCH", ("torch",)),
-}
 DISTRIBUTIONS = ["autogluon.tabular", "scikit-learn", "numpy", "pandas", "scipy"]
 
+# The name under which rows take their weights along; no column of a table can have it, since names are stripped.
+WEIGHT = " weight of the row "
+
+
+@dataclass
+class Watch:
+    """Whom a fit tells how it goes, and the families that have a model by now."""
+
+    telling: Telling
+    families: set[str] = field(default_factory=set)
+
+
 # The callback travels inside AutoGluon's pickles, so whom it tells stays behind, here.
-_listeners: dict[str, Telling] = {}
+_watches: dict[str, Watch] = {}
 
 
 class ModelWatch(AbstractCallback):  # type: ignore[misc]
@@ -71,36 +65,46 @@ class ModelWatch(AbstractCallback):  # type: ignore[misc]
     def _after_model_fit(self, trainer: Any, model_names: list[str], **_place: Any) -> bool:
         for name in model_names if TRIAL not in str(trainer.path) else ():
             self._fitted += 1
+            self._note_family(trainer, name)
             score = trainer.get_model_attribute(name, "val_score")
             if score is not None:
-                _listeners[self._name].metric("val_score", float(score), self._fitted, "validation")
+                _watches[self._name].telling.metric("val_score", float(score), self._fitted, "validation")
                 self._tell(f"Fitted {name}: validation score {score:.4g}")
         return False
 
+    def _note_family(self, trainer: Any, name: str) -> None:
+        family = request.family_of_class(trainer.get_model_attribute(name, "type_inner").__name__)
+        if family:
+            _watches[self._name].families.add(family)
+
     def _tell(self, message: str) -> None:
-        listener = _listeners[self._name]
-        listener.train((time.monotonic() - listener.started) / self._time_limit, message)
+        telling = _watches[self._name].telling
+        telling.train((time.monotonic() - telling.started) / self._time_limit, message)
 
 
 class AutogluonFitted:
     """The models that AutoGluon fitted."""
 
-    def __init__(self, case: Case, predictor: Any) -> None:
+    def __init__(self, case: Case, predictor: Any, families: set[str]) -> None:
         self._case = case
         self._predictor = predictor
+        self._board = predictor.leaderboard(extra_info=True).set_index("model")
         self.best_model = str(predictor.model_best)
-        self.hyperparameters = {"presets": case.parameters.presets, "excluded_model_types": EXCLUDED}
-        self.unavailable = find_unavailable()
-        self.distributions = DISTRIBUTIONS + _find_libraries(predictor)
+        self.left_out = self._find_left_out(families)
+        self.unavailable = [family for family, why in self.left_out.items() if why not in OF_TIME]
+        self.hyperparameters = self._describe()
+        self.distributions = DISTRIBUTIONS + self._find_libraries()
+        predictor.persist("best")
 
     def answer(self, rows: pd.DataFrame) -> Answers:
         """What the best model answers for prepared rows."""
         if self._case.is_regression:
             return Answers(self._predictor.predict(rows, as_pandas=False))
+        chances = self._predictor.predict_proba(rows)
         # Of single precision, they would not quite sum to one.
-        probabilities = self._predictor.predict_proba(rows)[self._case.target.classes].to_numpy("float64")
+        probabilities = chances[self._case.target.classes].to_numpy("float64")
         probabilities /= probabilities.sum(axis=1, keepdims=True)
-        return Answers(self._predictor.predict(rows, as_pandas=False), probabilities)
+        return Answers(self._predictor.predict_from_proba(chances).to_numpy(), probabilities)
 
     def leaderboard(self, rows: pd.DataFrame, truth: npt.NDArray[Any]) -> list[LeaderboardEntry]:
         """Every model that can still predict; those that were fitted again on all rows have no validation score."""
@@ -113,9 +117,38 @@ class AutogluonFitted:
         ]
 
     def save(self, folder: Path) -> None:
-        """Write what predicting needs, and no more."""
+        """Write what the best model needs to predict, and no more."""
         folder.rmdir()
         self._predictor.clone_for_deployment(str(folder))
+
+    def _find_left_out(self, fitted: set[str]) -> dict[str, str]:
+        # Without failures, it has no columns.
+        failed = self._predictor.model_failures().reindex(columns=["child_model_type", "model_type", "exc_type"])
+        kinds = failed["child_model_type"].fillna(failed["model_type"])
+        failures = {
+            family: REASONS.get(error, f"it failed ({error})")
+            for kind, error in zip(kinds, failed["exc_type"], strict=True)
+            if (family := request.family_of_class(str(kind)))
+        }
+        families = request.families_of(self._predictor.fit_hyperparameters_)
+        return why_left_out(request.families_asked(self._case.parameters, families), fitted, failures)
+
+    def _describe(self) -> dict[str, Any]:
+        parameters = self._case.parameters
+        return {
+            "presets": parameters.presets,
+            "hyperparameters": request.hyperparameters_of(parameters),
+            "excluded_model_types": parameters.excluded_model_types,
+            "left_out": self.left_out,
+            "decision_threshold": self._predictor.decision_threshold,
+        }
+
+    def _find_libraries(self) -> list[str]:
+        """Distributions that the best model needs, through those that it is made of."""
+        names = [self.best_model, *self._board.loc[self.best_model, "ancestors"]]
+        kinds = {*self._board.loc[names, "model_type"], *self._board.loc[names, "child_model_type"]}
+        families = {family for kind in kinds if (family := request.family_of_class(str(kind)))}
+        return sorted({_distribution(module) for family in families for module in NEEDS.get(family, ())})
 
 
 class AutogluonEngine:
@@ -124,42 +157,55 @@ class AutogluonEngine:
     def fit(self, case: Case, folder: Path, telling: Telling) -> AutogluonFitted:
         """Fit within the time limit of the parameters; an EngineFailed where no model could be fitted."""
         _send_logs_on()
-        rows, truth = case.rows(case.split.train)
         name = case.spec.training_id
-        _listeners[name] = telling
-        trouble = f"{len(truth):,} rows to learn from and {case.parameters.time_limit:g} seconds were not enough"
+        watch = _watches[name] = Watch(telling)
+        count, seconds = len(case.split.train), case.parameters.time_limit
+        trouble = f"{count:,} rows to learn from and {seconds:g} seconds were not enough"
         try:
-            predictor = _fit(case, rows.assign(**{case.target.name: truth}), folder)
+            predictor = _fit(case, folder)
         except AssertionError as error:  # so AutoGluon says that its time was over before the first model
             raise EngineFailed(engine="autogluon", trouble=trouble) from error
         finally:
-            del _listeners[name]
+            del _watches[name]
         if not predictor.model_names():
             raise EngineFailed(engine="autogluon", trouble=trouble)
-        return AutogluonFitted(case, predictor)
+        return AutogluonFitted(case, predictor, watch.families)
 
 
-def _fit(case: Case, rows: pd.DataFrame, folder: Path) -> Any:
-    parameters = case.parameters
-    predictor = TabularPredictor(
+def _fit(case: Case, folder: Path) -> Any:
+    options = request.fit_options(case.parameters)
+    watch = ModelWatch(case.spec.training_id, case.parameters.time_limit)
+    return _make_predictor(case, folder).fit(
+        _learning_rows(case),
+        **options,
+        callbacks=[watch, *request.preset_callbacks(case.parameters)],
+        raise_on_no_models_fitted=False,
+        num_cpus=joblib.cpu_count(),
+        # One process: a worker is what is killed and what has limits. Folds in parallel gain nothing on few cores.
+        ag_args_ensemble={"fold_fitting_strategy": "sequential_local", "model_random_seed": case.seed},
+        ds_args={"memory_safe_fits": False, "enable_ray_logging": False},
+        verbosity=VERBOSITY,
+    )
+
+
+def _make_predictor(case: Case, folder: Path) -> Any:
+    weighing = case.weighing
+    return TabularPredictor(
         label=case.target.name,
         problem_type=str(case.target.problem_type),
         eval_metric=SCALES[case.score_name].autogluon,
         path=str(folder / "autogluon"),
         verbosity=VERBOSITY,
+        sample_weight=WEIGHT if case.weights is not None else weighing,
         # A class may have a single row.
-        learner_kwargs={"label_count_threshold": 1},
+        learner_kwargs={"label_count_threshold": 1, "random_state": case.seed},
     )
-    return predictor.fit(
-        rows,
-        time_limit=parameters.time_limit,
-        presets=parameters.presets,
-        excluded_model_types=EXCLUDED + find_unavailable(),
-        verbosity=VERBOSITY,
-        raise_on_no_models_fitted=False,
-        num_cpus=joblib.cpu_count(),
-        callbacks=[ModelWatch(case.spec.training_id, parameters.time_limit)],
-    )
+
+
+def _learning_rows(case: Case) -> pd.DataFrame:
+    rows, truth = case.rows(case.split.train)
+    rows = rows.assign(**{case.target.name: truth})
+    return rows if case.weights is None else rows.assign(**{WEIGHT: case.weights[case.split.train]})
 
 
 def _send_logs_on() -> None:
@@ -172,14 +218,10 @@ def _send_logs_on() -> None:
     logging.getLogger("autogluon.common.utils.resource_utils").setLevel(logging.CRITICAL)
 
 
-def find_unavailable() -> list[str]:
-    """Names of the families that presets ask for and that lack a library here."""
-    missing = (family for family in FAMILIES.values() if not all(map(find_spec, family.needs)))
-    return sorted(family.name for family in missing)
-
-
-def _find_libraries(predictor: Any) -> list[str]:
-    """Distributions that the fitted models need; a bagged model needs those of the models in it."""
-    board = predictor.leaderboard(extra_info=True)
-    kinds = {*board["model_type"], *board["child_model_type"]}
-    return sorted({library for kind in kinds if kind in FAMILIES for library in FAMILIES[kind].needs})
+def _distribution(module: str) -> str:
+    """The distribution that a module came with, which may be another than the usual one: xgboost-cpu, for one."""
+    try:
+        version(module)
+    except PackageNotFoundError:
+        return packages_distributions()[module][0]
+    return module

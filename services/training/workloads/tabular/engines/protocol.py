@@ -20,7 +20,9 @@ class Fitted(Protocol):
     hyperparameters: dict[str, Any]
     """What it was fitted with, for the manifest."""
     unavailable: list[str]
-    """Model families that were asked for and are not installed."""
+    """Model families that were asked for and could not be fitted: a library is missing, or they failed."""
+    left_out: dict[str, str]
+    """All families that were asked for and have no model, also those that had no time, each with the reason."""
     distributions: list[str]
     """Distributions that the packaged model needs, by name."""
 

@@ -15,7 +15,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController, threadpool_limits  # type: ignore[import-untyped]
 
 from services.training.domain.model import LeaderboardEntry
 from services.training.workloads.kit.splitting import Split, split_rows
@@ -54,10 +54,25 @@ class Growth:
     validation_score: float
 
 
+@dataclass(frozen=True)
+class Learning:
+    """Rows to learn from, as numbers; their answers; and what each weighs, where they do not weigh the same."""
+
+    encoded: npt.NDArray[Any]
+    truth: npt.NDArray[Any]
+    weights: npt.NDArray[np.float64] | None
+
+    def fit(self, model: Any, positions: Any) -> Any:
+        """The model, fitted on some of the rows."""
+        weights = None if self.weights is None else self.weights[positions]
+        return model.fit(self.encoded[positions], self.truth[positions], sample_weight=weights)
+
+
 class QuickFitted:
     """One pipeline: an encoder of text and the trees."""
 
     unavailable: list[str] = []  # noqa: RUF012 - read only
+    left_out: dict[str, str] = {}  # noqa: RUF012 - read only
     distributions = ["scikit-learn", "numpy", "pandas", "scipy", "joblib"]  # noqa: RUF012 - read only
 
     def __init__(self, case: Case, pipeline: Pipeline, growth: Growth, fit_seconds: float) -> None:
@@ -65,6 +80,7 @@ class QuickFitted:
         self._pipeline = pipeline
         self._growth = growth
         self._fit_seconds = fit_seconds
+        self._libraries = ThreadpoolController()
         trees = pipeline.named_steps["trees"]
         self.best_model = "HistGradientBoosting"
         chosen = ("learning_rate", "max_iter", "min_samples_leaf", "max_leaf_nodes", "l2_regularization")
@@ -72,7 +88,8 @@ class QuickFitted:
 
     def answer(self, rows: pd.DataFrame) -> Answers:
         """What the model answers for prepared rows."""
-        return _answer(self._pipeline, rows, self._case)
+        with self._libraries.limit(limits=_threads(len(rows)), user_api="openmp"):
+            return _answer(self._pipeline, rows, self._case)
 
     def leaderboard(self, rows: pd.DataFrame, truth: npt.NDArray[Any]) -> list[LeaderboardEntry]:
         """The one model."""
@@ -93,11 +110,16 @@ class QuickEngine:
         rows, truth = case.rows(case.split.train)
         encoder = _make_encoder(rows)
         encoded = encoder.fit_transform(rows)
+        weights = None if case.weights is None else case.weights[case.split.train]
         trees = _make_trees(case, rows, len(truth))
-        with threadpool_limits(None if len(truth) >= ROWS_FOR_THREADS else 1, user_api="openmp"):
-            growth = _fit(case, trees, encoded, truth, telling)
+        with threadpool_limits(_threads(len(truth)), user_api="openmp"):
+            growth = _fit(case, trees, Learning(encoded, truth, weights), telling)
         pipeline = Pipeline([("encoder", encoder), ("trees", growth.model)])
         return QuickFitted(case, pipeline, growth, time.monotonic() - started)
+
+
+def _threads(rows: int) -> int | None:
+    return None if rows >= ROWS_FOR_THREADS else 1
 
 
 def _make_encoder(rows: pd.DataFrame) -> ColumnTransformer:
@@ -129,6 +151,7 @@ def _make_trees(case: Case, rows: pd.DataFrame, row_count: int) -> Any:
         min_samples_leaf=min(20, max(1, row_count // 20)),
         early_stopping=False,
         random_state=case.seed,
+        **({"class_weight": "balanced"} if case.weighing == "balance_weight" and not case.is_regression else {}),
     )
 
 
@@ -137,30 +160,29 @@ def _most_rounds(case: Case) -> int:
     return max(LEAST_ROUNDS, min(ROUNDS, TREES // trees_a_round))
 
 
-def _fit(case: Case, trees: Any, encoded: npt.NDArray[Any], truth: npt.NDArray[Any], telling: Telling) -> Growth:
+def _fit(case: Case, trees: Any, learning: Learning, telling: Telling) -> Growth:
     growth = Growth(trees, _most_rounds(case), nan)
-    if len(truth) >= ROWS_TO_VALIDATE:
-        split = split_rows(truth, not case.is_regression, VALIDATION_FRACTION, case.seed)
-        growth = _watch_growth(case, trees, encoded, truth, split, telling)
-        if encoded.size > CELLS_TO_REFIT:
+    count = len(learning.truth)
+    if count >= ROWS_TO_VALIDATE:
+        split = split_rows(learning.truth, not case.is_regression, VALIDATION_FRACTION, case.seed)
+        growth = _watch_growth(case, trees, learning, split, telling)
+        if learning.encoded.size > CELLS_TO_REFIT:
             return growth
-    telling.train(0.9, f"Fitting {growth.rounds} rounds on all {len(truth):,} rows")
-    model = trees.set_params(max_iter=growth.rounds).fit(encoded, truth)
+    telling.train(0.9, f"Fitting {growth.rounds} rounds on all {count:,} rows")
+    model = learning.fit(trees.set_params(max_iter=growth.rounds), slice(None))
     return replace(growth, model=model)
 
 
-def _watch_growth(
-    case: Case, trees: Any, encoded: npt.NDArray[Any], truth: npt.NDArray[Any], split: Split, telling: Telling
-) -> Growth:
+def _watch_growth(case: Case, trees: Any, learning: Learning, split: Split, telling: Telling) -> Growth:
     growing = clone(trees).set_params(warm_start=True)
     loss = "rmse" if case.is_regression else "log_loss"
     watched = {"train": split.train[:ROWS_WATCHED], "validation": split.test}
     best, most = (np.inf, 0, nan), _most_rounds(case)
-    step = WIDE_ROUNDS_A_STEP if encoded.shape[1] > WIDE_COLUMNS else ROUNDS_A_STEP
+    step = WIDE_ROUNDS_A_STEP if learning.encoded.shape[1] > WIDE_COLUMNS else ROUNDS_A_STEP
     for rounds in range(min(step, most), most + 1, step):
-        growing.set_params(max_iter=rounds).fit(encoded[split.train], truth[split.train])
+        learning.fit(growing.set_params(max_iter=rounds), split.train)
         for name, positions in watched.items():
-            measured = _measure(case, truth[positions], _answer(growing, encoded[positions], case))
+            measured = _measure(case, learning.truth[positions], _answer(growing, learning.encoded[positions], case))
             for metric in {loss, case.score_name} & measured.keys():
                 telling.metric(metric, measured[metric], rounds, name)
         score = as_score(case.score_name, measured.get(case.score_name, nan))

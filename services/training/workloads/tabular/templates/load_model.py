@@ -136,7 +136,9 @@ def _category(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series
 
 
 def _date(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
-    dates = pd.to_datetime(column.astype("string"), format=feature["format"], errors="coerce", utc=True)
+    known = pd.api.types.is_datetime64_any_dtype(column)
+    written = {} if known else {"format": feature["format"]}
+    dates = pd.to_datetime(column if known else column.astype("string"), errors="coerce", utc=True, **written)
     name = feature["name"]
     return {
         name: (dates - EPOCH) / pd.Timedelta(days=1),

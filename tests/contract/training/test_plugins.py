@@ -1,0 +1,60 @@
+"""Workloads that others add: a distribution beside ours declares one, and nothing of ours is touched."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from modelyard.training.v1 import training_pb2
+from tests.contract.training.conftest import train_request
+from tests.contract.training.test_restart import connected, process
+
+PLUGIN = Path(__file__).with_name("plugin")
+TEXTS = b"text,label\n" + b"good fine,yes\nbad poor,no\ngood,yes\npoor,no\n" * 6
+
+
+@pytest.fixture
+async def client(storage, tmp_path, monkeypatch):
+    """A service beside which the distribution of `plugin` is installed."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(PLUGIN), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    with process(tmp_path, storage[1], "services.training"):
+        client = await connected(tmp_path)
+        yield client
+        await client.channel.close()
+
+
+async def listed(client) -> dict[str, training_pb2.Workload]:
+    answer = await client.training.ListWorkloads(training_pb2.ListWorkloadsRequest(), **client.channel.within(30))
+    return {each.name: each for each in answer.workloads}
+
+
+async def test_a_workload_of_another_distribution_is_listed_trained_and_asked(client, storage):
+    """000.12: what can be trained is open to others, by an entry point of their own distribution."""
+    source = storage[0].put("texts.csv", TEXTS)
+    found = (await listed(client))["counting_words"]
+    *_, last = await client.trained(train_request(source, "t1", "counting_words", least_count=2))
+    package = b"".join(await client.artifact("t1"))
+    storage[0].put("package", package)
+    header = training_pb2.PredictHeader(
+        package={"placement": "models", "key": "package", "sha256": hashlib.sha256(package).hexdigest()},
+        row_format=training_pb2.ROW_FORMAT_JSON,
+    )
+    asked = [
+        training_pb2.PredictRequest(header=header),
+        training_pb2.PredictRequest(chunk=b'[{"text": "so poor"}, {"text": "fine"}]'),
+    ]
+    [answer] = [part async for part in client.training.Predict(iter(asked), **client.channel.within(60))]
+
+    assert (list(found.inputs), list(found.outputs), found.resources.cpus) == (["table"], ["binary"], 0.5)
+    assert (last.result.workload, last.result.engine, last.result.score) == ("counting_words", "counting", 1.0)
+    assert [answer.classes[place].string_value for place in answer.class_indexes] == ["no", "yes"]
+
+
+async def test_what_cannot_be_imported_is_left_out_and_ours_is_not_replaced(client):
+    """A broken distribution takes nothing down, and none takes the place of a workload of ours."""
+    found = await listed(client)
+
+    assert "missing_library" not in found
+    assert found["tabular"].description.startswith("Learns from a CSV table")
+    assert found["tabular"].resources.cpus == 1
