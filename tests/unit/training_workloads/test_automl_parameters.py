@@ -1,12 +1,17 @@
 """What AutoGluon may be asked for: its own names, checked against its own tables before anything is trained."""
 
 import json
+import subprocess
+import sys
 
 import pytest
+from autogluon.tabular.configs.hyperparameter_configs import get_hyperparameter_config_options
+from autogluon.tabular.configs.presets_configs import tabular_presets_alias, tabular_presets_dict
+from autogluon.tabular.registry import ag_model_registry
 
 from services.training.domain.errors import BadParameters, FamiliesUnavailable
 from services.training.workloads import workload_named
-from services.training.workloads.tabular.engines import families, request
+from services.training.workloads.tabular.engines import families, names, presets, request
 from services.training.workloads.tabular.parameters import parse
 from tests.unit.training_workloads.trial import check
 
@@ -72,8 +77,27 @@ def test_families_that_all_lack_a_library_are_refused_at_once(tables, monkeypatc
     assert check(tables["wine"], engine="autogluon", hyperparameters={"CAT": {}, "GBM": {}}).engine == "autogluon"
 
 
-def test_every_family_that_needs_a_library_is_one_of_autogluon():
-    assert set(families.NEEDS) <= set(request.ag_model_registry.keys)
+def test_the_names_are_those_of_autogluon():
+    """They are written down, so that a check need not wait for AutoGluon; here they are compared with its own."""
+    models = ag_model_registry.key_to_cls_map()
+
+    assert {key: (family.name, family.kind) for key, family in families.FAMILIES.items()} == {
+        key: (model.ag_name, model.__name__) for key, model in models.items()
+    }
+    assert set(names.PRESETS) == set(tabular_presets_dict)
+    assert tabular_presets_alias == names.ALIASES
+    assert set(names.HYPERPARAMETERS) == set(get_hyperparameter_config_options())
+
+
+def test_a_check_does_not_wait_for_autogluon(tables):
+    wish = {"engine": "autogluon", "presets": "best", "hyperparameters": {"GBM": {}}}
+    code = (
+        "import sys; from pathlib import Path; from tests.unit.training_workloads.trial import check; "
+        f"check(Path({str(tables['wine'])!r}), **{wish!r}); print('autogluon.tabular' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout.strip() == "False"
 
 
 def test_what_was_not_asked_for_is_left_to_the_presets():
@@ -84,7 +108,7 @@ def test_what_was_not_asked_for_is_left_to_the_presets():
 
 
 def test_callbacks_of_presets_are_kept():
-    found = request.preset_callbacks(request.settle(parse({"engine": "autogluon", "presets": "best_v150"})))
+    found = presets.preset_callbacks(request.settle(parse({"engine": "autogluon", "presets": "best_v150"})))
 
     assert [name for name, _ in found] == ["EarlyStoppingCountCallback"]
 

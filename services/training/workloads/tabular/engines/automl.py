@@ -17,8 +17,8 @@ from services.training.domain.errors import EngineFailed
 from services.training.domain.model import LeaderboardEntry
 from services.training.workloads.kit.telling import Telling
 from services.training.workloads.tabular.case import Case
-from services.training.workloads.tabular.engines import request
-from services.training.workloads.tabular.engines.families import NEEDS, OF_TIME, REASONS, why_left_out
+from services.training.workloads.tabular.engines import presets, request
+from services.training.workloads.tabular.engines.families import BY_CLASS, FAMILIES, OF_TIME, REASONS, why_left_out
 from services.training.workloads.tabular.metrics import SCALES, Answers
 
 VERBOSITY = 1  # warnings
@@ -73,7 +73,7 @@ class ModelWatch(AbstractCallback):  # type: ignore[misc]
         return False
 
     def _note_family(self, trainer: Any, name: str) -> None:
-        family = request.family_of_class(trainer.get_model_attribute(name, "type_inner").__name__)
+        family = BY_CLASS.get(trainer.get_model_attribute(name, "type_inner").__name__)
         if family:
             _watches[self._name].families.add(family)
 
@@ -128,16 +128,16 @@ class AutogluonFitted:
         failures = {
             family: REASONS.get(error, f"it failed ({error})")
             for kind, error in zip(kinds, failed["exc_type"], strict=True)
-            if (family := request.family_of_class(str(kind)))
+            if (family := BY_CLASS.get(str(kind)))
         }
-        families = request.families_of(self._predictor.fit_hyperparameters_)
+        families = presets.families_of(self._predictor.fit_hyperparameters_)
         return why_left_out(request.families_asked(self._case.parameters, families), fitted, failures)
 
     def _describe(self) -> dict[str, Any]:
         parameters = self._case.parameters
         return {
             "presets": parameters.presets,
-            "hyperparameters": request.hyperparameters_of(parameters),
+            "hyperparameters": presets.hyperparameters_of(parameters),
             "excluded_model_types": parameters.excluded_model_types,
             "left_out": self.left_out,
             "decision_threshold": self._predictor.decision_threshold,
@@ -147,8 +147,8 @@ class AutogluonFitted:
         """Distributions that the best model needs, through those that it is made of."""
         names = [self.best_model, *self._board.loc[self.best_model, "ancestors"]]
         kinds = {*self._board.loc[names, "model_type"], *self._board.loc[names, "child_model_type"]}
-        families = {family for kind in kinds if (family := request.family_of_class(str(kind)))}
-        return sorted({_distribution(module) for family in families for module in NEEDS.get(family, ())})
+        families = {family for kind in kinds if (family := BY_CLASS.get(str(kind)))}
+        return sorted({_distribution(module) for family in families for module in FAMILIES[family].needs})
 
 
 class AutogluonEngine:
@@ -173,12 +173,13 @@ class AutogluonEngine:
 
 
 def _fit(case: Case, folder: Path) -> Any:
+    request.refuse_unavailable(case.parameters, presets.families_of(presets.hyperparameters_of(case.parameters)))
     options = request.fit_options(case.parameters)
     watch = ModelWatch(case.spec.training_id, case.parameters.time_limit)
     return _make_predictor(case, folder).fit(
         _learning_rows(case),
         **options,
-        callbacks=[watch, *request.preset_callbacks(case.parameters)],
+        callbacks=[watch, *presets.preset_callbacks(case.parameters)],
         raise_on_no_models_fitted=False,
         num_cpus=joblib.cpu_count(),
         # One process: a worker is what is killed and what has limits. Folds in parallel gain nothing on few cores.

@@ -1,17 +1,11 @@
-"""What AutoGluon is asked for, in its own words. Checked against its own tables, so AutoGluon is imported."""
+"""What AutoGluon is asked for, in its own words. AutoGluon itself is not imported, which would take seconds."""
 
 import re
 from typing import Any
 
-from autogluon.tabular.configs.hyperparameter_configs import (
-    get_hyperparameter_config,
-    get_hyperparameter_config_options,
-)
-from autogluon.tabular.configs.presets_configs import tabular_presets_alias, tabular_presets_dict
-from autogluon.tabular.registry import ag_model_registry
-
 from services.training.domain.errors import FamiliesUnavailable
-from services.training.workloads.tabular.engines.families import NEEDS, lacking, not_installed
+from services.training.workloads.tabular.engines.families import FAMILIES, key_of, lacking, not_installed
+from services.training.workloads.tabular.engines.names import ALIASES, HYPERPARAMETERS, PRESETS
 from services.training.workloads.tabular.parameters import FIT_OPTIONS, Parameters, wrong
 
 # Random forests fill the package with hundreds of megabytes and seldom win.
@@ -39,11 +33,17 @@ def settle(parameters: Parameters) -> Parameters:
             "excluded_model_types": _settle_excluded(parameters),
         }
     )
-    asked = families_asked(settled, families_of(hyperparameters_of(settled)))
+    named = settled.hyperparameters
+    refuse_unavailable(settled, list(named) if isinstance(named, dict) else list(FAMILIES))
+    return settled
+
+
+def refuse_unavailable(parameters: Parameters, families: list[str]) -> None:
+    """Raise FamiliesUnavailable where none of some families is left in by settled parameters and installed."""
+    asked = families_asked(parameters, families)
     if not set(asked) - set(not_installed(asked)):
         needs = sorted({module for family in asked for module in lacking(family)})
         raise FamiliesUnavailable(families=", ".join(sorted(asked)) or "none", needs=", ".join(needs) or "others")
-    return settled
 
 
 def fit_options(parameters: Parameters) -> dict[str, Any]:
@@ -51,33 +51,8 @@ def fit_options(parameters: Parameters) -> dict[str, Any]:
     given = {name: getattr(parameters, name) for name in PASSED_ON}
     # A None would go before what the presets say.
     return {name: value for name, value in given.items() if value is not None} | {
-        "excluded_model_types": [*(parameters.excluded_model_types or []), *not_installed(NEEDS)]
+        "excluded_model_types": [*(parameters.excluded_model_types or []), *not_installed(FAMILIES)]
     }
-
-
-def preset_callbacks(parameters: Parameters) -> list[Any]:
-    """The callbacks that presets bring along; ours would take their place."""
-    found: list[Any] = []
-    for name in _listed(parameters.presets):
-        found = _preset(name).get("callbacks", found)
-    return list(found)
-
-
-def hyperparameters_of(parameters: Parameters) -> str | dict[str, Any]:
-    """The hyperparameters that AutoGluon will use: what was asked for, or what the presets say."""
-    if parameters.hyperparameters is not None:
-        return parameters.hyperparameters
-    found: str | dict[str, Any] = "default"
-    for name in _listed(parameters.presets):
-        found = _preset(name).get("hyperparameters") or found
-    return found
-
-
-def families_of(hyperparameters: str | dict[str, Any]) -> list[str]:
-    """The families that hyperparameters name."""
-    if isinstance(hyperparameters, str):
-        hyperparameters = get_hyperparameter_config(hyperparameters)
-    return [family for family in hyperparameters if isinstance(family, str)]
 
 
 def families_asked(parameters: Parameters, families: list[str]) -> list[str]:
@@ -86,32 +61,16 @@ def families_asked(parameters: Parameters, families: list[str]) -> list[str]:
     return [name for name in families if name not in excluded and (included is None or name in included)]
 
 
-def family_of_class(name: str) -> str | None:
-    """The key of the family that a class of AutoGluon fits; None for ensembles and what is not a family."""
-    return {model.__name__: key for key, model in ag_model_registry.key_to_cls_map().items()}.get(name)
-
-
-def _listed(presets: str | list[str]) -> list[str]:
-    return [presets] if isinstance(presets, str) else presets
-
-
-def _preset(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = tabular_presets_dict[tabular_presets_alias.get(name, name)]
-    return found
-
-
 def _settle_presets(presets: str | list[str]) -> str | list[str]:
-    known = {*tabular_presets_dict, *tabular_presets_alias}
-    names = [tabular_presets_alias.get(name, name) for name in _listed(presets)]
-    if unknown := [name for name in names if name not in known]:
-        raise wrong(f"presets: there is no {unknown[0]!r}; AutoGluon knows {', '.join(sorted(known))}")
+    names = [ALIASES.get(name, name) for name in ([presets] if isinstance(presets, str) else presets)]
+    if unknown := [name for name in names if name not in PRESETS]:
+        raise wrong(f"presets: there is no {unknown[0]!r}; AutoGluon knows {', '.join([*PRESETS, *ALIASES])}")
     return names[0] if isinstance(presets, str) else names
 
 
 def _settle_hyperparameters(asked: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
-    known = sorted(get_hyperparameter_config_options())
-    if isinstance(asked, str) and asked not in known:
-        raise wrong(f"hyperparameters: there is no {asked!r}; AutoGluon knows {', '.join(known)}")
+    if isinstance(asked, str) and asked not in HYPERPARAMETERS:
+        raise wrong(f"hyperparameters: there is no {asked!r}; AutoGluon knows {', '.join(HYPERPARAMETERS)}")
     if not isinstance(asked, dict):
         return asked
     keys = _settle_families("hyperparameters", list(asked)) or []
@@ -142,22 +101,7 @@ def _settle_excluded(parameters: Parameters) -> list[str]:
 def _settle_families(where: str, names: list[str] | None) -> list[str] | None:
     if names is None:
         return None
-    keys = _keys()
-    if unknown := [name for name in names if _folded(name) not in keys]:
-        known = ", ".join(f"{key} ({model.ag_name})" for key, model in ag_model_registry.key_to_cls_map().items())
+    if unknown := [name for name in names if not key_of(name)]:
+        known = ", ".join(f"{key} ({family.name})" for key, family in FAMILIES.items())
         raise wrong(f"{where}: there is no family {unknown[0]!r}; AutoGluon knows {known}")
-    return [keys[_folded(name)] for name in names]
-
-
-def _keys() -> dict[str, str]:
-    """The key of each family by every name that it goes by: its key, its name and its class."""
-    by_key = ag_model_registry.key_to_cls_map()
-    return {
-        **{_folded(model.__name__): key for key, model in by_key.items()},
-        **{_folded(model.ag_name): key for key, model in by_key.items()},
-        **{_folded(key): key for key in by_key},
-    }
-
-
-def _folded(name: str) -> str:
-    return name.strip().casefold()
+    return [key for name in names if (key := key_of(name))]
