@@ -1,14 +1,18 @@
 """A training service over a storage service that serves from memory, both on the wire."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from google.protobuf import struct_pb2
+from structlog.testing import capture_logs
 from typing_extensions import override
 
 from modelyard.storage.v1 import storage_pb2, storage_pb2_grpc
@@ -123,6 +127,17 @@ async def storage() -> AsyncIterator[tuple[Storage, str]]:
 @pytest.fixture
 def table(storage: tuple[Storage, str]) -> training_pb2.DatasetSource:
     return storage[0].put("u1/d1/table.csv", b"a,b\n1,2\n3,4\n5,6\n7,8\n")
+
+
+@pytest.fixture
+def told(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
+    """All that was logged or printed so far, whatever an earlier test has said of the log."""
+    everything = structlog.make_filtering_bound_logger(logging.DEBUG)
+    for name, module in list(sys.modules.items()):
+        if name.startswith(("services.training", "servicekit")) and hasattr(module, "log"):
+            monkeypatch.setattr(module, "log", structlog.wrap_logger(None, wrapper_class=everything))
+    with capture_logs() as events:
+        yield lambda: "\n".join([str(events), *capfd.readouterr()])
 
 
 Start = Callable[..., AbstractAsyncContextManager[Client]]

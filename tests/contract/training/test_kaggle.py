@@ -55,17 +55,17 @@ async def refused(client: Client, request: analysis_pb2.FetchDatasetRequest) -> 
     return caught.value
 
 
-async def test_the_one_table_of_a_dataset_arrives(client: Client, server: Kaggle, capfd):
+async def test_the_one_table_of_a_dataset_arrives(client: Client, server: Kaggle, told):
     """002.19: a dataset comes from Kaggle with the user's credentials; 002.6: nothing of it stays on the disk."""
     header, content = await fetched(client, wish("ada/one-table"))
-    log = capfd.readouterr()
+    log = told()
 
     assert (header.file_name, header.size) == ("table.csv", len(TABLE))
     assert content == TABLE
     assert client.left_behind() == []
-    assert "[CLEANUP] removed" in log.out + log.err
-    assert "kaggle_one-table_" in log.out + log.err
-    assert KEY not in log.out + log.err
+    assert "[CLEANUP] removed" in log
+    assert "kaggle_one-table_" in log
+    assert KEY not in log
 
 
 async def test_a_token_is_as_good_as_a_key(client: Client):
@@ -166,12 +166,12 @@ async def test_a_hostile_name_leads_nowhere(client: Client, server: Kaggle, name
         (analysis_pb2.FetchDatasetRequest(), "NOTHING_NAMED", "INVALID_ARGUMENT"),
     ],
 )
-async def test_what_cannot_be_had_is_refused_with_a_sentence(client: Client, capfd, request_, reason: str, code: str):
+async def test_what_cannot_be_had_is_refused_with_a_sentence(client: Client, told, request_, reason: str, code: str):
     error = await refused(client, request_)
-    log = capfd.readouterr()
+    log = told()
 
     assert (statuses.reason_of(error), error.code().name) == (reason, code)
-    assert WRONG_KEY not in error.details() + log.out + log.err
+    assert WRONG_KEY not in error.details() + log
 
 
 @pytest.mark.parametrize(

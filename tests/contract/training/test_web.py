@@ -44,15 +44,15 @@ async def refused(client: Client, url: str) -> grpc.aio.AioRpcError:
     return caught.value
 
 
-async def test_a_file_arrives_from_an_address(client: Client, server: Web, capfd):
+async def test_a_file_arrives_from_an_address(client: Client, server: Web, told):
     """002.19: with its name and size, and without a trace of the address's secrets."""
     header, content = await fetched(client, f"{server.on('/folder/my%20table.csv', TABLE)}?{SECRET}#part")
-    log = capfd.readouterr()
+    log = told()
 
     assert (header.file_name, header.size, content) == ("my table.csv", len(TABLE), TABLE)
     assert server.asked[0].path == f"/folder/my%20table.csv?{SECRET}"
     assert server.asked[0].headers["host"] == f"127.0.0.1:{server.port}"
-    assert SECRET not in log.out + log.err
+    assert SECRET not in log
 
 
 @pytest.mark.parametrize(
