@@ -11,6 +11,7 @@ from modelyard.training.v1 import analysis_pb2_grpc, training_pb2_grpc
 from servicekit.channels import Channel
 from servicekit.server import Application, Service
 from services.training.adapters.inspections import InspectionFiles
+from services.training.adapters.limits import Limits, share_of_memory
 from services.training.adapters.models import ModelProcesses
 from services.training.adapters.processes import WorkerProcesses
 from services.training.adapters.scratch import ScratchInUse, clear, opened, probe
@@ -43,7 +44,8 @@ async def bootstrap(settings: TrainingSettings, workloads: str = WORKLOADS) -> A
     declared: Sequence[Workload] = importlib.import_module(workloads).all_workloads()
     by_name = {workload.name: workload for workload in declared}
     channel = Channel(settings.storage_address, settings.service_token.get_secret_value())
-    bench = Bench(StoredDatasets(channel), WorkerProcesses(workloads, settings.threads))
+    limits = Limits(settings.memory_bytes or share_of_memory(settings.local_workers), settings.seconds)
+    bench = Bench(StoredDatasets(channel), WorkerProcesses(workloads, settings.threads, limits))
     side = SideBench(bench, settings.scratch, Slots(SIDE_TASKS, settings.queue_limit))
     with opened(settings.scratch):
         kept = await asyncio.to_thread(Kept.found_in, settings.scratch)

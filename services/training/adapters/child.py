@@ -21,6 +21,11 @@ class Child:
         threading.Thread(target=self._wait, name=f"waits for {process.pid}", daemon=True).start()
 
     @property
+    def pid(self) -> int:
+        """The number of the process, of its group and of its session."""
+        return self._process.pid
+
+    @property
     def ended(self) -> bool:
         """Whether it has."""
         return self._exit_code.done()
@@ -31,10 +36,14 @@ class Child:
 
     async def kill(self) -> None:
         """Kill the whole group, unless it has ended, and wait for its end."""
+        self.end()
+        await asyncio.wait([self._exit_code])
+
+    def end(self) -> None:
+        """Kill the whole group, unless it has ended; from any thread."""
         with self._reaping:
             if self._process.returncode is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
-        await asyncio.wait([self._exit_code])
 
     def _wait(self) -> None:
         os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)

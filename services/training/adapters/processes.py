@@ -6,15 +6,16 @@ import os
 import signal
 import site
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from servicekit.logging import get_logger
 from services.training.adapters.child import Child, child_process
+from services.training.adapters.limits import TRAINING_NICENESS, Limits, Seats, Watch, settle
 from services.training.adapters.scratch import WORKER_LOCK
-from services.training.domain.messages import A, Refusal, Task, WorkerBroke, WorkerDied, decode, encode
+from services.training.domain.messages import A, Refusal, Task, TrainTask, WorkerBroke, WorkerDied, decode, encode
 from services.training.domain.model import Metric, Progress
 
 log = get_logger()
@@ -39,22 +40,26 @@ class WorkerProcesses:
     its standard input, of which we hold the other end, tells it.
     """
 
-    def __init__(self, workloads: str, threads: int) -> None:
+    def __init__(self, workloads: str, threads: int, limits: Limits) -> None:
         self._workloads = workloads
         self._threads = threads
+        self._limits = limits
+        self._seats = Seats(threads)
 
     async def run(self, task: Task[A], folder: Path, tell: Callable[[Progress | Metric], None]) -> A:
         """Do a task on `folder / "dataset"`; the port says how it ends."""
         output, lock = await asyncio.to_thread(prepare, task, folder)
         reading, writing = os.pipe()
         try:
-            with output, lock, os.fdopen(writing, "wb", buffering=0) as far_end:
-                command = [*COMMAND, self._workloads, str(folder), str(writing)]
+            with output, lock, self._seats.seat() as seat, os.fdopen(writing, "wb", buffering=0) as far_end:
+                command = [*COMMAND, self._workloads, str(folder), str(writing), str(self._limits.memory_bytes)]
                 worker = child_process(command, output, environment(folder, self._threads), (writing, lock.fileno()))
-                async with _lines_from(reading) as lines, worker as child:
+                async with lines_from(reading) as lines, worker as child:
+                    settle(child.pid, seat, TRAINING_NICENESS if isinstance(task, TrainTask) else 0)
                     far_end.close()
                     lock.close()
-                    return await _listen(task, lines, child, tell)
+                    with Watch(child.pid, self._limits, child.end).watching() as watch:
+                        return await _answer(listen(task, lines, child, tell), watch)
         except (WorkerDied, WorkerBroke) as failure:
             tail = await asyncio.to_thread(tail_of, folder / "worker.log")
             log.error("worker failed", task=type(task).__name__, folder=folder.name, reason=str(failure), tail=tail)
@@ -83,7 +88,8 @@ def prepare(task: Task[A], folder: Path) -> tuple[BinaryIO, BinaryIO]:
 
 
 @asynccontextmanager
-async def _lines_from(reading: int) -> AsyncIterator[asyncio.StreamReader]:
+async def lines_from(reading: int) -> AsyncIterator[asyncio.StreamReader]:
+    """What comes through a pipe, whose end is ours from now on."""
     lines = asyncio.StreamReader(limit=LINE_BYTES)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(reading, "rb", buffering=0)
@@ -94,9 +100,10 @@ async def _lines_from(reading: int) -> AsyncIterator[asyncio.StreamReader]:
         transport.close()
 
 
-async def _listen(
+async def listen(
     task: Task[A], lines: asyncio.StreamReader, child: Child, tell: Callable[[Progress | Metric], None]
 ) -> A:
+    """The answer that a process gives by its pipe; raises what it raised, or what to say of an end without answer."""
     async for line in lines:
         if not line.endswith(b"\n"):
             break  # the worker was killed in the middle of a word
@@ -109,6 +116,13 @@ async def _listen(
             answer: A = message
             return answer
     raise without_answer(await child.exit_code())
+
+
+async def _answer(listening: Coroutine[None, None, A], watch: Watch) -> A:
+    try:
+        return await listening
+    except WorkerDied as died:
+        raise watch.exceeded or died from died
 
 
 def without_answer(code: int) -> WorkerDied | WorkerBroke:

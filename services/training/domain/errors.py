@@ -256,6 +256,16 @@ class PredictionsFull(Exhausted):
 # The service.
 
 
+class MemoryLimit(NotReady):
+    """It needed more than {limit} of memory, the most that one training may take here, and was stopped. Use fewer rows,
+    smaller images or a smaller model; TRAINING_MEMORY_BYTES sets the limit."""
+
+
+class TimeLimit(NotReady):
+    """It took longer than {seconds} seconds, the most that one training may take here, and was stopped. Use fewer rows
+    or a smaller time_limit; TRAINING_SECONDS sets the limit."""
+
+
 class DatasetUnreadable(Unavailable):
     """The dataset {key} cannot be read from {placement} now. Repeat the request once storage answers."""
 

@@ -136,6 +136,34 @@ class Starves(Fake):
         raise MemoryError
 
 
+class Gorges(Fake):
+    """Takes memory until it is stopped: a half itself, a half in a process that it starts; or all of it at once."""
+
+    name = "gorges"
+
+    def train(self, spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> TrainingResult:
+        size = int(spec.parameters["bytes"])
+        if spec.parameters.get("at_once"):
+            bytearray(size)
+        child = subprocess.Popen([sys.executable, "-c", f"held = b'x' * {size // 2}; {HOUR}"])
+        report.progress(Progress(0.2, Stage.TRAINING, f"{os.getpid()} {child.pid}"))
+        held = b"x" * (size // 2)
+        time.sleep(3600)
+        raise AssertionError(f"nobody stopped it at {len(held)}")
+
+
+class Stands(Fake):
+    """Tells where and how urgently it runs."""
+
+    name = "stands"
+
+    def train(self, spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> TrainingResult:
+        group = Path("/proc/self/autogroup").read_text().split()[-1] if Path("/proc/self/autogroup").exists() else "10"
+        seats = ",".join(str(seat) for seat in sorted(os.sched_getaffinity(0)))
+        report.progress(Progress(0.5, Stage.TRAINING, f"nice {os.nice(0)} {group} on {seats}"))
+        return super().train(spec, data, folder, report)
+
+
 class Lies(Fake):
     """Says of its artifact what is not true."""
 
@@ -189,7 +217,8 @@ class Tells(Fake):
 
 
 DECLARED: dict[str, Workload] = {
-    kind.name: kind() for kind in (Fake, Lingers, Faults, Dawdles, Starves, Lies, Refuses, Breaks, Strays, Tells)
+    kind.name: kind()
+    for kind in (Fake, Lingers, Faults, Dawdles, Starves, Gorges, Stands, Lies, Refuses, Breaks, Strays, Tells)
 }
 
 
