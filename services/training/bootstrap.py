@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,10 @@ from modelyard.training.v1 import analysis_pb2_grpc, training_pb2_grpc
 from servicekit.channels import Channel
 from servicekit.server import Application, Service
 from services.training.adapters.inspections import InspectionFiles
-from services.training.adapters.limits import Limits, share_of_memory
+from services.training.adapters.limits import Limits, Seats, share_of_memory
 from services.training.adapters.models import ModelProcesses
 from services.training.adapters.processes import WorkerProcesses
+from services.training.adapters.ray_errands import Cluster, RayErrands
 from services.training.adapters.scratch import ScratchInUse, clear, opened, probe
 from services.training.adapters.shelf import FolderShelf
 from services.training.adapters.storage import StoredDatasets, StoredPackages
@@ -45,8 +46,10 @@ async def bootstrap(settings: TrainingSettings, workloads: str = WORKLOADS) -> A
     by_name = {workload.name: workload for workload in declared}
     channel = Channel(settings.storage_address, settings.service_token.get_secret_value())
     limits = Limits(settings.memory_bytes or share_of_memory(settings.local_workers), settings.seconds)
-    bench = Bench(StoredDatasets(channel), WorkerProcesses(workloads, settings.threads, limits))
-    side = SideBench(bench, settings.scratch, Slots(SIDE_TASKS, settings.queue_limit))
+    processes = WorkerProcesses(workloads, settings.threads, limits, Seats(settings.threads))
+    near = Bench(StoredDatasets(channel), processes)
+    bench = Bench(StoredDatasets(channel), _errands(settings, workloads, by_name)) if settings.ray_address else near
+    side = SideBench(near, settings.scratch, Slots(SIDE_TASKS, settings.queue_limit))
     with opened(settings.scratch):
         kept = await asyncio.to_thread(Kept.found_in, settings.scratch)
         slots = Slots(settings.workers, settings.queue_limit)
@@ -68,6 +71,11 @@ async def bootstrap(settings: TrainingSettings, workloads: str = WORKLOADS) -> A
             await predictions.warm.close()
             await trainings.stopped()
             await channel.close()
+
+
+def _errands(settings: TrainingSettings, workloads: str, declared: Mapping[str, Workload]) -> RayErrands:
+    cluster = Cluster(settings.ray_address, settings.ray_token.get_secret_value(), settings.ray_wait_seconds)
+    return RayErrands(cluster, workloads, declared, Limits(settings.memory_bytes, settings.seconds))
 
 
 def _predictions(settings: TrainingSettings, workloads: str, channel: Channel) -> Predictions:

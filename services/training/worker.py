@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from servicekit.errors import Problem
+from services.training.adapters.child import end_with_parent
 from services.training.adapters.confinement import confine
 from services.training.adapters.limits import readable
 from services.training.domain.answers import Loaded, RowsHeader
@@ -59,9 +60,12 @@ class PipeReporter:
             self._pipe.flush()
 
 
-def main(workloads: str, folder: Path, descriptor: int, memory_bytes: int = 0) -> None:
-    """Do the task of a folder. An error that nobody foresaw ends the process with a stack in its log."""
-    threading.Thread(target=_end_with_service, daemon=True).start()
+def main(workloads: str, folder: Path, memory_bytes: int, descriptor: int) -> None:
+    """Do the task of a folder in so much memory; 0 sets no limit.
+
+    An error that nobody foresaw ends the process with a stack in its log.
+    """
+    end_with_parent()
     _go_first_when_memory_is_short()
     if memory_bytes:
         _bound(memory_bytes)
@@ -71,12 +75,6 @@ def main(workloads: str, folder: Path, descriptor: int, memory_bytes: int = 0) -
     with os.fdopen(descriptor, "wb") as pipe:
         report = PipeReporter(pipe)
         report.send(_outcome(workloads, folder, report, memory_bytes))
-
-
-def _end_with_service() -> None:
-    while os.read(0, 1024):
-        pass
-    os.killpg(0, signal.SIGKILL)
 
 
 def _go_first_when_memory_is_short() -> None:
@@ -157,4 +155,4 @@ def _verify(artifact: Path, result: TrainingResult) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), *(int(number) for number in sys.argv[3:]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

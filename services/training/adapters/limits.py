@@ -115,11 +115,14 @@ def readable(size: int) -> str:
 
 
 class Seats:
-    """Processors of this machine in groups, one for each worker, so that none works where another does."""
+    """Processors of this machine in groups, one for each worker, so that none works where another does.
+
+    Without threads there are none, and workers run where the machine likes.
+    """
 
     def __init__(self, threads: int) -> None:
         available = sorted(os.sched_getaffinity(0))
-        starts = range(0, len(available) - threads + 1, threads)
+        starts = range(0, len(available) - threads + 1, threads) if threads else ()
         self._free = [available[start : start + threads] for start in starts]
 
     @contextmanager

@@ -32,7 +32,7 @@ class ModelProcesses:
         output, lock = await asyncio.to_thread(prepare, self._task, folder)
         ours, theirs = socket.socketpair()
         with output, lock, ours, theirs:
-            command = [*COMMAND, self._workloads, str(folder), str(theirs.fileno())]
+            command = [*COMMAND, self._workloads, str(folder), "0", str(theirs.fileno())]
             surroundings = environment(folder, self._threads)
             async with child_process(command, output, surroundings, (theirs.fileno(), lock.fileno())) as child:
                 theirs.close()

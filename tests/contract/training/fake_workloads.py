@@ -42,7 +42,7 @@ class Fake:
         return ["copying"], ["magic"]
 
     def resources(self, parameters: dict[str, Any]) -> Resources:
-        return Resources()
+        return Resources(**{name: parameters[name] for name in ("cpus", "gpus") if name in parameters})
 
     def load(self, package: Path, manifest: dict[str, Any]) -> PackagedModel:
         raise PackageBroken(trouble="a copy answers nothing")
