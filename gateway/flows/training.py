@@ -135,7 +135,12 @@ async def untrain(claim: Claim, state: State) -> None:
 
 
 async def upload(claim: Claim, state: State) -> None:
-    """Move the packaged model from the training service to object storage."""
+    """Move the packaged model from the training service to object storage.
+
+    First the training is joined once more: it has its result at once, or trains anew where the replica that had the
+    model is gone for good. What is recorded is always of the model that is stored.
+    """
+    await train(claim, state)
     claim.report(0.88, "uploading", "Storing the packaged model")
     result = result_of(state)
     header = packages.header_of(claim, state["package"])
@@ -287,7 +292,7 @@ FLOW = Flow(
         Step("reserve", reserve, unreserve, progress=0.05),
         Step("train", train, untrain, progress=0.85, patience={"WORKER_DIED": 3}),
         # A service that dies in the middle of a stream may leave its caller with any status.
-        Step("upload", upload, unupload, progress=0.95, patience={"INTERNAL": 5}),
+        Step("upload", upload, unupload, progress=0.95, patience={"INTERNAL": 5, "WORKER_DIED": 3}),
         Step("record", record, progress=0.97, final=True),
         Step("release", release, progress=0.99),
     ),

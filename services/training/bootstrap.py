@@ -13,6 +13,7 @@ from servicekit.server import Application, Service
 from services.training.adapters.inspections import InspectionFiles
 from services.training.adapters.limits import Limits, Seats, share_of_memory
 from services.training.adapters.models import ModelProcesses
+from services.training.adapters.peers import Peers
 from services.training.adapters.processes import WorkerProcesses
 from services.training.adapters.ray_errands import Cluster, RayErrands
 from services.training.adapters.scratch import ScratchInUse, clear, opened, probe
@@ -26,6 +27,7 @@ from services.training.domain.predictions import Loader, Predictions
 from services.training.domain.slots import Slots
 from services.training.domain.trainings import Checks, Trainings
 from services.training.domain.warm import Bounds
+from services.training.replicas import ReplicatedServicer
 from services.training.servicer import AnalysisServicer, TrainingServicer
 from services.training.settings import TrainingSettings
 
@@ -55,7 +57,8 @@ async def bootstrap(settings: TrainingSettings, workloads: str = WORKLOADS) -> A
         slots = Slots(settings.workers, settings.queue_limit)
         trainings = Trainings(by_name, bench, kept.shelf, kept.tombstones, slots)
         predictions = _predictions(settings, workloads, channel)
-        servicer = TrainingServicer(declared, trainings, Checks(by_name, side), predictions)
+        peers = Peers(settings.replicas, settings.service_token.get_secret_value())
+        servicer = ReplicatedServicer(declared, trainings, Checks(by_name, side), predictions, peers)
         sweeping = [
             asyncio.create_task(kept.keep_sweeping(settings.artifact_hours)),
             asyncio.create_task(predictions.warm.keep_sweeping()),
@@ -70,6 +73,7 @@ async def bootstrap(settings: TrainingSettings, workloads: str = WORKLOADS) -> A
             trainings.stop()
             await predictions.warm.close()
             await trainings.stopped()
+            await peers.close()
             await channel.close()
 
 

@@ -27,7 +27,8 @@ CONNECT_SECONDS = 5.0
 HEAR_SECONDS = 5.0
 CALL_SECONDS = 120.0
 LOOK_SECONDS = 2.0
-ANEW = "Repeat the request, and it starts anew on another one."
+JOIN_PAUSES = (0.5, 1.0, 2.0)
+ANEW = "Repeat the request, and it starts anew where there is room."
 
 Say = Callable[[bytes], None]
 
@@ -59,9 +60,9 @@ def _outcome(folder: Path, order: Order, say: Say) -> Message:
         raise  # an error in our own code there
     except ray.exceptions.GetTimeoutError:
         return Refusal.of(WorkerDied(ending="silence: its node no longer answers", advice=ANEW))
-    except ray.exceptions.RayError as error:
+    except (ray.exceptions.RayError, ConnectionError) as error:
         sys.stderr.write(f"{error}\n")
-        return Refusal.of(WorkerDied(ending="the loss of its node, or of a process there", advice=ANEW))
+        return Refusal.of(WorkerDied(ending="the loss of its node, or of a process there,", advice=ANEW))
 
 
 def _connect(ray: Any, address: str) -> None:
@@ -69,11 +70,30 @@ def _connect(ray: Any, address: str) -> None:
     where = urlsplit(address if "://" in address else f"//{address}")
     try:
         socket.create_connection((where.hostname or "", where.port or 0), CONNECT_SECONDS).close()
-        ray.init(address, log_to_driver=False, configure_logging=False)
-        atexit.register(os._exit, 1)  # before Ray says good-bye, which takes long, and nothing is left to say
+        _join(ray, address)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         sys.stderr.write(f"{error}\n")
-        raise ClusterAway(address=address, trouble=str(error).partition("\n")[0].rstrip(".")) from error
+        raise ClusterAway(address=address, trouble=_gist(error)) from error
+    atexit.register(os._exit, 1)  # before Ray says good-bye, which takes long, and nothing is left to say
+
+
+def _join(ray: Any, address: str) -> None:
+    # At ray:// the cluster starts a process for us, on a port that another may have taken at the same moment.
+    for pause in (*JOIN_PAUSES, None):
+        try:
+            ray.init(address, log_to_driver=False, configure_logging=False)
+        except ConnectionAbortedError as error:
+            sys.stderr.write(f"{error}\n")
+            if pause is None:
+                raise
+            time.sleep(pause)
+        else:
+            return
+
+
+def _gist(error: Exception) -> str:
+    """What an error with a story of many lines comes to."""
+    return str(error).strip().rpartition("\n")[2].strip().rstrip(".")
 
 
 class _Errand:
@@ -118,7 +138,7 @@ class _Errand:
             self._ray.get(ready, timeout=CALL_SECONDS)
         except self._ray.exceptions.RayActorError as error:
             if getattr(error, "actor_init_failed", False):
-                raise ClusterUnfit(trouble=str(error).strip().splitlines()[-1].strip().rstrip(".")) from error
+                raise ClusterUnfit(trouble=_gist(error)) from error
             raise
 
     def _deliver(self) -> None:
@@ -127,8 +147,8 @@ class _Errand:
             while piece := file.read(PIECE_BYTES):
                 try:
                     self._call(self._room.take, piece)
-                except OSError as error:
-                    if error.errno == errno.ENOSPC:
+                except self._ray.exceptions.RayTaskError as error:
+                    if isinstance(error.cause, OSError) and error.cause.errno == errno.ENOSPC:
                         raise NodeFull from error
                     raise
 

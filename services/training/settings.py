@@ -56,6 +56,11 @@ class TrainingSettings(ServerSettings):
         return (self.scratch_dir or self.data_dir / "training").absolute()
 
     @property
+    def replicas(self) -> list[str]:
+        """Addresses of the replicas; none for a service that is alone."""
+        return [self.peers] if isinstance(self.peers, str) and self.peers else list(self.peers)
+
+    @property
     def workers(self) -> int:
         """Trainings that may run at once."""
         return self.max_workers or (RAY_WORKERS if self.ray_address else max(1, processors() // 2))

@@ -300,6 +300,10 @@ class ArtifactNotFound(NotFound):
     """There is no packaged model of training {training_id}: it has not finished, or it was released. Train it again."""
 
 
+class TrainingUnknown(NotFound):
+    """This replica of the training service does not have training {training_id}."""
+
+
 class TrainingCancelled(Stopped):
     """Training {training_id} was cancelled. Start a new one under another name."""
 
