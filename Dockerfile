@@ -1,13 +1,15 @@
 # One recipe for the three services and the gateway: docker build --build-arg SERVICE=storage .
+# EXTRAS adds what a service can do without: torch, images, ray.
 FROM python:3.11-slim AS build
 ARG SERVICE
+ARG EXTRAS=
 RUN case "$SERVICE" in storage|metadata|training|gateway) ;; \
     *) echo "Give --build-arg SERVICE=storage, metadata, training or gateway" >&2; exit 1 ;; esac
 RUN python -m venv /opt/modelyard
 ENV PATH=/opt/modelyard/bin:$PATH
 WORKDIR /src
 COPY . .
-RUN pip install --no-cache-dir ".[$SERVICE]"
+RUN pip install --no-cache-dir ".[$SERVICE${EXTRAS:+,$EXTRAS}]"
 RUN if [ "$SERVICE" = gateway ]; then echo gateway; else echo "services.$SERVICE"; fi > /opt/modelyard/module
 
 FROM python:3.11-slim
