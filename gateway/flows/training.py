@@ -44,6 +44,9 @@ TRAIN_FROM, TRAIN_TO = 0.05, 0.85
 
 METRIC_SECONDS = 0.5
 
+GONE_PATIENCE = {"INTERNAL": 5, "WORKER_DIED": 3, "ARTIFACT_NOT_FOUND": 3}
+"""A service that dies in the middle of a stream may leave its caller with any status, and take the model with it."""
+
 
 class TrainingEndedEarly(errors.Unavailable):
     """The training service ended the training without a result; it is asked for again."""
@@ -291,8 +294,7 @@ FLOW = Flow(
     steps=(
         Step("reserve", reserve, unreserve, progress=0.05),
         Step("train", train, untrain, progress=0.85, patience={"WORKER_DIED": 3}),
-        # A service that dies in the middle of a stream may leave its caller with any status.
-        Step("upload", upload, unupload, progress=0.95, patience={"INTERNAL": 5, "WORKER_DIED": 3}),
+        Step("upload", upload, unupload, progress=0.95, patience=GONE_PATIENCE),
         Step("record", record, progress=0.97, final=True),
         Step("release", release, progress=0.99),
     ),

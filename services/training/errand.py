@@ -2,6 +2,7 @@
 adapters.ray_errands) with a folder, an order, and the descriptor of a pipe, to which it says what the worker says."""
 
 import atexit
+import contextlib
 import errno
 import hashlib
 import os
@@ -119,7 +120,8 @@ class _Errand:
         answer = self._relay()
         if isinstance(answer, TrainingResult):
             self._fetch(answer)
-        self._call(self._room.close)
+        with contextlib.suppress(self._ray.exceptions.RayError):  # all is here; the janitor sees to the rest
+            self._call(self._room.close)
         return answer
 
     def _call(self, method: Any, *args: object) -> Any:

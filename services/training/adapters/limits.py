@@ -15,7 +15,7 @@ from servicekit.errors import Problem
 from services.training.domain.errors import MemoryLimit, TimeLimit
 
 LOOK_SECONDS = 0.2
-TRAINING_NICENESS = 10
+TRAINING_NICENESS = 5
 OF_MACHINE = 0.9
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
@@ -111,7 +111,7 @@ def readable(size: int) -> str:
         if value < 1024:
             break
         value, unit = value / 1024, larger
-    return f"{value:.3g} {unit}"
+    return f"{round(value, 1):g} {unit}"
 
 
 class Seats:

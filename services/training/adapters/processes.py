@@ -8,13 +8,15 @@ import site
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from servicekit.logging import get_logger
 from services.training.adapters.child import Child, child_process
 from services.training.adapters.limits import TRAINING_NICENESS, Limits, Seats, Watch, settle
 from services.training.adapters.scratch import WORKER_LOCK
+from services.training.adapters.tenants import evict
 from services.training.domain.messages import A, Refusal, Task, TrainTask, WorkerBroke, WorkerDied, decode, encode
 from services.training.domain.model import Metric, Progress
 
@@ -56,11 +58,15 @@ class WorkerProcesses:
         with self._seats.seat() as seat:
             async with started(task, folder, command, environment(folder, self._threads)) as (lines, child):
                 settle(child.pid, seat, TRAINING_NICENESS if isinstance(task, TrainTask) else 0)
-                with Watch(child.pid, self._limits, child.end).watching() as watch:
+                with Watch(child.pid, self._limits_of(task), child.end).watching() as watch:
                     try:
                         return await listen(task, lines, child, tell)
                     except WorkerDied as died:
                         raise watch.exceeded or died from died
+
+    def _limits_of(self, task: Task[Any]) -> Limits:
+        """Whoever waits for a shorter task says how long."""
+        return self._limits if isinstance(task, TrainTask) else replace(self._limits, seconds=0)
 
 
 @asynccontextmanager
@@ -76,7 +82,7 @@ async def started(
     try:
         with output, lock, os.fdopen(writing, "wb", buffering=0) as far_end:
             process = child_process([*command, str(writing)], output, surroundings, (writing, lock.fileno()))
-            async with lines_from(reading) as lines, process as child:
+            async with lines_from(reading) as lines, alone_in(folder), process as child:
                 far_end.close()
                 lock.close()
                 yield lines, child
@@ -105,6 +111,15 @@ def prepare(task: Task[A], folder: Path) -> tuple[BinaryIO, BinaryIO]:
     lock = (folder / WORKER_LOCK).open("wb")
     fcntl.flock(lock, fcntl.LOCK_EX)
     return (folder / LOG).open("wb"), lock
+
+
+@asynccontextmanager
+async def alone_in(folder: Path) -> AsyncIterator[None]:
+    """At the end of the block nobody lives in a folder any more, not even who left the group that is killed."""
+    try:
+        yield
+    finally:
+        await asyncio.shield(asyncio.to_thread(evict, folder))
 
 
 @asynccontextmanager

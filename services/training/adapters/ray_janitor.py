@@ -8,14 +8,15 @@ import contextlib
 import fcntl
 import os
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+
+from services.training.adapters.tenants import evict
 
 SECONDS = 30.0
 PAUSE_SECONDS = 0.05
+NEW_SECONDS = 60.0
 
 
 def main(folder: Path) -> None:
@@ -34,35 +35,23 @@ def clean(folder: Path) -> None:
     """End all that runs in a folder, and remove it."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
-        running = list(users_of(folder))
-        for pid in running:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        running = evict(folder)
         shutil.rmtree(folder, ignore_errors=True)
         if not running and not folder.exists():
             return
         time.sleep(PAUSE_SECONDS)
 
 
-def users_of(folder: Path) -> Iterator[int]:
-    """Processes whose home is in a folder: a training's, and whatever they started, in whichever group it is."""
-    mark = f"HOME={folder}/".encode()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and int(entry.name) != os.getpid():
-            # Not ours, or ended meanwhile; one that has ended and is not reaped yet has no environment.
-            with contextlib.suppress(OSError):
-                if any(line.startswith(mark) for line in (entry / "environ").read_bytes().split(b"\0")):
-                    yield int(entry.name)
-
-
 def sweep(root: Path, prefix: str) -> None:
     """Remove what janitors left that were killed themselves."""
     for folder in root.glob(f"{prefix}*"):
-        with contextlib.suppress(OSError):  # another user's, or just removed
+        with contextlib.suppress(OSError):  # it has a janitor, is another user's, or is just being removed
             held = os.open(folder, os.O_RDONLY)
             try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                clean(folder)
+                # One that was just made may be without a janitor for a moment.
+                if time.time() - os.fstat(held).st_mtime > NEW_SECONDS:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    clean(folder)
             finally:
                 os.close(held)
 

@@ -107,6 +107,18 @@ class Lingers(Fake):
         raise AssertionError("nobody waits for an hour")
 
 
+class Escapes(Fake):
+    """As `lingers`, but the process that it starts has a session of its own."""
+
+    name = "escapes"
+
+    def train(self, spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> TrainingResult:
+        child = subprocess.Popen([sys.executable, "-c", HOUR], start_new_session=True)
+        report.progress(Progress(0.2, Stage.TRAINING, f"{os.getpid()} {child.pid}"))
+        time.sleep(3600)
+        raise AssertionError("nobody waits for an hour")
+
+
 class Faults(Fake):
     """Is ended by a fault in native code."""
 
@@ -158,7 +170,7 @@ class Stands(Fake):
     name = "stands"
 
     def train(self, spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> TrainingResult:
-        group = Path("/proc/self/autogroup").read_text().split()[-1] if Path("/proc/self/autogroup").exists() else "10"
+        group = Path("/proc/self/autogroup").read_text().split()[-1] if Path("/proc/self/autogroup").exists() else "5"
         seats = ",".join(str(seat) for seat in sorted(os.sched_getaffinity(0)))
         report.progress(Progress(0.5, Stage.TRAINING, f"nice {os.nice(0)} {group} on {seats}"))
         return super().train(spec, data, folder, report)
@@ -218,7 +230,7 @@ class Tells(Fake):
 
 DECLARED: dict[str, Workload] = {
     kind.name: kind()
-    for kind in (Fake, Lingers, Faults, Dawdles, Starves, Gorges, Stands, Lies, Refuses, Breaks, Strays, Tells)
+    for kind in (Fake, Lingers, Escapes, Faults, Dawdles, Starves, Gorges, Stands, Lies, Refuses, Breaks, Strays, Tells)
 }
 
 

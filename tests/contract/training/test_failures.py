@@ -54,6 +54,14 @@ async def test_cancel_kills_the_worker_with_its_children_and_removes_its_files(c
     assert statuses.reason_of(ended.value) == "TRAINING_CANCELLED"
 
 
+async def test_cancel_also_ends_what_has_left_the_workers_group(client: Client, table):
+    pids = await first_pids(client.train(train_request(table, workload="escapes")))
+    await client.cancel("t1")
+
+    assert await gone(pids)
+    assert client.left_behind() == []
+
+
 async def test_a_cancelled_name_never_trains_again_not_even_after_a_restart(start, table):
     async with start() as client:
         await client.cancel("t1")

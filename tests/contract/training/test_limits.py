@@ -90,7 +90,7 @@ async def test_a_training_lets_others_go_first_and_keeps_to_its_processors(start
         events = await client.trained(train_request(table, workload="stands"))
         told = next(event.progress.message for event in events if event.progress.message.startswith("nice"))
 
-    assert told.startswith("nice 10 ")
+    assert told.startswith("nice 5 ")
     assert len(told.rpartition(" ")[2].split(",")) == 1
 
 

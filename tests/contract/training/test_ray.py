@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import grpc
+import psutil
 import pytest
 
 from servicekit import statuses
@@ -111,6 +112,21 @@ async def test_a_worker_that_is_killed_there_is_the_same_error_as_here(away, clu
         assert error.code() is grpc.StatusCode.ABORTED
         assert statuses.reason_of(error) == "WORKER_DIED"
         assert "signal 9 (SIGKILL)" in error.details()
+        assert await gone(pids)
+        assert await cleaned(cluster.head)
+        assert client.left_behind() == []
+
+
+async def test_a_room_that_is_killed_there_is_cleaned_up_after(away, cluster, table):
+    """Ray kills a process without a word to those that it had started; one of ours sees to them."""
+    async with away() as client:
+        call = client.train(train_request(table, workload="escapes"))
+        pids = await first_pids(call)
+        os.kill(psutil.Process(pids[0]).ppid(), signal.SIGKILL)
+        error = await ended(call)
+
+        assert error.code() is grpc.StatusCode.ABORTED
+        assert statuses.reason_of(error) == "WORKER_DIED"
         assert await gone(pids)
         assert await cleaned(cluster.head)
         assert client.left_behind() == []
