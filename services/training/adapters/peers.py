@@ -107,5 +107,6 @@ async def _places(address: str) -> list[str]:
         found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
     except OSError as error:
         log.warning("replicas cannot be looked up", address=address, reason=str(error))
-        places = [(str(name[0]), str(name[1])) for _, _, _, _, name in found]
+        return []
+    places = [(str(name[0]), str(name[1])) for _, _, _, _, name in found]
     return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in places]
