@@ -114,7 +114,7 @@ def test_a_model_that_is_lost_before_it_is_stored_is_trained_anew(gated: tuple[H
         dataset = http.put("/api/datasets/upload", params={"file_name": "p.csv"}, content=penguins.read_bytes()).json()
         trained_before = house.log("training").count("training began")
         gates["training"].hold("ReadArtifact", BEFORE)
-        wish = {"target": "species", "model_name": "lost"}
+        wish = {"target": "species", "model_name": "lost", "engine": "quick"}
         job = http.post(f"/api/automl/train/{dataset['id']}", json=wish).json()
         assert gates["training"].reached.wait(PATIENCE_SECONDS), house.log_tails()
 
