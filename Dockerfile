@@ -1,14 +1,14 @@
 # One recipe for the three services and the gateway: docker build --build-arg SERVICE=storage .
+# EXTRAS adds what a service can do without: torch, images, ray.
 FROM python:3.11-slim AS build
 ARG SERVICE
+ARG EXTRAS=
 RUN case "$SERVICE" in storage|metadata|training|gateway) ;; \
     *) echo "Give --build-arg SERVICE=storage, metadata, training or gateway" >&2; exit 1 ;; esac
 RUN python -m venv /opt/modelyard
 ENV PATH=/opt/modelyard/bin:$PATH
 WORKDIR /src
 COPY . .
-# More of it, by the names that pyproject.toml has for them: --build-arg EXTRAS=images,torch for training.
-ARG EXTRAS=
 RUN pip install --no-cache-dir ".[$SERVICE${EXTRAS:+,$EXTRAS}]"
 RUN if [ "$SERVICE" = gateway ]; then echo gateway; else echo "services.$SERVICE"; fi > /opt/modelyard/module
 

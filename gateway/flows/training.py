@@ -44,6 +44,9 @@ TRAIN_FROM, TRAIN_TO = 0.05, 0.85
 
 METRIC_SECONDS = 0.5
 
+GONE_PATIENCE = {"INTERNAL": 5, "WORKER_DIED": 3, "ARTIFACT_NOT_FOUND": 3}
+"""A service that dies in the middle of a stream may leave its caller with any status, and take the model with it."""
+
 
 class TrainingEndedEarly(errors.Unavailable):
     """The training service ended the training without a result; it is asked for again."""
@@ -135,7 +138,12 @@ async def untrain(claim: Claim, state: State) -> None:
 
 
 async def upload(claim: Claim, state: State) -> None:
-    """Move the packaged model from the training service to object storage."""
+    """Move the packaged model from the training service to object storage.
+
+    First the training is joined once more: it has its result at once, or trains anew where the replica that had the
+    model is gone for good. What is recorded is always of the model that is stored.
+    """
+    await train(claim, state)
     claim.report(0.88, "uploading", "Storing the packaged model")
     result = result_of(state)
     header = packages.header_of(claim, state["package"])
@@ -286,8 +294,7 @@ FLOW = Flow(
     steps=(
         Step("reserve", reserve, unreserve, progress=0.05),
         Step("train", train, untrain, progress=0.85, patience={"WORKER_DIED": 3}),
-        # A service that dies in the middle of a stream may leave its caller with any status.
-        Step("upload", upload, unupload, progress=0.95, patience={"INTERNAL": 5}),
+        Step("upload", upload, unupload, progress=0.95, patience=GONE_PATIENCE),
         Step("record", record, progress=0.97, final=True),
         Step("release", release, progress=0.99),
     ),

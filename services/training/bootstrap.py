@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,11 @@ from servicekit.channels import Channel
 from servicekit.server import Application, Service
 from services.training.adapters.inspections import InspectionFiles
 from services.training.adapters.kaggle_processes import KaggleProcesses
+from services.training.adapters.limits import Limits, Seats, share_of_memory
 from services.training.adapters.models import ModelProcesses
+from services.training.adapters.peers import Peers
 from services.training.adapters.processes import WorkerProcesses
+from services.training.adapters.ray_errands import Cluster, RayErrands
 from services.training.adapters.scratch import ScratchInUse, clear, opened, probe
 from services.training.adapters.shelf import FolderShelf
 from services.training.adapters.storage import StoredDatasets, StoredPackages
@@ -29,6 +32,7 @@ from services.training.domain.predictions import Loader, Predictions
 from services.training.domain.slots import Slots
 from services.training.domain.trainings import Checks, Trainings
 from services.training.domain.warm import Bounds
+from services.training.replicas import ReplicatedServicer
 from services.training.servicer import AnalysisServicer, TrainingServicer
 from services.training.settings import TrainingSettings
 
@@ -49,14 +53,18 @@ async def bootstrap(settings: TrainingSettings, workloads: str = WORKLOADS) -> A
     declared: Sequence[Workload] = importlib.import_module(workloads).all_workloads()
     by_name = {workload.name: workload for workload in declared}
     channel = Channel(settings.storage_address, settings.service_token.get_secret_value())
-    bench = Bench(StoredDatasets(channel), WorkerProcesses(workloads, settings.threads))
-    side = SideBench(bench, settings.scratch, Slots(SIDE_TASKS, settings.queue_limit))
+    limits = Limits(settings.memory_bytes or share_of_memory(settings.local_workers), settings.seconds)
+    processes = WorkerProcesses(workloads, settings.threads, limits, Seats(settings.threads))
+    near = Bench(StoredDatasets(channel), processes)
+    bench = Bench(StoredDatasets(channel), _errands(settings, workloads, by_name)) if settings.ray_address else near
+    side = SideBench(near, settings.scratch, Slots(SIDE_TASKS, settings.queue_limit))
     with opened(settings.scratch):
         kept = await asyncio.to_thread(Kept.found_in, settings.scratch)
         slots = Slots(settings.workers, settings.queue_limit)
         trainings = Trainings(by_name, bench, kept.shelf, kept.tombstones, slots)
         predictions = _predictions(settings, workloads, channel)
-        servicer = TrainingServicer(declared, trainings, Checks(by_name, side), predictions)
+        peers = Peers(settings.replicas, settings.service_token.get_secret_value())
+        servicer = ReplicatedServicer(declared, trainings, Checks(by_name, side), predictions, peers)
         sweeping = [
             asyncio.create_task(kept.keep_sweeping(settings.artifact_hours)),
             asyncio.create_task(predictions.warm.keep_sweeping()),
@@ -70,7 +78,13 @@ async def bootstrap(settings: TrainingSettings, workloads: str = WORKLOADS) -> A
             trainings.stop()
             await predictions.warm.close()
             await trainings.stopped()
+            await peers.close()
             await channel.close()
+
+
+def _errands(settings: TrainingSettings, workloads: str, declared: Mapping[str, Workload]) -> RayErrands:
+    cluster = Cluster(settings.ray_address, settings.ray_token.get_secret_value(), settings.ray_wait_seconds)
+    return RayErrands(cluster, workloads, declared, Limits(settings.memory_bytes, settings.seconds))
 
 
 def _predictions(settings: TrainingSettings, workloads: str, channel: Channel) -> Predictions:

@@ -9,6 +9,8 @@ from pydantic_settings import SettingsConfigDict
 from servicekit.settings import ServerSettings
 from services.training.domain.addresses import HostList
 
+RAY_WORKERS = 8
+
 
 class TrainingSettings(ServerSettings):
     """What the training service reads from the environment."""
@@ -22,11 +24,24 @@ class TrainingSettings(ServerSettings):
     scratch_dir: Path | None = None
     """Folder for everything trainings write; `training` in the data folder when not set."""
     max_workers: int = Field(0, ge=0, le=256)
-    """Trainings that may run at once; 0 is half of the processors."""
+    """Trainings that may run at once; 0 is half of the processors, or 8 on a Ray cluster."""
     queue_limit: int = Field(100, ge=0, le=100_000)
     """Trainings that may wait for their turn; more are refused."""
     artifact_hours: float = Field(72, gt=0)
     """Hours for which a finished training is kept that nobody releases."""
+    memory_bytes: int = Field(0, ge=0)
+    """Most memory that a training may take with all its processes; 0 is nine tenths of the machine, shared among the
+    trainings that may run at once."""
+    seconds: float = Field(24 * 3600, gt=0)
+    """Seconds that a training may take."""
+    ray_address: str = ""
+    """Ray cluster to train on, as host:port or ray://host:port; on this machine when not set."""
+    ray_token: SecretStr = SecretStr("")
+    """Token that the Ray cluster asks for."""
+    ray_wait_seconds: float = Field(3600, gt=0)
+    """Seconds that a training waits for room in the Ray cluster."""
+    peers: list[str] | str = ""
+    """Where the replicas of this service are, host:port; a name stands for every address that it has."""
     predict_models: int = Field(4, ge=1, le=256)
     """Models that are kept loaded to predict with; the least recently used makes room for the next."""
     predict_idle_seconds: float = Field(900, gt=0)
@@ -64,14 +79,24 @@ class TrainingSettings(ServerSettings):
         return (self.scratch_dir or self.data_dir / "training").absolute()
 
     @property
+    def replicas(self) -> list[str]:
+        """Addresses of the replicas; none for a service that is alone."""
+        return [self.peers] if isinstance(self.peers, str) and self.peers else list(self.peers)
+
+    @property
     def workers(self) -> int:
         """Trainings that may run at once."""
-        return self.max_workers or max(1, processors() // 2)
+        return self.max_workers or (RAY_WORKERS if self.ray_address else max(1, processors() // 2))
+
+    @property
+    def local_workers(self) -> int:
+        """Of these, how many run on this machine; with a cluster, what looks at datasets does."""
+        return max(1, processors() // 2) if self.ray_address else self.workers
 
     @property
     def threads(self) -> int:
-        """Threads each of them may use."""
-        return max(1, processors() // self.workers)
+        """Threads each worker process on this machine may use."""
+        return max(1, processors() // self.local_workers)
 
 
 def processors() -> int:

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from servicekit.errors import Problem
+from services.training.adapters.child import end_with_parent
 from services.training.adapters.confinement import confine
 from services.training.adapters.contents import inspect
+from services.training.adapters.limits import readable
 from services.training.domain.answers import Loaded, RowsHeader
 from services.training.domain.elsewhere import Fetched, KaggleCredentials
+from services.training.domain.errors import MemoryLimit
 from services.training.domain.messages import (
     CheckTask,
     InspectTask,
@@ -30,6 +33,8 @@ from services.training.domain.messages import (
 )
 from services.training.domain.model import Metric, Progress, TrainingResult, TrainingSpec
 from services.training.domain.ports import PackagedModel, Workload
+
+SET_ASIDE_BYTES = 1024 * 1024 * 1024
 
 
 class PipeReporter:
@@ -58,22 +63,21 @@ class PipeReporter:
             self._pipe.flush()
 
 
-def main(workloads: str, folder: Path, descriptor: int) -> None:
-    """Do the task of a folder. An error that nobody foresaw ends the process with a stack in its log."""
-    threading.Thread(target=_end_with_service, daemon=True).start()
+def main(workloads: str, folder: Path, memory_bytes: int, descriptor: int) -> None:
+    """Do the task of a folder in so much memory; 0 sets no limit.
+
+    An error that nobody foresaw ends the process with a stack in its log.
+    """
+    end_with_parent()
     _go_first_when_memory_is_short()
+    if memory_bytes:
+        _bound(memory_bytes)
     os.set_inheritable(descriptor, False)
     os.chdir(folder)
     confine(folder)
     with os.fdopen(descriptor, "wb") as pipe:
         report = PipeReporter(pipe)
-        report.send(_outcome(workloads, folder, report))
-
-
-def _end_with_service() -> None:
-    while os.read(0, 1024):
-        pass
-    os.killpg(0, signal.SIGKILL)
+        report.send(_outcome(workloads, folder, report, memory_bytes))
 
 
 def _go_first_when_memory_is_short() -> None:
@@ -82,12 +86,21 @@ def _go_first_when_memory_is_short() -> None:
         path.write_text("500")
 
 
-def _outcome(workloads: str, folder: Path, report: PipeReporter) -> Message:
+def _bound(memory_bytes: int) -> None:
+    # The service looks at what is used; this stops one allocation that is larger than all there is. It counts what is
+    # set aside as well, of which libraries with threads set aside a lot.
+    limit = memory_bytes + SET_ASIDE_BYTES
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def _outcome(workloads: str, folder: Path, report: PipeReporter, memory_bytes: int) -> Message:
     try:
         return _do(workloads, folder, report)
     except Problem as problem:
         return Refusal.of(problem)
     except MemoryError:
+        if memory_bytes:
+            return Refusal.of(MemoryLimit(limit=readable(memory_bytes)))
         return Refusal.of(WorkerDied.of_memory("a failed allocation"))
 
 
@@ -156,4 +169,4 @@ def _verify(artifact: Path, result: TrainingResult) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

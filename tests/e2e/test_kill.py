@@ -107,6 +107,30 @@ def test_kill_at_a_step(
     assert house.left_over() == [], what_happened
 
 
+def test_a_model_that_is_lost_before_it_is_stored_is_trained_anew(gated: tuple[House, dict[str, Gate]], penguins: Path):
+    """The training service comes back without what it kept, as when another replica takes its place."""
+    house, gates = gated
+    with httpx.Client(base_url=house.url, timeout=60) as http:
+        dataset = http.put("/api/datasets/upload", params={"file_name": "p.csv"}, content=penguins.read_bytes()).json()
+        trained_before = house.log("training").count("training began")
+        gates["training"].hold("ReadArtifact", BEFORE)
+        wish = {"target": "species", "model_name": "lost", "engine": "quick"}
+        job = http.post(f"/api/automl/train/{dataset['id']}", json=wish).json()
+        assert gates["training"].reached.wait(PATIENCE_SECONDS), house.log_tails()
+
+        house.kill("training")
+        for folder in (house.data / "training").glob("model_*"):
+            shutil.rmtree(folder)
+        gates["training"].release()
+        house.start("training")
+        house.wait_ready()
+        ended = finished(http, job["id"])
+
+    assert ended["status"] == "completed", (ended, house.log_tails())
+    assert house.log("training").count("training began") - trained_before == 2
+    assert house.left_over() == []
+
+
 async def occupy(house: House, key: str) -> None:
     """Put an object where a model is to go."""
     data = b"in the way"

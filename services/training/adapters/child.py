@@ -24,6 +24,11 @@ class Child:
         threading.Thread(target=self._wait, name=f"waits for {process.pid}", daemon=True).start()
 
     @property
+    def pid(self) -> int:
+        """The number of the process, of its group and of its session."""
+        return self._process.pid
+
+    @property
     def ended(self) -> bool:
         """Whether it has: the system knows it before the thread that waits has told."""
         with self._reaping:
@@ -35,10 +40,14 @@ class Child:
 
     async def kill(self) -> None:
         """Kill the whole group, unless it has ended, and wait for its end."""
+        self.end()
+        await asyncio.wait([self._exit_code])
+
+    def end(self) -> None:
+        """Kill the whole group, unless it has ended; from any thread."""
         with self._reaping:
             if self._process.returncode is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
-        await asyncio.wait([self._exit_code])
 
     def _wait(self) -> None:
         os.waitid(os.P_PID, self._process.pid, EXITED)
@@ -84,3 +93,14 @@ def _start(
         start_new_session=True,
     )
     return Child(process, loop)
+
+
+def end_with_parent() -> None:
+    """In such a process: end it, with its group, when the one that started it is gone."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    while os.read(0, 1024):
+        pass
+    os.killpg(0, signal.SIGKILL)

@@ -29,7 +29,7 @@ async def conversing(
     output, lock = await asyncio.to_thread(prepare, task, folder)
     ours, theirs = socket.socketpair()
     with output, lock, ours, theirs:
-        command = [*COMMAND, workloads, str(folder), str(theirs.fileno())]
+        command = [*COMMAND, workloads, str(folder), "0", str(theirs.fileno())]
         async with child_process(command, output, surroundings, (theirs.fileno(), lock.fileno())) as child:
             theirs.close()
             lock.close()

@@ -6,15 +6,18 @@ import os
 import signal
 import site
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from servicekit.logging import get_logger
 from services.training.adapters.child import Child, child_process
+from services.training.adapters.limits import TRAINING_NICENESS, Limits, Seats, Watch, settle
 from services.training.adapters.scratch import WORKER_LOCK
-from services.training.domain.messages import A, Refusal, Task, WorkerBroke, WorkerDied, decode, encode
+from services.training.adapters.tenants import evict
+from services.training.domain.messages import A, Refusal, Task, TrainTask, WorkerBroke, WorkerDied, decode, encode
 from services.training.domain.model import Metric, Progress
 
 log = get_logger()
@@ -22,11 +25,15 @@ log = get_logger()
 COMMAND = (sys.executable, "-m", "services.training.worker")
 # The longest answer, the inspection of a table of very many columns, stays far below.
 LINE_BYTES = 64 * 1024 * 1024
+LOG = "worker.log"
 LOG_TAIL_BYTES = 8 * 1024
 
 # All that a worker learns of our environment. No secret is among it: what runs there is other people's libraries on
 # other people's data.
-PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+PASSED_ON = (
+    "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV",
+    "CUDA_VISIBLE_DEVICES",
+)  # fmt: skip
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS", "LOKY_MAX_CPU_COUNT")
 # Where libraries put what they want to keep.
 FOLDERS = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR", "JOBLIB_TEMP_FOLDER")
@@ -39,26 +46,50 @@ class WorkerProcesses:
     its standard input, of which we hold the other end, tells it.
     """
 
-    def __init__(self, workloads: str, threads: int) -> None:
+    def __init__(self, workloads: str, threads: int, limits: Limits, seats: Seats) -> None:
         self._workloads = workloads
         self._threads = threads
+        self._limits = limits
+        self._seats = seats
 
     async def run(self, task: Task[A], folder: Path, tell: Callable[[Progress | Metric], None]) -> A:
         """Do a task on `folder / "dataset"`; the port says how it ends."""
-        output, lock = await asyncio.to_thread(prepare, task, folder)
-        reading, writing = os.pipe()
-        try:
-            with output, lock, os.fdopen(writing, "wb", buffering=0) as far_end:
-                command = [*COMMAND, self._workloads, str(folder), str(writing)]
-                worker = child_process(command, output, environment(folder, self._threads), (writing, lock.fileno()))
-                async with _lines_from(reading) as lines, worker as child:
-                    far_end.close()
-                    lock.close()
-                    return await _listen(task, lines, child, tell)
-        except (WorkerDied, WorkerBroke) as failure:
-            tail = await asyncio.to_thread(tail_of, folder / "worker.log")
-            log.error("worker failed", task=type(task).__name__, folder=folder.name, reason=str(failure), tail=tail)
-            raise
+        command = [*COMMAND, self._workloads, str(folder), str(self._limits.memory_bytes)]
+        with self._seats.seat() as seat:
+            async with started(task, folder, command, environment(folder, self._threads)) as (lines, child):
+                settle(child.pid, seat, TRAINING_NICENESS if isinstance(task, TrainTask) else 0)
+                with Watch(child.pid, self._limits_of(task), child.end).watching() as watch:
+                    try:
+                        return await listen(task, lines, child, tell)
+                    except WorkerDied as died:
+                        raise watch.exceeded or died from died
+
+    def _limits_of(self, task: Task[Any]) -> Limits:
+        """Whoever waits for a shorter task says how long."""
+        return self._limits if isinstance(task, TrainTask) else replace(self._limits, seconds=0)
+
+
+@asynccontextmanager
+async def started(
+    task: Task[A], folder: Path, command: Sequence[str], surroundings: dict[str, str]
+) -> AsyncIterator[tuple[asyncio.StreamReader, Child]]:
+    """A process that was set on a task, for the block, and the lines that it says; its last argument is where to.
+
+    That it ended without an answer is logged, with the end of what it printed.
+    """
+    output, lock = await asyncio.to_thread(prepare, task, folder)
+    reading, writing = os.pipe()
+    try:
+        with output, lock, os.fdopen(writing, "wb", buffering=0) as far_end:
+            process = child_process([*command, str(writing)], output, surroundings, (writing, lock.fileno()))
+            async with lines_from(reading) as lines, alone_in(folder), process as child:
+                far_end.close()
+                lock.close()
+                yield lines, child
+    except (WorkerDied, WorkerBroke) as failure:
+        tail = await asyncio.to_thread(tail_of, folder / LOG)
+        log.error("worker failed", task=type(task).__name__, folder=folder.name, reason=str(failure), tail=tail)
+        raise
 
 
 def environment(folder: Path, threads: int) -> dict[str, str]:
@@ -79,11 +110,21 @@ def prepare(task: Task[A], folder: Path) -> tuple[BinaryIO, BinaryIO]:
     (folder / "task.json").write_bytes(encode(task))
     lock = (folder / WORKER_LOCK).open("wb")
     fcntl.flock(lock, fcntl.LOCK_EX)
-    return (folder / "worker.log").open("wb"), lock
+    return (folder / LOG).open("wb"), lock
 
 
 @asynccontextmanager
-async def _lines_from(reading: int) -> AsyncIterator[asyncio.StreamReader]:
+async def alone_in(folder: Path) -> AsyncIterator[None]:
+    """At the end of the block nobody lives in a folder any more, not even who left the group that is killed."""
+    try:
+        yield
+    finally:
+        await asyncio.shield(asyncio.to_thread(evict, folder))
+
+
+@asynccontextmanager
+async def lines_from(reading: int) -> AsyncIterator[asyncio.StreamReader]:
+    """What comes through a pipe, whose end is ours from now on."""
     lines = asyncio.StreamReader(limit=LINE_BYTES)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(reading, "rb", buffering=0)
@@ -94,9 +135,10 @@ async def _lines_from(reading: int) -> AsyncIterator[asyncio.StreamReader]:
         transport.close()
 
 
-async def _listen(
+async def listen(
     task: Task[A], lines: asyncio.StreamReader, child: Child, tell: Callable[[Progress | Metric], None]
 ) -> A:
+    """The answer that a process gives by its pipe; raises what it raised, or what to say of an end without answer."""
     async for line in lines:
         if not line.endswith(b"\n"):
             break  # the worker was killed in the middle of a word

@@ -263,12 +263,52 @@ class PredictionsFull(Exhausted):
 # The service.
 
 
+class MemoryLimit(NotReady):
+    """It needed more than {limit} of memory, the most that one training may take here, and was stopped. Use fewer rows,
+    smaller images or a smaller model; TRAINING_MEMORY_BYTES sets the limit."""
+
+
+class TimeLimit(NotReady):
+    """It took longer than {seconds} seconds, the most that one training may take here, and was stopped. Use fewer rows
+    or a smaller time_limit; TRAINING_SECONDS sets the limit."""
+
+
+class RayMissing(NotReady):
+    """Trainings go to a Ray cluster here, by TRAINING_RAY_ADDRESS, and ray is not installed. Install modelyard[ray]."""
+
+
+class ClusterAway(Unavailable):
+    """The Ray cluster at {address} cannot be reached: {trouble}. Repeat the request once it answers."""
+
+
+class ClusterFull(Exhausted):
+    """For {seconds} seconds the cluster had no node with room for {asks}. Repeat the request later, or add a node that
+    has as much."""
+
+
+class ClusterUnfit(NotReady):
+    """The nodes of the cluster cannot train: {trouble}. Install the same version of Modelyard there as here."""
+
+
+class NodeFull(Exhausted):
+    """A node of the cluster has no disk space left for the dataset. Repeat the request when there is some."""
+
+
+class ArtifactLost(Unavailable):
+    """The packaged model came back from the cluster with {found} bytes, and {expected} were expected, or with others.
+    Repeat the request, and it is trained anew."""
+
+
 class DatasetUnreadable(Unavailable):
     """The dataset {key} cannot be read from {placement} now. Repeat the request once storage answers."""
 
 
 class ArtifactNotFound(NotFound):
     """There is no packaged model of training {training_id}: it has not finished, or it was released. Train it again."""
+
+
+class TrainingUnknown(NotFound):
+    """This replica of the training service does not have training {training_id}."""
 
 
 class TrainingCancelled(Stopped):

@@ -96,6 +96,12 @@ class Trainings:
         async for event in training.follow(joining=joined is not None):
             yield event
 
+    def knows(self, training_id: str) -> bool:
+        """Whether there is a training of that name here that runs, waits, is kept, or was cancelled."""
+        return bool(
+            training_id in self._running or self._shelf.finished(training_id) or self._tombstones.has(training_id)
+        )
+
     async def cancel(self, training_id: str) -> bool:
         """Stop a training, delete what it wrote, and let none of that name start; whether there was one to stop."""
         validate_id(training_id)

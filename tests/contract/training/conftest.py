@@ -150,12 +150,14 @@ def start(storage: tuple[Storage, str], tmp_path: Path) -> Start:
     @asynccontextmanager
     async def starting(workloads: str = FAKES, **given: Any) -> AsyncIterator[Client]:
         facts = {"storage_address": storage[1], "scratch_dir": tmp_path / "scratch", "max_workers": 2, **given}
-        settings = TrainingSettings(bind="127.0.0.1:0", drain_seconds=5, **facts)
+        settings = TrainingSettings(**{"bind": "127.0.0.1:0", "drain_seconds": 5, **facts})
         async with AsyncExitStack() as stack:
             # The channel is closed last, so that a caller hears what a service that stops has to say.
             application = await stack.enter_async_context(bootstrap(settings, workloads))
             server = await stack.enter_async_context(serving(application, settings.bind, settings))
-            client = Client(Channel(server.address, once=FETCH), settings.scratch)
+            client = Client(
+                Channel(server.address, settings.service_token.get_secret_value(), once=FETCH), settings.scratch
+            )
             try:
                 yield client
             finally:

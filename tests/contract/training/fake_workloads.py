@@ -42,7 +42,7 @@ class Fake:
         return ["copying"], ["magic"]
 
     def resources(self, parameters: dict[str, Any]) -> Resources:
-        return Resources()
+        return Resources(**{name: parameters[name] for name in ("cpus", "gpus") if name in parameters})
 
     def load(self, package: Path, manifest: dict[str, Any]) -> PackagedModel:
         raise PackageBroken(trouble="a copy answers nothing")
@@ -107,6 +107,18 @@ class Lingers(Fake):
         raise AssertionError("nobody waits for an hour")
 
 
+class Escapes(Fake):
+    """As `lingers`, but the process that it starts has a session of its own."""
+
+    name = "escapes"
+
+    def train(self, spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> TrainingResult:
+        child = subprocess.Popen([sys.executable, "-c", HOUR], start_new_session=True)
+        report.progress(Progress(0.2, Stage.TRAINING, f"{os.getpid()} {child.pid}"))
+        time.sleep(3600)
+        raise AssertionError("nobody waits for an hour")
+
+
 class Faults(Fake):
     """Is ended by a fault in native code."""
 
@@ -134,6 +146,34 @@ class Starves(Fake):
 
     def train(self, spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> TrainingResult:
         raise MemoryError
+
+
+class Gorges(Fake):
+    """Takes memory until it is stopped: a half itself, a half in a process that it starts; or all of it at once."""
+
+    name = "gorges"
+
+    def train(self, spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> TrainingResult:
+        size = int(spec.parameters["bytes"])
+        if spec.parameters.get("at_once"):
+            bytearray(size)
+        child = subprocess.Popen([sys.executable, "-c", f"held = b'x' * {size // 2}; {HOUR}"])
+        report.progress(Progress(0.2, Stage.TRAINING, f"{os.getpid()} {child.pid}"))
+        held = b"x" * (size // 2)
+        time.sleep(3600)
+        raise AssertionError(f"nobody stopped it at {len(held)}")
+
+
+class Stands(Fake):
+    """Tells where and how urgently it runs."""
+
+    name = "stands"
+
+    def train(self, spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> TrainingResult:
+        group = Path("/proc/self/autogroup").read_text().split()[-1] if Path("/proc/self/autogroup").exists() else "5"
+        seats = ",".join(str(seat) for seat in sorted(os.sched_getaffinity(0)))
+        report.progress(Progress(0.5, Stage.TRAINING, f"nice {os.nice(0)} {group} on {seats}"))
+        return super().train(spec, data, folder, report)
 
 
 class Lies(Fake):
@@ -189,7 +229,8 @@ class Tells(Fake):
 
 
 DECLARED: dict[str, Workload] = {
-    kind.name: kind() for kind in (Fake, Lingers, Faults, Dawdles, Starves, Lies, Refuses, Breaks, Strays, Tells)
+    kind.name: kind()
+    for kind in (Fake, Lingers, Escapes, Faults, Dawdles, Starves, Gorges, Stands, Lies, Refuses, Breaks, Strays, Tells)
 }
 
 

@@ -1,0 +1,111 @@
+"""What a training may take of the machine, over the wire: memory, time, processors, and places in the queue."""
+
+import os
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from servicekit import statuses
+from tests.contract.training.conftest import Client, first_pids, train_request
+from tests.contract.training.test_failures import failure, gone
+
+MIB = 1024 * 1024
+
+
+async def ended(call) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _ in call:
+            pass
+    return caught.value
+
+
+def hint(error: grpc.aio.AioRpcError) -> error_details_pb2.RetryInfo | None:
+    """When to repeat the call, as far as it says."""
+    found = error_details_pb2.RetryInfo()
+    status = rpc_status.from_call(error)
+    return found if status and any(packed.Unpack(found) for packed in status.details) else None
+
+
+async def test_past_its_memory_a_training_is_stopped_with_all_it_started(start, table):
+    """M.8: what all its processes take together counts, and a repeat, which would end the same, is not asked for."""
+    async with start(memory_bytes=256 * MIB) as client:
+        call = client.train(train_request(table, workload="gorges", bytes=400 * MIB))
+        pids = await first_pids(call)
+        error = await ended(call)
+        after = await client.trained(train_request(table, "t2"))
+
+        assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert statuses.reason_of(error) == "MEMORY_LIMIT"
+        assert "more than 256 MiB" in error.details()
+        assert "TRAINING_MEMORY_BYTES" in error.details()
+        assert not statuses.is_transient(error)
+        assert await gone(pids)
+        assert after[-1].HasField("result")
+        assert client.left_behind() == ["model_t2"]
+
+
+async def test_one_allocation_past_the_memory_is_refused_before_the_machine_suffers(start, table):
+    async with start(memory_bytes=256 * MIB) as client:
+        error = await failure(client, train_request(table, workload="gorges", bytes=2**44, at_once=True))
+
+        assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert statuses.reason_of(error) == "MEMORY_LIMIT"
+        assert client.left_behind() == []
+
+
+async def test_a_failed_allocation_is_told_as_the_limit_that_it_met(client: Client, table):
+    """Without a setting the limit is the machine's memory, but for a tenth, shared among the trainings."""
+    error = await failure(client, train_request(table, workload="starves"))
+
+    assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert "GiB of memory" in error.details()
+
+
+async def test_memory_below_the_limit_is_left_alone(start, table):
+    async with start(memory_bytes=256 * MIB, seconds=3) as client:
+        error = await failure(client, train_request(table, workload="gorges", bytes=100 * MIB))
+
+        assert statuses.reason_of(error) == "TIME_LIMIT"
+
+
+async def test_past_its_time_a_training_is_stopped(start, table):
+    async with start(seconds=4) as client:
+        call = client.train(train_request(table, workload="lingers"))
+        pids = await first_pids(call)
+        error = await ended(call)
+
+        assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert statuses.reason_of(error) == "TIME_LIMIT"
+        assert "longer than 4 seconds" in error.details()
+        assert "TRAINING_SECONDS" in error.details()
+        assert await gone(pids)
+        assert client.left_behind() == []
+
+
+async def test_a_training_lets_others_go_first_and_keeps_to_its_processors(start, table):
+    """M.8: the gateway and the services stay responsive while every worker is busy."""
+    async with start(max_workers=len(os.sched_getaffinity(0))) as client:
+        events = await client.trained(train_request(table, workload="stands"))
+        told = next(event.progress.message for event in events if event.progress.message.startswith("nice"))
+
+    assert told.startswith("nice 5 ")
+    assert len(told.rpartition(" ")[2].split(",")) == 1
+
+
+async def test_past_the_queue_a_training_is_refused_with_a_hint_when_to_repeat(start, table):
+    async with start(max_workers=1, queue_limit=1) as client:
+        running, waiting = (client.train(train_request(table, name, "lingers")) for name in ("t1", "t2"))
+        await first_pids(running)
+        first = await anext(aiter(waiting))
+        error = await failure(client, train_request(table, "t3"))
+        delay = hint(error)
+        for name in ("t2", "t1"):
+            await client.cancel(name)
+
+        assert first.progress.stage == "queued"
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert statuses.reason_of(error) == "QUEUE_FULL"
+        assert delay is not None
+        assert delay.retry_delay.seconds > 0
