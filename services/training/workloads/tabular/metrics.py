@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn import metrics as sk
 
 from services.training.domain.model import ProblemType
 
@@ -89,6 +88,9 @@ def measure(
 
 
 def _measure_numbers(truth: npt.NDArray[Any], answers: Answers) -> dict[str, float]:
+    # Here and below, because a check, which measures nothing, need not wait for scikit-learn.
+    from sklearn import metrics as sk
+
     return {
         "r2": sk.r2_score(truth, answers.predicted) if len(truth) > 1 else np.nan,
         "rmse": sk.root_mean_squared_error(truth, answers.predicted),
@@ -97,6 +99,8 @@ def _measure_numbers(truth: npt.NDArray[Any], answers: Answers) -> dict[str, flo
 
 
 def _measure_classes(name: str, truth: npt.NDArray[Any], answers: Answers, classes: list[Any]) -> float:
+    from sklearn import metrics as sk
+
     predicted, probabilities = answers.predicted, answers.probabilities
     if probabilities is None:
         raise ValueError("classes are measured with their probabilities")

@@ -23,6 +23,9 @@ from services.training.workloads.tabular.metrics import SCALES, Answers
 
 VERBOSITY = 1  # warnings
 
+# Models that are smaller in all stay loaded while they are measured.
+LOADED_BYTES = 500_000_000
+
 # Where AutoGluon tries out whether stacking helps, on part of the data: its scores there are not ours.
 TRIAL = "ds_sub_fit"
 
@@ -88,13 +91,14 @@ class AutogluonFitted:
     def __init__(self, case: Case, predictor: Any, families: set[str]) -> None:
         self._case = case
         self._predictor = predictor
-        self._board = predictor.leaderboard(extra_info=True).set_index("model")
         self.best_model = str(predictor.model_best)
         self.left_out = self._find_left_out(families)
         self.unavailable = [family for family, why in self.left_out.items() if why not in OF_TIME]
         self.hyperparameters = self._describe()
         self.distributions = DISTRIBUTIONS + self._find_libraries()
-        predictor.persist("best")
+        if predictor.disk_usage() < LOADED_BYTES:
+            # AutoGluon's own look at the memory would take seconds.
+            predictor.persist("best", max_memory=None)
 
     def answer(self, rows: pd.DataFrame) -> Answers:
         """What the best model answers for prepared rows."""
@@ -145,9 +149,12 @@ class AutogluonFitted:
 
     def _find_libraries(self) -> list[str]:
         """Distributions that the best model needs, through those that it is made of."""
-        names = [self.best_model, *self._board.loc[self.best_model, "ancestors"]]
-        kinds = {*self._board.loc[names, "model_type"], *self._board.loc[names, "child_model_type"]}
-        families = {family for kind in kinds if (family := BY_CLASS.get(str(kind)))}
+        # A leaderboard would tell it, too, and load every model for it.
+        trainer = self._predictor._trainer
+        kinds = (
+            trainer.get_model_attribute(name, "type_inner") for name in trainer.get_minimum_model_set(self.best_model)
+        )
+        families = {family for kind in kinds if (family := BY_CLASS.get(kind.__name__))}
         return sorted({_distribution(module) for family in families for module in FAMILIES[family].needs})
 
 
