@@ -504,7 +504,9 @@ class TrainingResult(_message.Message):
 
     @_builtins.property
     def unavailable(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Engines and model families that were asked for but are not installed."""
+        """Engines and model families that were asked for and could not be fitted: not installed, or failed; left_out in
+        evaluation has the reasons.
+        """
 
     @_builtins.property
     def parameters(self) -> _struct_pb2.Struct:
@@ -526,7 +528,7 @@ class TrainingResult(_message.Message):
     def evaluation(self) -> _struct_pb2.Struct:
         """What was measured on the held-out data besides single numbers, as charts draw it; docs/evaluation.md describes
         each name: "confusion_matrix", "roc_curve", "precision_recall_curve", "calibration_curve", "predicted_actual",
-        "residuals", "feature_importance", "per_class", "learning_curve".
+        "residuals", "feature_importance", "per_class", "learning_curve", "left_out".
         """
 
     def __init__(
