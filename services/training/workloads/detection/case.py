@@ -43,8 +43,8 @@ def settle(spec: TrainingSpec, data: Path) -> Case:
     if missing := sort_out(PARTS)[1]:
         raise EngineUnavailable(engine=ENGINE, package=", ".join(missing))
     # They bring Pillow, which need not be installed.
+    from services.training.workloads.detection.canvas import look
     from services.training.workloads.detection.layout import read_listing
-    from services.training.workloads.detection.reading import look
 
     with opened(data) as archive:
         listing = read_listing(archive)

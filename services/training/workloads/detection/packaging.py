@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from safetensors.torch import save_file
 
+from services.training.workloads.detection.canvas import read_one
 from services.training.workloads.detection.card import write_card
 from services.training.workloads.detection.case import ENGINE, TARGET, Case
 from services.training.workloads.detection.learning import Learned
 from services.training.workloads.detection.measuring import Answer, Measured
-from services.training.workloads.detection.reading import read_one
 from services.training.workloads.detection.templates.load_model import Found, draw
 from services.training.workloads.kit import packaging
 from services.training.workloads.kit.archive import opened

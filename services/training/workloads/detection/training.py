@@ -1,4 +1,4 @@
-"""Trains on images with boxes: settle, read, learn, measure on the held-out images, package. The model measured is the
+"""Trains on images with boxes: read, learn, measure on the held-out images, package. The model measured is the
 one packaged."""
 
 import shutil
@@ -7,23 +7,19 @@ from pathlib import Path
 
 from services.training.domain import errors
 from services.training.domain.model import LeaderboardEntry, Metric, ProblemType, Stage, TrainingResult, TrainingSpec
-from services.training.domain.ports import Reporter
-from services.training.workloads.detection.case import ENGINE, TARGET, Case, settle
+from services.training.workloads.detection.canvas import Canvas
+from services.training.workloads.detection.case import ENGINE, TARGET, Case
 from services.training.workloads.detection.learning import Learned, Learner, evaluate
 from services.training.workloads.detection.packaging import BEST_MODEL, Outcome, used, write_package
-from services.training.workloads.detection.reading import Canvas, Pictures, read_all
+from services.training.workloads.detection.reading import Pictures, read_all
 from services.training.workloads.kit.archive import opened
 from services.training.workloads.kit.packaging import fingerprint
 from services.training.workloads.kit.telling import Telling
 
 
-def train(spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> TrainingResult:
+def train(case: Case, data: Path, folder: Path, telling: Telling, start_time: datetime) -> TrainingResult:
     """Train on an archive and write `folder / "artifact.zip"`; everything else in the folder is removed again."""
-    start_time = datetime.now(UTC)
-    telling = Telling(report)
-    telling.begin(Stage.PREPARING, "Reading the annotations")
-    case = settle(spec, data)
-    dataset_sha256 = _fingerprint(spec, data)
+    dataset_sha256 = _fingerprint(case.spec, data)
     work = folder / "work"
     work.mkdir(parents=True)
     pictures = _read(case, data, work, telling)

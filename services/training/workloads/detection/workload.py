@@ -1,12 +1,15 @@
 """Object detection as the service knows it. What it trains with is imported when it trains, in the worker."""
 
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from services.training.domain.model import Resources, TrainingPlan, TrainingResult, TrainingSpec
+from services.training.domain.model import Resources, Stage, TrainingPlan, TrainingResult, TrainingSpec
 from services.training.domain.ports import PackagedModel, Reporter
 from services.training.workloads.detection.parameters import Parameters
 from services.training.workloads.kit.parts import sort_out
+from services.training.workloads.kit.telling import Telling
 
 # Part to the module that proves it is installed.
 PARTS = {"torch": "torch", "pillow": "PIL", "pycocotools": "pycocotools", "safetensors": "safetensors"}
@@ -40,12 +43,26 @@ class ObjectDetection:
 
     def train(self, spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> TrainingResult:
         """Train, measure on the held-out images, and write the package to `folder / "artifact.zip"`."""
+        from services.training.workloads.detection.case import settle
+
+        start_time, telling = datetime.now(UTC), Telling(report)
+        telling.begin(Stage.PREPARING, "Reading the annotations")
+        case = settle(spec, data)
+        _wait_without_spinning()
+        # What is wrong with the data is told without it: it takes seconds to import.
         from services.training.workloads.detection.training import train
 
-        return train(spec, data, folder, report)
+        return train(case, data, folder, telling, start_time)
 
     def load(self, package: Path, manifest: dict[str, Any]) -> PackagedModel:
         """The model of an unpacked package."""
+        _wait_without_spinning()
         from services.training.workloads.detection.serving import load_model
 
         return load_model(package, manifest)
+
+
+def _wait_without_spinning() -> None:
+    """Where others want the processors as well, threads that spin while they wait for each other take many times as
+    long. The library of threads reads this when torch loads it."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
