@@ -22,14 +22,19 @@ class Scene:
     things: list[tuple[int, tuple[float, float, float, float]]]
 
 
-def draw_scene(random: np.random.Generator, sizes: tuple[int, int] = (128, 160), most: int = 5) -> Scene:
-    """One to `most` shapes, some of them overlapping a little, on a noisy ground."""
+def draw_scene(
+    random: np.random.Generator,
+    sizes: tuple[int, int] = (128, 160),
+    most: int = 5,
+    shares: tuple[float, float] = (0.11, 0.36),
+) -> Scene:
+    """One to `most` shapes, some of them overlapping a little, on a noisy ground; their sides are shares of its own."""
     width, height = (int(random.integers(sizes[0], sizes[1] + 1)) for _ in range(2))
     noise = random.normal(random.uniform(60, 200, 3), random.uniform(5, 25), (height, width, 3))
     image = Image.fromarray(noise.clip(0, 255).astype(np.uint8))
     pen, things = ImageDraw.Draw(image), []
     for _ in range(random.integers(1, most + 1)):
-        kind, side = int(random.integers(3)), int(random.uniform(0.11, 0.36) * min(width, height))
+        kind, side = int(random.integers(3)), int(random.uniform(*shares) * min(width, height))
         x, y = int(random.integers(0, width - side)), int(random.integers(0, height - side))
         if all(_overlap((x, y, side, side), box) < MOST_OVERLAP for _, box in things):
             _draw_shape(pen, kind, (x, y, x + side - 1, y + side - 1), tuple(random.integers(0, 256, 3).tolist()))

@@ -31,25 +31,34 @@ def train(data, folder, **parameters) -> Trial:
     return trial
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Two that wait for each other take many times as long where other tests run beside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
-    """Circles alone, large ones: what can be learned in seconds."""
-    scenes = draw_scenes(60, seed=5, sizes=(64, 64), most=2)
+    """A few large shapes in small images: what can be learned in seconds."""
+    scenes = draw_scenes(60, seed=5, sizes=(64, 64), most=2, shares=(0.35, 0.6))
     return pack(tmp_path_factory.mktemp("data") / "shapes.zip", yolo_files(scenes))
 
 
 @pytest.fixture(scope="module")
 def trial(shapes, tmp_path_factory) -> Trial:
-    return train(shapes, tmp_path_factory.mktemp("trial"), epochs=30, batch_size=8)
+    return train(shapes, tmp_path_factory.mktemp("trial"), epochs=40, batch_size=8, patience=0)
 
 
 def test_it_learns_to_find_things_in_images_it_has_not_seen(trial):
     """Measured on held-out images, far above what chance would find, in the few epochs of a test."""
     metrics = {metric.name: metric.value for metric in trial.result.metrics}
 
-    assert metrics["map_50"] > 0.4
+    assert metrics["map_50"] > 0.3
     assert metrics["map_50"] >= metrics["map"]
-    assert metrics["recall"] > 0.3
+    assert metrics["recall"] > 0.2
     assert trial.result.train_row_count + trial.result.test_row_count == 60
 
 
@@ -96,7 +105,7 @@ def test_the_package_holds_no_pickle_and_names_every_file(trial):
     }  # fmt: skip
     assert manifest["files"].keys() == names - {"manifest.json"}
     assert len(samples) == 8
-    assert Image.open(trial.package / "samples/1.png").width == 2 * 64 + 4
+    assert Image.open(trial.package / "samples/1.png").width == 2 * 320 + 4
     assert card.startswith("# A 'trial'\n")
     assert f"map_50 {trial.result.score:.4f}" in card
     assert sorted(path.name for path in trial.folder.iterdir()) == ["artifact.zip", "unpacked"]

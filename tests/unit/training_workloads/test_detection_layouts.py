@@ -16,6 +16,7 @@ from services.training.domain.errors import (
 from services.training.domain.model import DatasetSource, ProblemType, TrainingPlan, TrainingSpec
 from services.training.workloads import workload_named
 from services.training.workloads.detection.annotations import Listing
+from services.training.workloads.detection.canvas import settle_canvas
 from services.training.workloads.detection.case import settle
 from services.training.workloads.detection.errors import (
     AnnotationsUnreadable,
@@ -306,3 +307,20 @@ def test_a_file_that_is_no_archive(tmp_path):
     (tmp_path / "data.zip").write_bytes(b"PK nothing")
     with pytest.raises(ArchiveBroken):
         settle(spec_of(), tmp_path / "data.zip")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "share", "asked", "canvas"),
+    [
+        ([[160, 128], [128, 150]], 0.2, 0, (160, 160, 4)),  # as they are
+        ([[4000, 3000]], 0.1, 0, (320, 256, 4)),  # large ones are scaled down
+        ([[4000, 3000]], 0.02, 0, (608, 448, 4)),  # not so far that what is small vanishes
+        ([[4000, 3000]], 0.5, 0, (320, 256, 8)),  # for what is large, a coarse grid will do
+        ([[28, 28]], 0.5, 0, (64, 64, 4)),  # small ones are scaled up
+        ([[4000, 3000]], 0.1, 512, (512, 384, 4)),  # as was asked
+    ],
+)
+def test_the_canvas_follows_the_images_and_what_is_in_them(sizes, share, asked, canvas):
+    settled = settle_canvas(np.array(sizes), np.full(10, share), asked)
+
+    assert (settled.width, settled.height, settled.stride) == canvas

@@ -45,10 +45,10 @@ def look(archive: Archive, images: Sequence[Annotated], image_size: int) -> Canv
         sizes.append(image.size)
         sides.append(np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1)) / max(image.size))
     bad.refuse()
-    return _settle_canvas(np.array(sizes), np.concatenate(sides), image_size)
+    return settle_canvas(np.array(sizes), np.concatenate(sides), image_size)
 
 
-def _settle_canvas(sizes: npt.NDArray[np.int64], sides: npt.NDArray[np.float64], image_size: int) -> Canvas:
+def settle_canvas(sizes: npt.NDArray[np.int64], sides: npt.NDArray[np.float64], image_size: int) -> Canvas:
     """Sizes of images, n × 2, and the side of each thing as a share of its image's longer side."""
     small = float(np.quantile(sides, SMALL_SHARE)) if len(sides) else 0.5
     side = image_size or _settle_side(float(np.median(sizes.max(1))), small)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL.Image import Image
+from PIL.Image import new as new_image
 from safetensors.torch import save_file
 
 from services.training.workloads.detection.canvas import read_one
@@ -25,7 +27,8 @@ COPIED = ("load_model.py", "predict.py")
 DISTRIBUTIONS = ("torch", "numpy", "pillow", "safetensors")
 BEST_MODEL = "CentreDetector"
 SAMPLES = 8
-SAMPLE_SIDE = 640
+SMALLEST_SAMPLE, LARGEST_SAMPLE = 320, 640  # pixels of the longer side
+GAP = 4
 
 
 @dataclass(frozen=True)
@@ -85,16 +88,20 @@ def _draw_samples(case: Case, outcome: Outcome, data: Path, folder: Path) -> Non
         for number, place in enumerate(range(0, len(case.parts.test), step)[:SAMPLES], 1):
             annotated = case.listing.images[case.parts.test[place]]
             image, boxes = read_one(archive, annotated)
-            scale = min(1.0, SAMPLE_SIDE / max(image.size))
-            small = image.resize([max(1, round(side * scale)) for side in image.size])
-            answer, sure = outcome.answers[place], outcome.answers[place].scores >= case.parameters.score_threshold
+            scale = max(SMALLEST_SAMPLE, min(LARGEST_SAMPLE, max(image.size))) / max(image.size)
+            scaled = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+            answer = outcome.answers[place]
+            sure = answer.scores >= case.parameters.score_threshold
             true = _as_found(case, np.ones(len(boxes)), annotated.classes, boxes * scale)
             found = _as_found(case, answer.scores[sure], answer.classes[sure], answer.boxes[sure] * scale)
-            beside = small.resize((small.width * 2 + 4, small.height))
-            beside.paste("white", (0, 0, *beside.size))
-            beside.paste(draw(small, true), (0, 0))
-            beside.paste(draw(small, found), (small.width + 4, 0))
-            beside.save(folder / f"{number}.png")
+            _beside(draw(scaled, true, scores=False), draw(scaled, found)).save(folder / f"{number}.png")
+
+
+def _beside(left: Image, right: Image) -> Image:
+    both = new_image("RGB", (left.width + GAP + right.width, left.height), "white")
+    both.paste(left, (0, 0))
+    both.paste(right, (left.width + GAP, 0))
+    return both
 
 
 def _as_found(case: Case, scores: Any, classes: Any, boxes: Any) -> list[Found]:

@@ -238,7 +238,7 @@ def open_image(path: Path | str) -> Image.Image:
         return upright.convert("RGB")
 
 
-def draw(image: Image.Image, found: Sequence[Found]) -> Image.Image:
+def draw(image: Image.Image, found: Sequence[Found], scores: bool = True) -> Image.Image:
     """A copy of an image with the boxes of what was found, and their classes and scores, drawn into it."""
     drawn = image.copy()
     pen = ImageDraw.Draw(drawn)
@@ -246,8 +246,9 @@ def draw(image: Image.Image, found: Sequence[Found]) -> Image.Image:
     for one in reversed(found):  # the surest on top
         colour = COLOURS[one.class_index % len(COLOURS)]
         pen.rectangle(one.box, outline=colour, width=thick)
-        words = f"{one.label} {one.score:.2f}"
-        place = pen.textbbox((one.box[0], max(0.0, one.box[1] - 11)), words)
-        pen.rectangle(place, fill=colour)
-        pen.text(place[:2], words, fill="white")
+        words = f"{one.label} {one.score:.2f}" if scores else one.label
+        _, _, width, height = pen.textbbox((0, 0), words)
+        left, top = max(0, min(one.box[0], image.width - width)), max(0, one.box[1] - height)
+        pen.rectangle((left, top, left + width, top + height), fill=colour)
+        pen.text((left, top), words, fill="white")
     return drawn
