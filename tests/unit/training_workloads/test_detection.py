@@ -132,6 +132,13 @@ def test_it_stops_when_nothing_is_gained_or_the_time_is_over(shapes, tmp_path):
     assert timed.result.leaderboard[0].validation_score != timed.result.leaderboard[0].validation_score
 
 
+def test_a_learning_rate_that_is_far_too_large_ends_with_a_low_score_and_no_error(shapes, tmp_path):
+    result = train(shapes, tmp_path, epochs=2, learning_rate=1, batch_size=1).result
+
+    assert 0 <= result.score < 0.5
+    assert json.loads(json.dumps(result.evaluation, allow_nan=False)) == result.evaluation
+
+
 def test_a_dataset_that_is_not_the_recorded_one_is_not_trained_on(shapes, tmp_path):
     spec = TrainingSpec("trial", "object_detection", DatasetSource("d", "datasets", "k", sha256="0" * 64))
     with pytest.raises(DatasetChanged):

@@ -47,6 +47,8 @@ class Learned:
     validation: dict[str, float]
     """What the best epoch reached on the validation images; empty where there were none."""
     seconds: float
+    gained_epoch: int = 0
+    """The last that was better than all before it."""
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -74,7 +76,9 @@ class Learner:
         for epoch in range(1, epochs + 1):
             loss = self._learn_epoch(epoch, epochs)
             reached = self._validate(epoch, loss, learned)
-            if not reached or self._rank(reached) >= self._rank(learned.validation):
+            if self._rank(reached) > self._rank(learned.validation):
+                learned.gained_epoch = epoch
+            if self._rank(reached) >= self._rank(learned.validation):  # of equals the later, which has learned more
                 learned.best_epoch, learned.validation = epoch, reached
                 best = copy.deepcopy(self._network.state_dict())
             learned.epochs = epoch
@@ -99,7 +103,7 @@ class Learner:
             return True
         patience = self._case.parameters.patience
         settled = self._rate(self._passed(epoch / epochs)) <= SETTLED_SHARE and epoch > epochs * WARM_SHARE
-        return bool(patience and settled and learned.validation and epoch - learned.best_epoch >= patience)
+        return bool(patience and settled and learned.validation and epoch - learned.gained_epoch >= patience)
 
     def _passed(self, share: float) -> float:
         """How much of the training is over, 0 to 1: of its steps or of its time, whichever is further."""
