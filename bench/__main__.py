@@ -1,7 +1,6 @@
-"""python -m bench [jobs] [bytes] [azure] [records] [inspect] [crowd] [scores]: measures what the documents claim.
+"""python -m bench [NAME …]: measures what the documents claim; all of it where nothing is named, but for the scores.
 
-Ratios count: one run gives both sides. Options after the names are those of scores, which takes half an hour and is
-measured only when it is named.
+Ratios count: one run gives both sides. Options after the names are those of scores, which takes half an hour.
 """
 
 import sys
@@ -9,7 +8,7 @@ import tempfile
 from itertools import takewhile
 from pathlib import Path
 
-from bench import azure, crowd, inspection, jobs, records, scores, transfer
+from bench import azure, crowd, detection, images, inspection, jobs, records, scores, transfer
 from tests.e2e.house import House
 
 PARTS = {
@@ -19,6 +18,8 @@ PARTS = {
     "records": records.measure,
     "inspect": inspection.measure,
     "crowd": crowd.measure,
+    "images": images.measure,
+    "detection": detection.measure,
     "scores": scores.measure,
 }
 ALL = [name for name in PARTS if name != "scores"]

@@ -1,0 +1,130 @@
+"""Annotated images, as every layout is read: which image, which boxes, and where each of them is written."""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from services.training.workloads.detection import errors
+
+Boxes = npt.NDArray[np.float64]
+
+# How far a box may reach over the border before it is taken for a mistake; it is cut off there.
+TINY_PIXELS, TINY_SHARE = 2.0, 0.02
+TEXT_SHOWN = 80
+MOST_CLASSES = 10_000
+
+PARTS = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
+    "testing": "test",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where annotations are written: what is said before and after their number."""
+
+    before: str
+    after: str
+    numbers: list[int]
+
+    def of(self, row: int) -> str:
+        """Where the annotation of a row is."""
+        return f"{self.before}{self.numbers[row]}{self.after}"
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """An image of the archive and its boxes: n × 4 (x_min, y_min, x_max, y_max), in pixels of the upright image, or,
+    where they are relative, in shares of its sides."""
+
+    path: PurePosixPath
+    boxes: Boxes
+    classes: npt.NDArray[np.int64]
+    crowd: npt.NDArray[np.bool_]
+    place: Place
+    size: tuple[int, int] | None = None
+    """Width and height, where they are told."""
+    relative: bool = False
+    part: str = ""
+    """"train", "val" or "test", where the archive says so."""
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether there is a thing to find in it; a crowd is none."""
+        return bool((~self.crowd).any())
+
+    def within(self, width: float, height: float) -> Boxes:
+        """The boxes in pixels of an image of that size, cut off where they reach a little over its border.
+
+        Raises BadAnnotation for boxes outside of the image or without an area.
+        """
+        sides = np.array([width, height, width, height], dtype=np.float64)
+        boxes = self.boxes * sides if self.relative else self.boxes
+        self._refuse(~np.isfinite(boxes).all(1), boxes, "its numbers are not finite")
+        self._refuse(~(boxes[:, 2:] > boxes[:, :2]).all(1), boxes, "its box has no area")
+        tiny = TINY_SHARE * sides if self.relative else np.maximum(TINY_PIXELS, TINY_SHARE * sides)
+        outside = (boxes < -tiny).any(1) | (boxes > sides + tiny).any(1)
+        self._refuse(outside, boxes, f"its box reaches out of the image, which is {width:g} × {height:g}")
+        cut = boxes.clip(0, sides)
+        self._refuse(~(cut[:, 2:] > cut[:, :2]).all(1), boxes, "its box lies outside of the image")
+        return cut
+
+    def _refuse(self, wrong: Any, boxes: Boxes, trouble: str) -> None:
+        if wrong.any():
+            row = int(wrong.argmax())
+            told = ", ".join(f"{number:.6g}" for number in boxes[row])
+            raise errors.BadAnnotation(where=self.place.of(row), trouble=f"{trouble} (from {told})")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What an archive holds: its images in the order of their names, and the classes that have boxes."""
+
+    layout: str
+    classes: list[str]
+    images: list[Annotated]
+    unused_classes: list[str]
+
+    @property
+    def box_count(self) -> int:
+        """Things to find in all images together."""
+        return sum(int((~image.crowd).sum()) for image in self.images)
+
+
+def list_used(layout: str, names: list[str], images: list[Annotated]) -> Listing:
+    """A listing in which a class that has no box anywhere, which nobody could learn, is left out."""
+    counts = np.zeros(len(names), np.int64)
+    for image in images:
+        np.add.at(counts, image.classes[~image.crowd], 1)
+    used = np.flatnonzero(counts)
+    places = np.full(len(names), -1)
+    places[used] = np.arange(len(used))
+    kept = [_renumber(image, places) for image in sorted(images, key=lambda image: str(image.path))]
+    unused = [name for name, count in zip(names, counts, strict=True) if not count]
+    return Listing(layout, [names[place] for place in used], kept, unused)
+
+
+def _renumber(image: Annotated, places: npt.NDArray[np.int64]) -> Annotated:
+    classes = places[image.classes]
+    known = classes >= 0  # only a crowd can be of a class that is left out
+    numbers = [number for number, keep in zip(image.place.numbers, known, strict=True) if keep]
+    place = Place(image.place.before, image.place.after, numbers)
+    return Annotated(
+        image.path, image.boxes[known], classes[known], image.crowd[known], place, image.size, image.relative,
+        image.part,
+    )  # fmt: skip
+
+
+def part_named(*words: str) -> str:
+    """The part that one of some names of folders or files tells, the last that does."""
+    found = [PARTS[word.lower()] for word in words if word.lower() in PARTS]
+    return found[-1] if found else ""
+
+
+def shown(what: Any) -> str:
+    """Something from outside in at most so many characters, on one line."""
+    text = " ".join(str(what).split())
+    return text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}…"

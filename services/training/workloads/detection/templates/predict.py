@@ -1,0 +1,88 @@
+"""Finds things in images with the model of this folder.
+
+python predict.py photo.jpg more/                 writes what was found to standard output, as CSV
+python predict.py photos/ -o found.json           writes it to a file, as JSON by its name
+python predict.py photos/ --draw drawn/           also writes the images with the boxes drawn into them
+"""
+
+import argparse
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from load_model import draw, load, open_image  # type: ignore[import-not-found]
+
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
+FIELDS = ["file", "class", "score", "x_min", "y_min", "x_max", "y_max"]
+
+
+def main() -> int:
+    """Find, write; 0 when that went well, 1 when an image or the package is not right."""
+    options = _parse_options()
+    try:
+        rows = list(_find(options))
+        if options.output is None:
+            _write(rows, options.format or "csv", sys.stdout)
+            sys.stdout.flush()
+        else:
+            with options.output.open("w", newline="", encoding="utf-8") as file:
+                _write(rows, options.format or options.output.suffix.lstrip("."), file)
+    except BrokenPipeError:  # the reader, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"predict.py: {error}\n")
+        return 1
+    return 0
+
+
+def _find(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    model = load()
+    for name, path in _images(options.images):
+        image = open_image(path)
+        found = model.detect(image, options.threshold)
+        for one in found:
+            box = [round(side, 2) for side in one.box]
+            yield dict(zip(FIELDS, [name, one.label, round(one.score, 4), *box], strict=True))
+        if options.draw:
+            target = options.draw / Path(name).with_suffix(".png")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            draw(image, found).save(target)
+
+
+def _images(given: list[Path]) -> Iterator[tuple[str, Path]]:
+    """Files by the names they are told by: as given, or below the folder that was given."""
+    for path in given:
+        if not path.is_dir():
+            yield path.name, path
+            continue
+        for inner in sorted(path.rglob("*")):
+            if inner.suffix.lower() in SUFFIXES and inner.is_file():
+                yield inner.relative_to(path).as_posix(), inner
+
+
+def _write(rows: list[dict[str, Any]], kind: str, file: TextIO) -> None:
+    if kind == "json":
+        json.dump(rows, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+        return
+    writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def _parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Finds things in images.")
+    parser.add_argument("images", type=Path, nargs="+", help="images, or folders of images")
+    parser.add_argument("-o", "--output", type=Path, help="file to write; standard output when absent")
+    parser.add_argument("--format", choices=["csv", "json"], help="by the name of the output when absent, else CSV")
+    parser.add_argument("--threshold", type=float, help="how sure the model has to be; its own when absent")
+    parser.add_argument("--draw", type=Path, metavar="FOLDER", help="where to write images with the boxes drawn")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

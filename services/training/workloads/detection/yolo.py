@@ -1,0 +1,187 @@
+"""Reads the layout of YOLO: beside the images, or in a folder `labels` where theirs is `images`, a text file each with
+a line "class x y width height" a thing, in shares of the image's sides, x and y of its middle."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import yaml
+
+from services.training.workloads.detection import errors
+from services.training.workloads.detection.annotations import (
+    MOST_CLASSES,
+    Annotated,
+    Listing,
+    Place,
+    list_used,
+    part_named,
+    shown,
+)
+from services.training.workloads.kit.archive import Archive
+from services.training.workloads.kit.pictures import SUFFIXES
+
+YAML_BYTES = 256 * 1024
+TEXT_BYTES = 4 * 1024 * 1024
+LISTS = ("classes.txt", "obj.names", "_darknet.labels", "labels.txt", "names.txt")
+# Text files that say something of the whole, not of an image.
+NOT_LABELS = {*LISTS, "readme.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "license.txt", "notes.txt",
+              "readme.dataset.txt", "readme.roboflow.txt"}  # fmt: skip
+
+
+@dataclass
+class Lines:
+    """The boxes of a label file and the lines that they stand in."""
+
+    boxes: list[list[float]] = field(default_factory=list)
+    classes: list[int] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+
+
+def label_files(archive: Archive) -> dict[PurePosixPath, PurePosixPath]:
+    """The label files of an archive, each by the path without suffix of the image that it is about."""
+    found = {}
+    for member in archive.members:
+        path = member.path
+        if path.suffix.lower() == ".txt" and path.name.lower() not in NOT_LABELS:
+            found[_of_image(path)] = path
+    return found
+
+
+def _of_image(path: PurePosixPath) -> PurePosixPath:
+    """Where the image of a label file lies: the last folder `labels` in its path is `images` there."""
+    parts = list(path.with_suffix("").parts)
+    for place in reversed(range(len(parts) - 1)):
+        if parts[place].lower() == "labels":
+            return PurePosixPath(*parts[:place], "images", *parts[place + 1 :])
+    return PurePosixPath(*parts)
+
+
+def read(archive: Archive) -> Listing:
+    """What the label files describe. Raises an InvalidInput that names the file and the line."""
+    labels = label_files(archive)
+    pictures = _pictures(archive)
+    folders = {stem.parent for stem in pictures}
+    for stem, path in labels.items():
+        # A text file that lies elsewhere is about something else.
+        if stem not in pictures and (stem.parent in folders or "labels" in path.parts):
+            raise errors.ImageMissing(where=str(path), name=f"{shown(stem)}.*")
+    names = _read_names(archive)
+    images = [_read_image(archive, path, labels.get(stem), len(names)) for stem, path in pictures.items()]
+    most = max((int(image.classes.max()) for image in images if len(image.classes)), default=-1)
+    return list_used("YOLO", names or [str(number) for number in range(most + 1)], images)
+
+
+def _pictures(archive: Archive) -> dict[PurePosixPath, PurePosixPath]:
+    """The images by their paths without suffix."""
+    pictures: dict[PurePosixPath, PurePosixPath] = {}
+    for member in archive.members:
+        if member.path.suffix.lower() in SUFFIXES:
+            stem = member.path.with_suffix("")
+            if stem in pictures:
+                raise errors.ImageTwice(name=str(stem), first=pictures[stem], second=member.path)
+            pictures[stem] = member.path
+    return pictures
+
+
+def _read_image(archive: Archive, path: PurePosixPath, label: PurePosixPath | None, classes: int) -> Annotated:
+    lines = Lines() if label is None else _read_lines(archive, label, classes)
+    return Annotated(
+        path=path,
+        boxes=np.array(lines.boxes, np.float64).reshape(-1, 4),
+        classes=np.array(lines.classes, np.int64),
+        crowd=np.zeros(len(lines.classes), bool),
+        place=Place(f"{label} line ", "", lines.numbers),
+        relative=True,
+        part=part_named(*path.parent.parts),
+    )
+
+
+def _read_lines(archive: Archive, path: PurePosixPath, classes: int) -> Lines:
+    lines = Lines()
+    for number, line in enumerate(_text_of(archive, path, TEXT_BYTES).splitlines(), 1):
+        if line.strip():
+            label, box = _read_line(f"{path} line {number}", line, classes)
+            lines.boxes.append(box)
+            lines.classes.append(label)
+            lines.numbers.append(number)
+    return lines
+
+
+def _read_line(where: str, line: str, classes: int) -> tuple[int, list[float]]:
+    words = line.split()
+    try:
+        label, numbers = int(words[0]), [float(word) for word in words[1:]]
+    except ValueError as error:
+        raise _bad_line(where, line) from error
+    if not all(math.isfinite(number) for number in numbers):
+        raise _bad_line(where, line)
+    if not 0 <= label < (classes or MOST_CLASSES):
+        known = f"there are {classes} classes, from 0" if classes else f"at most {MOST_CLASSES:,} can be read"
+        raise errors.BadAnnotation(where=where, trouble=f"there is no class {label}: {known}")
+    if len(numbers) == 4:
+        x, y, width, height = numbers
+        return label, [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+    if len(numbers) >= 6 and len(numbers) % 2 == 0:  # an outline: what surrounds it is its box
+        across, down = numbers[::2], numbers[1::2]
+        return label, [min(across), min(down), max(across), max(down)]
+    raise _bad_line(where, line)
+
+
+def _bad_line(where: str, line: str) -> errors.BadAnnotation:
+    trouble = f"{shown(line)!r} is not a class and x, y, width and height in shares of the image"
+    return errors.BadAnnotation(where=where, trouble=trouble)
+
+
+def _read_names(archive: Archive) -> list[str]:
+    """The names of the classes, in their order; none where the archive does not tell them."""
+    paths = sorted((member.path for member in archive.members), key=lambda path: (len(path.parts), str(path)))
+    for path in paths:
+        if path.suffix.lower() in (".yaml", ".yml") and (names := _names_of(path, _load(archive, path))):
+            return _checked(path, names)
+    for path in paths:
+        if path.name.lower() in LISTS:
+            lines = _text_of(archive, path, YAML_BYTES).splitlines()
+            return _checked(path, [line for line in lines if line.strip()])
+    return []
+
+
+def _load(archive: Archive, path: PurePosixPath) -> Any:
+    try:
+        return yaml.safe_load(_text_of(archive, path, YAML_BYTES))
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise errors.AnnotationsUnreadable(file=str(path), trouble=f"{line}{shown(error.problem)}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise errors.AnnotationsUnreadable(file=str(path), trouble=shown(error)) from error
+
+
+def _names_of(path: PurePosixPath, content: Any) -> list[Any]:
+    names = content.get("names") if isinstance(content, dict) else None
+    if isinstance(names, dict):
+        if sorted(map(str, names)) != sorted(map(str, range(len(names)))):
+            trouble = "its names are not numbered from 0 without gaps"
+            raise errors.AnnotationsUnreadable(file=str(path), trouble=trouble)
+        return [name for _, name in sorted(names.items(), key=lambda item: int(item[0]))]
+    return names if isinstance(names, list) else []
+
+
+def _checked(path: PurePosixPath, names: list[Any]) -> list[str]:
+    if len(names) > MOST_CLASSES or not all(isinstance(name, str | int | float) for name in names):
+        raise errors.AnnotationsUnreadable(file=str(path), trouble="its names are no list of texts")
+    texts = [" ".join(str(name).split()) for name in names]
+    if len(set(texts)) < len(texts):
+        twice = next(text for text in texts if texts.count(text) > 1)
+        raise errors.AnnotationsUnreadable(file=str(path), trouble=f"more than one class is named {shown(twice)!r}")
+    return texts
+
+
+def _text_of(archive: Archive, path: PurePosixPath, most: int) -> str:
+    content = archive.read(path)
+    if len(content) > most:
+        raise errors.AnnotationsUnreadable(file=str(path), trouble=f"it has more than {most:,} bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise errors.AnnotationsUnreadable(file=str(path), trouble="it is not text in UTF-8") from error
