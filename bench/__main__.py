@@ -1,4 +1,4 @@
-"""python -m bench [jobs] [bytes] [azure] [records] [inspect]: measures what the documents claim.
+"""python -m bench [jobs] [bytes] [azure] [records] [inspect] [images]: measures what the documents claim.
 
 Ratios count: one run gives both sides.
 """
@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import azure, inspection, jobs, records, transfer
+from bench import azure, images, inspection, jobs, records, transfer
 from tests.e2e.house import House
 
 PARTS = {
@@ -16,6 +16,7 @@ PARTS = {
     "azure": azure.measure,
     "records": records.measure,
     "inspect": inspection.measure,
+    "images": images.measure,
 }
 
 

@@ -43,7 +43,7 @@ async def bootstrap(settings: TrainingSettings, workloads: str = WORKLOADS) -> A
     declared: Sequence[Workload] = importlib.import_module(workloads).all_workloads()
     by_name = {workload.name: workload for workload in declared}
     channel = Channel(settings.storage_address, settings.service_token.get_secret_value())
-    bench = Bench(StoredDatasets(channel), WorkerProcesses(workloads, settings.threads))
+    bench = Bench(StoredDatasets(channel), WorkerProcesses(workloads, settings.threads, settings.for_workloads))
     side = SideBench(bench, settings.scratch, Slots(SIDE_TASKS, settings.queue_limit))
     with opened(settings.scratch):
         kept = await asyncio.to_thread(Kept.found_in, settings.scratch)

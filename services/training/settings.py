@@ -35,6 +35,14 @@ class TrainingSettings(ServerSettings):
     predict_memory_bytes: int = Field(4 * 2**30, ge=0)
     """Most memory that a loaded model may take; 0 sets no limit."""
 
+    backbones_dir: Path | None = None
+    """Folder of trained networks that trainings on images may start from, a folder each; none when not set."""
+
+    @property
+    def for_workloads(self) -> dict[str, str]:
+        """What workloads learn of the settings, in the environment of their processes."""
+        return {"MODELYARD_BACKBONES_DIR": str(self.backbones_dir.absolute())} if self.backbones_dir else {}
+
     @property
     def scratch(self) -> Path:
         """Folder for everything trainings write."""

@@ -6,7 +6,7 @@ import os
 import signal
 import site
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -39,9 +39,11 @@ class WorkerProcesses:
     its standard input, of which we hold the other end, tells it.
     """
 
-    def __init__(self, workloads: str, threads: int) -> None:
+    def __init__(self, workloads: str, threads: int, settings: Mapping[str, str] | None = None) -> None:
+        """Settings are told to the workers in their environment."""
         self._workloads = workloads
         self._threads = threads
+        self._settings = dict(settings or {})
 
     async def run(self, task: Task[A], folder: Path, tell: Callable[[Progress | Metric], None]) -> A:
         """Do a task on `folder / "dataset"`; the port says how it ends."""
@@ -50,7 +52,8 @@ class WorkerProcesses:
         try:
             with output, lock, os.fdopen(writing, "wb", buffering=0) as far_end:
                 command = [*COMMAND, self._workloads, str(folder), str(writing)]
-                worker = child_process(command, output, environment(folder, self._threads), (writing, lock.fileno()))
+                surroundings = environment(folder, self._threads) | self._settings
+                worker = child_process(command, output, surroundings, (writing, lock.fileno()))
                 async with _lines_from(reading) as lines, worker as child:
                     far_end.close()
                     lock.close()

@@ -15,7 +15,7 @@ from services.training.domain import errors
 from services.training.workloads.images.backbones import Backbone
 from services.training.workloads.images.templates.load_model import Logits, SmallConvNet
 
-WIDTHS = (24, 48, 96, 192, 256, 256)
+WIDTHS = (16, 32, 64, 128, 256, 256)
 # Up to this side an image is halved by every stage but the first; beyond, the first halves it, too.
 LARGE_SIDE = 96
 LAST_SIDE = 8

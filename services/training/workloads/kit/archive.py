@@ -62,7 +62,12 @@ class Archive:
         if size > MOST_MEMBER_BYTES:
             raise errors.ArchiveBomb(trouble=f"{str(path)!r} holds more than {MOST_MEMBER_BYTES:,} bytes")
         # One more than there should be: the end, and with it the checksum, is only looked at when it is asked for.
-        return self.head(path, size + 1)
+        content = self.head(path, size + 1)
+        if len(content) != size:
+            raise errors.ArchiveBroken(
+                trouble=f"{str(path)!r} says that it has {size:,} bytes, and has {len(content):,}"
+            )
+        return content
 
     def head(self, path: PurePosixPath, size: int) -> bytes:
         """The first bytes of a member, so many or all there are. Raises ArchiveBroken."""
@@ -84,7 +89,7 @@ def opened(path: Path) -> Iterator[Archive]:
 def _open(path: Path) -> zipfile.ZipFile:
     try:
         size = _list_bytes(path)
-        if size > MOST_LIST_BYTES:
+        if MOST_LIST_BYTES < size <= path.stat().st_size:
             raise errors.ArchiveBomb(trouble=f"the list of its files has {size:,} bytes")
         return zipfile.ZipFile(path)
     except BROKEN as error:
@@ -129,8 +134,8 @@ def _check(archive: zipfile.ZipFile, size: int) -> None:
 def _check_places(entries: list[zipfile.ZipInfo], size: int) -> None:
     """Refuse files that share their bytes."""
     places = sorted((entry.header_offset, entry.compress_size, entry.filename) for entry in entries)
-    ends = [offset for offset, _, _ in places[1:]] + [size]
-    for (offset, packed, name), end in zip(places, ends, strict=True):
+    ends = [*(offset for offset, _, _ in places[1:]), size]
+    for (offset, packed, name), end in zip(places, ends, strict=False):
         if offset < 0 or offset + HEADER_BYTES + packed > end:
             raise errors.ArchiveBomb(trouble=f"its files overlap, {name!r} and the next")
 
