@@ -42,9 +42,8 @@ def measure(_: House, folder: Path) -> str:
     data = folder / "mnist.zip"
     count = _write_digits(data)
     lines = [f"images: MNIST-5k, {count:,} PNGs of 28 × 28 in a zip, from scratch, default parameters"]
-    for seed in os.environ.get("BENCH_IMAGES_SEEDS", "0").split():
-        lines.append(_line(seed, _train(data, folder / f"seed-{seed}", seed)))
-    return "\n".join(lines)
+    seeds = os.environ.get("BENCH_IMAGES_SEEDS", "0").split()
+    return "\n".join(lines + [_line(seed, _train(data, folder / f"seed-{seed}", seed)) for seed in seeds])
 
 
 def _line(seed: str, told: dict[str, float]) -> str:

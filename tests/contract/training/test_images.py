@@ -61,7 +61,7 @@ async def test_photographs_of_all_kinds_are_learned_from_and_told_apart(start, s
     names = ("astronaut", "coffee", "chelsea")
     files = {f"{name}/{number}": photographed(name, number, random) for name in names for number in range(18)}
     source = storage[0].put("photos.zip", zipped({f"{name}.jpg": content for name, content in files.items()}))
-    request = train_request(source, "photos", "image_classification", image_size=48, epochs=12, batch_size=16)
+    request = train_request(source, "photos", "image_classification", image_size=48, epochs=30)
     async with start(WORKLOADS) as client:
         plan = await client.training.CheckTraining(request, **client.channel.within(60))
         events = await client.trained(request)

@@ -12,18 +12,18 @@ from services.training.domain import errors
 from services.training.domain.model import ProblemType, TrainingPlan, TrainingSpec
 from services.training.workloads.images.backbones import Backbone, find_backbone
 from services.training.workloads.images.layout import TEST, TRAIN, VALIDATION, Found, check_classes, find_images
+from services.training.workloads.images.looking import Unreadable, look_at
 from services.training.workloads.images.parameters import Parameters, parse
-from services.training.workloads.images.pixels import Unreadable, look_at
 from services.training.workloads.images.workload import PARTS
 from services.training.workloads.kit.archive import Archive, opened
 from services.training.workloads.kit.parts import is_installed
 from services.training.workloads.kit.splitting import Rows, split_rows
-from services.training.workloads.tabular.metrics import default_metric, defined_metrics, metrics_for
 
 TARGET = "class"
 SMALLEST_SIDE, LARGEST_SIDE = 32, 128
 # A network from scratch is shown about so many images in all, in a sensible number of epochs.
 SHOWN, FEWEST_EPOCHS, MOST_EPOCHS = 50_000, 12, 60
+SMALLEST_BATCH, LARGEST_BATCH = 8, 64
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,17 @@ class Case:
         """Most times that every image is shown."""
         enough = ceil(SHOWN / len(self.parts.train))
         return self.parameters.epochs or min(MOST_EPOCHS, max(FEWEST_EPOCHS, enough))
+
+    @property
+    def batch_size(self) -> int:
+        """Images before each correction: of few images few, so that there are corrections enough."""
+        fitting = min(LARGEST_BATCH, max(SMALLEST_BATCH, len(self.parts.train) // 10))
+        return self.parameters.batch_size or fitting
+
+    @property
+    def patience(self) -> int:
+        """Epochs without a better validation loss after which training stops."""
+        return self.parameters.patience or max(5, ceil(self.epochs / 3))
 
 
 def check(spec: TrainingSpec, data: Path) -> TrainingPlan:
@@ -144,7 +155,10 @@ def _settle_parts(parameters: Parameters, images: list[Found], labels: npt.NDArr
 def _settle_metric(case: Case) -> str:
     asked, problem_type = case.parameters.eval_metric, case.problem_type
     if asked is None:
-        return default_metric(problem_type, len(case.images))
+        return "accuracy"
+    # It brings more than looking into an archive takes.
+    from services.training.workloads.tabular.metrics import defined_metrics, metrics_for
+
     truth: npt.NDArray[Any] = np.array(case.classes)[case.labels[case.parts.test]]
     defined = defined_metrics(problem_type, truth, case.classes)
     if asked in defined:

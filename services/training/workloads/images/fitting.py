@@ -92,7 +92,7 @@ class Fit:
         self._chance = torch.Generator().manual_seed(case.parameters.seed)
         # None of a single image, of which some layers could not tell the mean and the deviation.
         learned = len(case.parts.train)
-        self._steps = max(1, min(math.ceil(learned / case.parameters.batch_size), learned // 2))
+        self._steps = max(1, min(math.ceil(learned / case.batch_size), learned // 2))
         rate = case.parameters.learning_rate or made.learning_rate
         self._optimizer = torch.optim.AdamW(made.learning, lr=rate, weight_decay=WEIGHT_DECAY)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -122,7 +122,7 @@ class Fit:
     def _is_over(self, epoch: int) -> bool:
         if self._time_is_up():
             self.curve.ended_by = "time_limit"
-        elif epoch - self.curve.best_epoch >= self._case.parameters.patience:
+        elif epoch - self.curve.best_epoch >= self._case.patience:
             self.curve.ended_by = "patience"
         return self.curve.ended_by != "epochs"
 

@@ -33,7 +33,12 @@ class Parameters(BaseModel):
         description="Pixels a side to which images are scaled, 16 or more; 0 settles it by the sizes of the images, or "
         "takes what the backbone was trained with.",
     )
-    batch_size: int = Field(default=64, ge=2, le=1024, description="Images that are shown before each correction.")
+    batch_size: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="Images that are shown before each correction; 0 settles it by their number, from 8 to 64.",
+    )
     learning_rate: float = Field(
         default=0, ge=0, le=1, description="Greatest step of a correction; 0 takes one that suits the network."
     )
@@ -43,7 +48,10 @@ class Parameters(BaseModel):
         "left and right now and then, which suits photographs and spoils digits and letters.",
     )
     patience: int = Field(
-        default=8, ge=1, le=1000, description="Epochs without a better validation loss after which training stops."
+        default=0,
+        ge=0,
+        le=1000,
+        description="Epochs without a better validation loss after which training stops; 0 is a third of all.",
     )
     test_fraction: float = Field(
         default=0.2,

@@ -3,73 +3,31 @@
 import mmap
 import os
 import shutil
-import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from services.training.domain import errors
-from services.training.workloads.images.layout import HEAD_BYTES, Found
+from services.training.workloads.images.layout import Found
+from services.training.workloads.images.looking import Unreadable
 from services.training.workloads.images.templates.load_model import as_pixels
 from services.training.workloads.kit.archive import Archive
-from services.training.workloads.kit.pictures import open_picture, picture_size
+from services.training.workloads.kit.pictures import open_picture
 
 # Scaled images take so many bytes of memory together; more lie in a file in the training's folder.
 MEMORY_BYTES = 512 * 2**20
 # What is left free on the disk.
 SPARE_BYTES = 256 * 2**20
-# Looked at for sizes and damage before training; beyond, so many of them, evenly spread.
-MOST_LOOKED_AT = 5000
 READ_AT_ONCE = 16
 
 Pixels = npt.NDArray[np.uint8]
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@dataclass
-class Unreadable:
-    """Images that cannot be read, with what is wrong, in the order in which they were found."""
-
-    troubles: dict[PurePosixPath, str] = field(default_factory=dict)
-
-    def refuse(self, total: int) -> None:
-        """Raise BadImages where there are any."""
-        if self.troubles:
-            path, trouble = next(iter(self.troubles.items()))
-            raise errors.BadImages(
-                count=f"{len(self.troubles):,}", total=f"{total:,}", name=repr(str(path)), trouble=trouble
-            )
-
-
-def look_at(archive: Archive, images: Sequence[Found]) -> tuple[int, Unreadable]:
-    """The middle of the longer sides of images, in pixels, and those whose beginning cannot be read.
-
-    Of very many, MOST_LOOKED_AT are looked at.
-    """
-    step = -(-len(images) // MOST_LOOKED_AT)
-    sides, unreadable = [], Unreadable()
-    for image in images[::step]:
-        try:
-            sides.append(max(_size(archive, image.path)))
-        except errors.UnreadableImage as error:
-            unreadable.troubles[image.path] = str(error.facts["trouble"])
-        except errors.ArchiveBroken as error:
-            unreadable.troubles[image.path] = str(error.facts["trouble"])
-    return round(statistics.median(sides)) if sides else 0, unreadable
-
-
-def _size(archive: Archive, path: PurePosixPath) -> tuple[int, int]:
-    try:
-        return picture_size(archive.head(path, HEAD_BYTES))
-    except errors.UnreadableImage:  # its size may stand behind all that a camera noted
-        return picture_size(archive.read(path))
 
 
 def read_all(

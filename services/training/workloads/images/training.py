@@ -17,10 +17,11 @@ from services.training.domain.ports import Reporter
 from services.training.workloads.images.case import TARGET, Asked, Case, choose_side, settle, settle_request
 from services.training.workloads.images.fitting import Fit, chances_of
 from services.training.workloads.images.layout import check_classes, find_images
+from services.training.workloads.images.looking import Unreadable
 from services.training.workloads.images.measuring import Measured, measure_answers
 from services.training.workloads.images.networks import Made, make_from, make_small
 from services.training.workloads.images.packaging import Outcome, write_package
-from services.training.workloads.images.pixels import Pixels, Unreadable, read_all
+from services.training.workloads.images.pixels import Pixels, read_all
 from services.training.workloads.kit.archive import opened
 from services.training.workloads.kit.packaging import fingerprint
 from services.training.workloads.kit.telling import Telling
@@ -115,6 +116,8 @@ def _used(case: Case, made: Made) -> dict[str, Any]:
     """The parameters that had a say, with what was settled for those that were left open."""
     values = case.parameters.model_dump(exclude_none=True) | {
         "epochs": case.epochs,
+        "batch_size": case.batch_size,
+        "patience": case.patience,
         "image_size": made.description["image_size"],
         "learning_rate": case.parameters.learning_rate or made.learning_rate,
     }
