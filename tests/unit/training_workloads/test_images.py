@@ -28,6 +28,7 @@ from services.training.domain.model import (
 from services.training.workloads import workload_named
 from services.training.workloads.images import backbones, pixels
 from services.training.workloads.images.augmenting import varied
+from services.training.workloads.images.fitting import pace
 from services.training.workloads.images.serving import load_model
 from services.training.workloads.images.templates.load_model import SmallConvNet, as_pixels
 from tests.unit.training_workloads.albums import SHAPES, album, drawn, shapes
@@ -418,6 +419,16 @@ def test_checking_an_archive_imports_nothing_that_trains(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout.split() == ["12", "[]"]
+
+
+@pytest.mark.parametrize("total", [1, 2, 5, 700])
+def test_the_learning_rate_rises_and_falls_however_few_steps_there_are(total):
+    shares = [pace(step, total) for step in range(total + 1)]
+    top = shares.index(max(shares))
+
+    assert all(0 <= share <= 1 for share in shares)
+    assert shares[: top + 1] == sorted(shares[: top + 1])
+    assert shares[top:] == sorted(shares[top:], reverse=True)
 
 
 def test_declaring_the_workload_imports_nothing_heavy():

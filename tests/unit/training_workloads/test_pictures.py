@@ -112,6 +112,7 @@ def test_an_image_is_upright_however_the_camera_was_held(format_, orientation):
     assert abs(as_array(picture) - as_array(COLOURS)).mean() < 8
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_damaged_notes_of_a_camera_leave_the_image_as_it_is():
     picture = open_picture(written(COLOURS, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12\0\x09\0\0"))
 
@@ -145,6 +146,7 @@ def test_a_format_that_is_not_asked_for_is_not_decoded():
         open_picture(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("width", "height"), [(20_000, 5_001), (30_000, 30_000), (2**31 - 1, 2**31 - 1)])
 def test_an_image_of_too_many_pixels_is_refused_before_it_is_unpacked(width, height):
     header = struct.pack(">LLBBBBB", width, height, 8, 0, 0, 0, 0)

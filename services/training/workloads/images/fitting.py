@@ -23,6 +23,7 @@ from services.training.workloads.kit.telling import Telling
 from services.training.workloads.kit.torching import Precision, pick_device
 
 WARM_UP = 0.2  # the share of all steps in which the learning rate rises
+FIRST_SHARE = 0.04
 WEIGHT_DECAY = 0.02
 MEMORY = 0.98  # of a running mean of weights, of the last 50 steps, about
 MEASURED_AT_ONCE = 256
@@ -95,9 +96,8 @@ class Fit:
         self._steps = max(1, min(math.ceil(learned / case.batch_size), learned // 2))
         rate = case.parameters.learning_rate or made.learning_rate
         self._optimizer = torch.optim.AdamW(made.learning, lr=rate, weight_decay=WEIGHT_DECAY)
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer, rate, total_steps=self._steps * case.epochs + 1, pct_start=WARM_UP
-        )
+        total = self._steps * case.epochs
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, lambda step: pace(step, total))
         self._deadline = time.monotonic() + case.parameters.time_limit
         self._told = 0.0
         self._least = math.inf
@@ -196,6 +196,14 @@ def chances_of(model: Model, pixels: Pixels, rows: Rows) -> np.ndarray[tuple[int
     starts = range(0, len(rows), MEASURED_AT_ONCE)
     some = [model.chances(torch.from_numpy(pixels[rows[start : start + MEASURED_AT_ONCE]])) for start in starts]
     return np.concatenate(some)
+
+
+def pace(step: int, total: int) -> float:
+    """The share of the learning rate at a step: it rises to all of it, then falls to nothing along a cosine."""
+    rising = max(1.0, WARM_UP * total)
+    if step < rising:
+        return FIRST_SHARE + (1 - FIRST_SHARE) * step / rising
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1.0, total - rising))))
 
 
 def is_sound(network: nn.Module) -> bool:
