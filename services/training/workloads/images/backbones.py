@@ -36,8 +36,7 @@ def find_backbone(name: str) -> Backbone:
     """The backbone of a name. BadBackbone where there is none, or it is not as it has to be."""
     folders = _folders()
     if name not in folders:
-        known = ", ".join(sorted(folders)) or "none"
-        raise errors.BadBackbone(name=name, trouble="there is none of that name here", known=known)
+        raise unfit(name, "there is none of that name here")
     folder = folders[name]
     config, shown = _read(folder / "config.json"), _read(folder / "preprocessor_config.json")
     return Backbone(
@@ -47,6 +46,11 @@ def find_backbone(name: str) -> Backbone:
         _colours(shown.get("image_mean"), MEAN),
         _colours(shown.get("image_std"), DEVIATION),
     )
+
+
+def unfit(name: str, trouble: str) -> errors.BadBackbone:
+    """Why a backbone cannot be used, and what there is."""
+    return errors.BadBackbone(name=name, trouble=trouble, known=", ".join(sorted(_folders())) or "none")
 
 
 def _folders() -> dict[str, Path]:
@@ -62,7 +66,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except ValueError as error:
-        raise errors.BadBackbone(name=path.parent.name, trouble=f"{path.name} is no JSON", known="others") from error
+        raise unfit(path.parent.name, f"{path.name} is no JSON") from error
     return values if isinstance(values, dict) else {}
 
 

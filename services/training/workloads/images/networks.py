@@ -11,8 +11,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from services.training.domain import errors
-from services.training.workloads.images.backbones import Backbone
+from services.training.workloads.images.backbones import Backbone, unfit
 from services.training.workloads.images.templates.load_model import Logits, SmallConvNet
 
 WIDTHS = (16, 32, 64, 128, 256, 256)
@@ -71,7 +70,7 @@ def make_from(backbone: Backbone, classes: int, side: int, freeze: bool) -> Made
     network = _load(backbone, classes)
     body = getattr(network, network.base_model_prefix, None) if freeze else None
     if freeze and not isinstance(body, nn.Module):
-        raise errors.BadBackbone(name=backbone.name, trouble="it has no part that could be frozen", known="others")
+        raise unfit(backbone.name, "it has no part that could be frozen")
     if body is not None:
         body.requires_grad_(False)
     name = type(network).__name__
@@ -97,4 +96,4 @@ def _load(backbone: Backbone, classes: int) -> Any:
         )
     except UNFIT as error:
         trouble = f"transformers cannot make a classifier of it ({' '.join(str(error).split())[:200]})"
-        raise errors.BadBackbone(name=backbone.name, trouble=trouble, known="others") from error
+        raise unfit(backbone.name, trouble) from error
