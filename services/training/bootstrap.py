@@ -15,7 +15,7 @@ from services.training.adapters.kaggle_processes import KaggleProcesses
 from services.training.adapters.limits import Limits, Seats, share_of_memory
 from services.training.adapters.models import ModelProcesses
 from services.training.adapters.peers import Peers
-from services.training.adapters.processes import WorkerProcesses
+from services.training.adapters.processes import Home, WorkerProcesses
 from services.training.adapters.ray_errands import Cluster, RayErrands
 from services.training.adapters.scratch import ScratchInUse, clear, opened, probe
 from services.training.adapters.shelf import FolderShelf
@@ -52,17 +52,16 @@ async def bootstrap(settings: TrainingSettings, workloads: str = WORKLOADS) -> A
     """
     declared: Sequence[Workload] = importlib.import_module(workloads).all_workloads()
     by_name = {workload.name: workload for workload in declared}
+    home = Home(workloads, settings.threads, settings.for_workloads)
     channel = Channel(settings.storage_address, settings.service_token.get_secret_value())
-    limits = Limits(settings.memory_bytes or share_of_memory(settings.local_workers), settings.seconds)
-    processes = WorkerProcesses(workloads, settings.threads, limits, Seats(settings.threads))
-    near = Bench(StoredDatasets(channel), processes)
-    bench = Bench(StoredDatasets(channel), _errands(settings, workloads, by_name)) if settings.ray_address else near
+    near = Bench(StoredDatasets(channel), _processes(settings, home))
+    bench = Bench(StoredDatasets(channel), _errands(settings, home, by_name)) if settings.ray_address else near
     side = SideBench(near, settings.scratch, Slots(SIDE_TASKS, settings.queue_limit))
     with opened(settings.scratch):
         kept = await asyncio.to_thread(Kept.found_in, settings.scratch)
         slots = Slots(settings.workers, settings.queue_limit)
         trainings = Trainings(by_name, bench, kept.shelf, kept.tombstones, slots)
-        predictions = _predictions(settings, workloads, channel)
+        predictions = _predictions(settings, home, channel)
         peers = Peers(settings.replicas, settings.service_token.get_secret_value())
         servicer = ReplicatedServicer(declared, trainings, Checks(by_name, side), predictions, peers)
         sweeping = [
@@ -82,13 +81,18 @@ async def bootstrap(settings: TrainingSettings, workloads: str = WORKLOADS) -> A
             await channel.close()
 
 
-def _errands(settings: TrainingSettings, workloads: str, declared: Mapping[str, Workload]) -> RayErrands:
+def _processes(settings: TrainingSettings, home: Home) -> WorkerProcesses:
+    limits = Limits(settings.memory_bytes or share_of_memory(settings.local_workers), settings.seconds)
+    return WorkerProcesses(home, limits, Seats(settings.threads))
+
+
+def _errands(settings: TrainingSettings, home: Home, declared: Mapping[str, Workload]) -> RayErrands:
     cluster = Cluster(settings.ray_address, settings.ray_token.get_secret_value(), settings.ray_wait_seconds)
-    return RayErrands(cluster, workloads, declared, Limits(settings.memory_bytes, settings.seconds))
+    return RayErrands(cluster, home, declared, Limits(settings.memory_bytes, settings.seconds))
 
 
-def _predictions(settings: TrainingSettings, workloads: str, channel: Channel) -> Predictions:
-    host = ModelProcesses(workloads, settings.threads, settings.predict_memory_bytes)
+def _predictions(settings: TrainingSettings, home: Home, channel: Channel) -> Predictions:
+    host = ModelProcesses(home, settings.predict_memory_bytes)
     bounds = Bounds(settings.predict_models, settings.predict_idle_seconds, settings.queue_limit)
     return Predictions(Loader(StoredPackages(channel), host, settings.scratch), bounds, settings.predict_seconds)
 

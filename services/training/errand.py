@@ -110,7 +110,7 @@ class _Errand:
         if asked.memory_bytes:
             options["memory"] = asked.memory_bytes
         room = ray.remote(**options)(Room)
-        self._room = room.remote(order.workloads, max(1, int(asked.cpus)), order.limits)
+        self._room = room.remote(order.home, order.limits)
 
     def run(self) -> Message:
         """What the training came to: its result, once the artifact is in the folder, or why there is none."""

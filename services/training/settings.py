@@ -67,11 +67,19 @@ class TrainingSettings(ServerSettings):
     kaggle_url: str = ""
     """Address of Kaggle's API; that of Kaggle when empty."""
 
+    backbones_dir: Path | None = None
+    """Folder of trained networks that trainings on images may start from, a folder each; none when not set."""
+
     @field_validator("url_hosts")
     @classmethod
     def _hosts_are_hosts(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
         HostList(entries)
         return entries
+
+    @property
+    def for_workloads(self) -> dict[str, str]:
+        """What workloads learn of the settings, in the environment of their processes."""
+        return {"MODELYARD_BACKBONES_DIR": str(self.backbones_dir.absolute())} if self.backbones_dir else {}
 
     @property
     def scratch(self) -> Path:

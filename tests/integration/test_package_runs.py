@@ -16,6 +16,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from services.training.domain.model import DatasetSource, TrainingResult, TrainingSpec
 from services.training.workloads import workload_named
 from services.training.workloads.tabular.case import settle
+from tests.unit.training_workloads.albums import shapes, zipped
 
 
 class Silence:
@@ -91,3 +92,30 @@ def test_an_autogluon_package_predicts_without_our_code(tmp_path):
     assert list(predicted.columns) == ["prediction"]
     assert error == pytest.approx(-result.score, rel=1e-6)
     assert list(elsewhere.iterdir()) == []
+
+
+def test_a_package_for_images_predicts_in_a_fresh_environment(tmp_path):
+    """M.5: with requirements.txt installed and nothing else of ours, every image of a folder is told."""
+    (tmp_path / "data.zip").write_bytes(zipped(shapes(6)))
+    source = DatasetSource("d", "datasets", "k")
+    spec = TrainingSpec("packaged", "image_classification", source, parameters={"epochs": 2})
+    workload_named("image_classification").train(spec, tmp_path / "data.zip", tmp_path, Silence())
+    for archive, folder in (("artifact.zip", "package"), ("data.zip", "pictures")):
+        with zipfile.ZipFile(tmp_path / archive) as opened:
+            opened.extractall(tmp_path / folder)
+    venv.create(tmp_path / "venv", with_pip=True)
+    python, package = tmp_path / "venv" / "bin" / "python", tmp_path / "package"
+    install = [python, "-m", "pip", "install", "--quiet", "--requirement", package / "requirements.txt"]
+    subprocess.run(install, env=_environment(), check=True, timeout=240)
+    subprocess.run(
+        [python, package / "predict.py", "pictures", "-o", "out.csv"],
+        cwd=tmp_path, env=_environment(), check=True, timeout=60,
+    )  # fmt: skip
+    told = pd.read_csv(tmp_path / "out.csv", float_precision="round_trip").set_index("file")
+    model = runpy.run_path(str(package / "load_model.py"))["load"](package)
+    path = tmp_path / "pictures" / "cross" / "0.png"
+    read = runpy.run_path(str(package / "pictures.py"))["read_picture"]
+    chances = model.predict_proba([read(path.read_bytes(), near=model.image_size)])[0]
+
+    assert len(told) == 18
+    assert told.loc["pictures/cross/0.png"].iloc[1:].astype(float).tolist() == pytest.approx(chances.tolist(), rel=1e-5)

@@ -7,7 +7,7 @@ from services.training.domain.inspection import ArchiveContents, ArchiveFolder, 
 from services.training.domain.model import TableFormat
 from services.training.domain.sniffing import is_archive
 from services.training.workloads.kit import archive
-from services.training.workloads.kit.suffixes import IMAGE_SUFFIXES
+from services.training.workloads.kit.suffixes import SUFFIXES
 
 FOLDERS_TOLD, DOCUMENTS_TOLD = 1000, 100
 HEAD_BYTES = 1024
@@ -29,7 +29,7 @@ def inspect_archive(data: Path) -> ArchiveContents:
     """What an archive lists; an InvalidInput on `file` where it is broken or unsafe."""
     with archive.opened(data) as found:
         members = found.members
-    images = [member.path for member in members if member.path.suffix.lower() in IMAGE_SUFFIXES]
+    images = [member.path for member in members if member.path.suffix.lower() in SUFFIXES]
     folders = Counter("" if path.parent.name == "" else str(path.parent) for path in images)
     others = sorted({str(member.path) for member in members} - {str(path) for path in images})
     return ArchiveContents(

@@ -9,7 +9,7 @@ from typing import NoReturn
 from servicekit.logging import get_logger
 from services.training.adapters.child import Child
 from services.training.adapters.conversing import conversing
-from services.training.adapters.processes import environment, tail_of, without_answer
+from services.training.adapters.processes import Home, tail_of, without_answer
 from services.training.domain.answers import Answers, AnswersHeader, Loaded, RowsHeader
 from services.training.domain.messages import Message, Refusal, ServeTask, decode, encode
 
@@ -21,15 +21,14 @@ LOAD_SECONDS = 300.0
 class ModelProcesses:
     """Implements ModelHost with `python -m services.training.worker`, confined as a training is."""
 
-    def __init__(self, workloads: str, threads: int, memory_bytes: int) -> None:
-        self._workloads = workloads
-        self._threads = threads
+    def __init__(self, home: Home, memory_bytes: int) -> None:
+        self._home = home
         self._task = ServeTask(memory_bytes)
 
     @asynccontextmanager
     async def load(self, folder: Path) -> AsyncIterator["ModelProcess"]:
         """The model of `folder / "package.zip"`; the port says what it raises."""
-        async with conversing(self._task, self._workloads, folder, environment(folder, self._threads)) as talk:
+        async with conversing(self._task, self._home.workloads, folder, self._home.environment(folder)) as talk:
             model = ModelProcess(talk.child, talk.reader, talk.writer, folder)
             async with asyncio.timeout(LOAD_SECONDS):
                 await model.loaded()

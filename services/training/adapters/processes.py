@@ -6,9 +6,9 @@ import os
 import signal
 import site
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -39,6 +39,20 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXP
 FOLDERS = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR", "JOBLIB_TEMP_FOLDER")
 
 
+@dataclass(frozen=True)
+class Home:
+    """Where workers come from: the module of the workloads, the threads that each may use, and what settings they are
+    told in their environment."""
+
+    workloads: str
+    threads: int
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """All that a worker in a folder learns of its surroundings."""
+        return {**environment(folder, self.threads), **self.settings}
+
+
 class WorkerProcesses:
     """Implements Executor with `python -m services.training.worker`.
 
@@ -46,17 +60,16 @@ class WorkerProcesses:
     its standard input, of which we hold the other end, tells it.
     """
 
-    def __init__(self, workloads: str, threads: int, limits: Limits, seats: Seats) -> None:
-        self._workloads = workloads
-        self._threads = threads
+    def __init__(self, home: Home, limits: Limits, seats: Seats) -> None:
+        self._home = home
         self._limits = limits
         self._seats = seats
 
     async def run(self, task: Task[A], folder: Path, tell: Callable[[Progress | Metric], None]) -> A:
         """Do a task on `folder / "dataset"`; the port says how it ends."""
-        command = [*COMMAND, self._workloads, str(folder), str(self._limits.memory_bytes)]
+        command = [*COMMAND, self._home.workloads, str(folder), str(self._limits.memory_bytes)]
         with self._seats.seat() as seat:
-            async with started(task, folder, command, environment(folder, self._threads)) as (lines, child):
+            async with started(task, folder, command, self._home.environment(folder)) as (lines, child):
                 settle(child.pid, seat, TRAINING_NICENESS if isinstance(task, TrainTask) else 0)
                 with Watch(child.pid, self._limits_of(task), child.end).watching() as watch:
                     try:
@@ -98,6 +111,7 @@ def environment(folder: Path, threads: int) -> dict[str, str]:
         **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
         **dict.fromkeys(FOLDERS, str(folder / "tmp")),
         **dict.fromkeys(THREADS, str(threads)),
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait slow down everybody on a busy machine
         "PYTHONUSERBASE": site.getuserbase(),  # which would be looked for in HOME
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",

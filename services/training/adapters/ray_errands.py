@@ -3,11 +3,13 @@
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from services.training.adapters.limits import Limits
-from services.training.adapters.processes import environment, listen, started
+from services.training.adapters.processes import Home, environment, listen, started
 from services.training.domain.messages import A, Task, TrainTask
 from services.training.domain.model import Metric, Progress, Resources
 from services.training.domain.ports import Workload
@@ -32,7 +34,7 @@ class Order:
 
     address: str
     wait_seconds: float
-    workloads: str
+    home: Home
     resources: Resources
     limits: Limits
 
@@ -43,8 +45,8 @@ class Order:
     @classmethod
     def of_argument(cls, argument: str) -> "Order":
         """The order again."""
-        facts = json.loads(argument)
-        return cls(**{**facts, "resources": Resources(**facts["resources"]), "limits": Limits(**facts["limits"])})
+        order: Order = TypeAdapter(cls).validate_json(argument)
+        return order
 
 
 class RayErrands:
@@ -54,9 +56,9 @@ class RayErrands:
     that loses its cluster. When an errand is killed, the cluster ends what it had begun there.
     """
 
-    def __init__(self, cluster: Cluster, workloads: str, declared: Mapping[str, Workload], limits: Limits) -> None:
+    def __init__(self, cluster: Cluster, home: Home, declared: Mapping[str, Workload], limits: Limits) -> None:
         self._cluster = cluster
-        self._workloads = workloads
+        self._home = home
         self._declared = declared
         self._limits = limits
 
@@ -66,7 +68,8 @@ class RayErrands:
             raise TypeError(f"{type(task).__name__} is nothing to do on a cluster")
         spec = task.spec
         resources = self._declared[spec.workload].resources(spec.parameters)
-        order = Order(self._cluster.address, self._cluster.wait_seconds, self._workloads, resources, self._limits)
+        home = replace(self._home, threads=max(1, int(resources.cpus)))
+        order = Order(self._cluster.address, self._cluster.wait_seconds, home, resources, self._limits)
         command = [*COMMAND, str(folder), order.as_argument()]
         async with started(task, folder, command, self._surroundings(folder)) as (lines, child):
             return await listen(task, lines, child, tell)

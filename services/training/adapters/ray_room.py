@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 
 from servicekit.errors import Problem
 from services.training.adapters.limits import Limits, Seats, share_of_memory
-from services.training.adapters.processes import LOG, WorkerProcesses, tail_of
+from services.training.adapters.processes import LOG, Home, WorkerProcesses, tail_of
 from services.training.adapters.ray_janitor import sweep
 from services.training.domain.messages import Message, Refusal, TrainTask, WorkerBroke, decode, encode
 
@@ -30,13 +30,13 @@ class Room:
     however that ends.
     """
 
-    def __init__(self, workloads: str, threads: int, limits: Limits) -> None:
+    def __init__(self, home: Home, limits: Limits) -> None:
         root = Path(tempfile.gettempdir())
         sweep(root, PREFIX)
         self._folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
         self._janitor = _janitor_of(self._folder)
         limits = Limits(limits.memory_bytes or share_of_memory(1), limits.seconds)
-        self._processes = WorkerProcesses(workloads, threads, limits, Seats(0))
+        self._processes = WorkerProcesses(home, limits, Seats(0))
         self._told: queue.Queue[bytes] = queue.Queue()
         self._dataset: BinaryIO = (self._folder / "dataset").open("wb")
 

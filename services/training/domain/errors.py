@@ -151,6 +151,19 @@ class NotBinary(InvalidInput):
     field = "problem_type"
 
 
+class UnfitProblem(InvalidInput):
+    """This workload does not solve a problem of type {asked}. Leave the problem type out, or give one of: {known}."""
+
+    field = "problem_type"
+
+
+class BadBackbone(InvalidInput):
+    """The backbone {name!r} cannot be used: {trouble}. There are: {known}. Without one, a network is trained from
+    scratch."""
+
+    field = "parameters"
+
+
 # The data as a whole, and the machine.
 
 
@@ -177,6 +190,17 @@ class FamiliesUnavailable(NotReady):
 class EngineFailed(NotReady):
     """The engine {engine!r} could not train any model on this data: {trouble}. Give it a longer time_limit or more
     rows, or train with engine 'quick'."""
+
+
+class LossDiverged(NotReady):
+    """The network could not be trained: its loss stopped being a number. Give it a smaller learning_rate."""
+
+    field = "parameters"
+
+
+class NoSpace(Exhausted):
+    """There is no room on the disk to train: {needed} bytes are needed for {what}, and {free} are free. Repeat the
+    request when there is more, or choose a smaller image_size."""
 
 
 class DatasetChanged(DataLoss):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from services.training.domain.model import ProblemType
-from services.training.workloads.tabular.metrics import Answers, as_score, measure
+from services.training.workloads.kit.metrics import Answers, as_score, measure
 
 BINARY, MULTICLASS, REGRESSION = ProblemType.BINARY, ProblemType.MULTICLASS, ProblemType.REGRESSION
 

@@ -21,7 +21,7 @@ from services.training.workloads.detection.annotations import (
     shown,
 )
 from services.training.workloads.kit.archive import Archive
-from services.training.workloads.kit.pictures import SUFFIXES
+from services.training.workloads.kit.suffixes import SUFFIXES
 
 KEYS = ("images", "annotations", "categories")
 

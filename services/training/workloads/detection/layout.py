@@ -7,7 +7,7 @@ from services.training.domain.errors import BadLayout
 from services.training.workloads.detection import coco, errors, yolo
 from services.training.workloads.detection.annotations import Listing
 from services.training.workloads.kit.archive import Archive
-from services.training.workloads.kit.pictures import SUFFIXES
+from services.training.workloads.kit.suffixes import SUFFIXES
 
 LEAST_IMAGES = 4
 LEAST_WITH_BOXES = 2

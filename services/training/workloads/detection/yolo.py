@@ -20,7 +20,7 @@ from services.training.workloads.detection.annotations import (
     shown,
 )
 from services.training.workloads.kit.archive import Archive
-from services.training.workloads.kit.pictures import SUFFIXES
+from services.training.workloads.kit.suffixes import SUFFIXES
 
 YAML_BYTES = 256 * 1024
 TEXT_BYTES = 4 * 1024 * 1024

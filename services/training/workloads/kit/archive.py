@@ -1,9 +1,12 @@
 """Reads zips that come from outside. Nothing is unpacked to disk under a name from the archive, and what an archive
 claims is compared with what there is before much is read."""
 
+import re
 import stat
+import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +17,22 @@ from services.training.domain import errors
 MOST_FILES = 500_000
 MOST_BYTES = 64 * 2**30
 MOST_MEMBER_BYTES = 256 * 2**20
+# The list of contents is read as a whole before the files in it can be counted.
+MOST_LIST_BYTES = 256 * MOST_FILES
 # Images are compressed already; text may shrink to a hundredth of its size. What shrinks more was made to do harm.
 MOST_RATIO, RATIO_BYTES = 200, 10 * 2**20
+# Of the others, a few bytes may unpack to as many as they like before anybody can stop it.
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+ENCRYPTED = 0x1 | 0x40 | 0x2000
 
 # What systems leave in archives that nobody put there.
-LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
-DECLARED_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, OSError)
+LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini", "Icon\r")
+BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, ValueError, OSError)
+
+# The last record of a zip, and the two that stand before it in a large one: https://pkware.com/appnote, 4.3.14–16.
+END, END_LARGE, LOCATOR = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
+END_BYTES, END_LARGE_BYTES, LOCATOR_BYTES, COMMENT_BYTES = 22, 56, 20, 0xFFFF
+HEADER_BYTES = 30  # that stand before every file, at least
 
 
 @dataclass(frozen=True)
@@ -35,31 +48,73 @@ class Archive:
 
     def __init__(self, opened: zipfile.ZipFile) -> None:
         self._opened = opened
-        self._entries = {str(_path_of(entry)): entry for entry in opened.infolist() if _is_wanted(entry)}
+        wanted = [entry for entry in opened.infolist() if _is_wanted(entry)]
+        self._entries = {str(_path_of(entry)): entry for entry in wanted}
+        if len(self._entries) < len(wanted):
+            name, _ = Counter(str(_path_of(entry)) for entry in wanted).most_common(1)[0]
+            raise errors.ArchiveBroken(trouble=f"it lists {name!r} more than once")
         self.members = [Member(PurePosixPath(name), entry.file_size) for name, entry in sorted(self._entries.items())]
 
     def read(self, path: PurePosixPath) -> bytes:
-        """A whole member. Raises ArchiveBroken where its bytes are damaged and ArchiveBomb where it is too large."""
-        entry = self._entries[str(path)]
-        try:
-            with self._opened.open(entry) as member:
-                content = member.read(MOST_MEMBER_BYTES + 1)
-        except DECLARED_BROKEN as error:
-            raise errors.ArchiveBroken(trouble=f"{path} cannot be read ({error})") from error
-        if len(content) > MOST_MEMBER_BYTES or len(content) > entry.file_size:
-            raise errors.ArchiveBomb(trouble=f"{path} holds more than it says, or than {MOST_MEMBER_BYTES:,} bytes")
+        """A whole member; threads may read at once. Raises ArchiveBroken where its bytes are damaged and ArchiveBomb
+        where it is too large."""
+        size = self._entries[str(path)].file_size
+        if size > MOST_MEMBER_BYTES:
+            raise errors.ArchiveBomb(trouble=f"{str(path)!r} holds more than {MOST_MEMBER_BYTES:,} bytes")
+        # One more than there should be: the end, and with it the checksum, is only looked at when it is asked for.
+        content = self.head(path, size + 1)
+        if len(content) != size:
+            raise errors.ArchiveBroken(
+                trouble=f"{str(path)!r} says that it has {size:,} bytes, and has {len(content):,}"
+            )
         return content
+
+    def head(self, path: PurePosixPath, size: int) -> bytes:
+        """The first bytes of a member, so many or all there are. Raises ArchiveBroken."""
+        try:
+            with self._opened.open(self._entries[str(path)]) as member:
+                return member.read(size)
+        except BROKEN as error:
+            raise errors.ArchiveBroken(trouble=f"{str(path)!r} cannot be read ({error})") from error
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Archive]:
     """An archive for the block; an InvalidInput on `file` where it is none, or not fit to be read."""
+    with _open(path) as archive:
+        _check(archive, path.stat().st_size)
+        yield Archive(archive)
+
+
+def _open(path: Path) -> zipfile.ZipFile:
     try:
-        with zipfile.ZipFile(path) as archive:
-            _check(archive, path.stat().st_size)
-            yield Archive(archive)
-    except zipfile.BadZipFile as error:
+        size = _list_bytes(path)
+        if MOST_LIST_BYTES < size <= path.stat().st_size:
+            raise errors.ArchiveBomb(trouble=f"the list of its files has {size:,} bytes")
+        return zipfile.ZipFile(path)
+    except BROKEN as error:
         raise errors.ArchiveBroken(trouble=str(error)) from error
+
+
+def _list_bytes(path: Path) -> int:
+    """How long a zip says that the list of its contents is; 0 where it says nothing that could be read."""
+    with path.open("rb") as file:
+        start = max(0, path.stat().st_size - END_BYTES - COMMENT_BYTES - LOCATOR_BYTES)
+        file.seek(start)
+        tail = file.read()
+        bare = tail[-END_BYTES:].startswith(END) and tail.endswith(b"\0\0")
+        place = len(tail) - END_BYTES if bare else tail.rfind(END)
+        if place < 0 or place + END_BYTES > len(tail):
+            return 0
+        size: int = struct.unpack_from("<L", tail, place + 12)[0]
+        locator = place - LOCATOR_BYTES
+        if locator >= 0 and tail.startswith(LOCATOR, locator):
+            # Where it is found may differ by what was put before the archive; this is where the library looks, too.
+            file.seek(max(0, start + locator - END_LARGE_BYTES))
+            large = file.read(END_LARGE_BYTES)
+            if large.startswith(END_LARGE) and len(large) == END_LARGE_BYTES:
+                size = struct.unpack_from("<Q", large, 40)[0]
+        return size
 
 
 def _check(archive: zipfile.ZipFile, size: int) -> None:
@@ -71,10 +126,18 @@ def _check(archive: zipfile.ZipFile, size: int) -> None:
     total, packed = sum(entry.file_size for entry in entries), sum(entry.compress_size for entry in entries)
     if total > MOST_BYTES:
         raise errors.ArchiveBomb(trouble=f"it unpacks to {total:,} bytes, and at most {MOST_BYTES:,} can be read")
-    if packed > size:  # files that share their bytes
-        raise errors.ArchiveBomb(trouble=f"its files overlap: {packed:,} bytes are listed, and it has {size:,}")
     if total > RATIO_BYTES and total > MOST_RATIO * max(1, packed):
         raise errors.ArchiveBomb(trouble=f"{packed:,} bytes unpack to {total:,}")
+    _check_places(entries, size)
+
+
+def _check_places(entries: list[zipfile.ZipInfo], size: int) -> None:
+    """Refuse files that share their bytes."""
+    places = sorted((entry.header_offset, entry.compress_size, entry.filename) for entry in entries)
+    ends = [*(offset for offset, _, _ in places[1:]), size]
+    for (offset, packed, name), end in zip(places, ends, strict=False):
+        if offset < 0 or offset + HEADER_BYTES + packed > end:
+            raise errors.ArchiveBomb(trouble=f"its files overlap, {name!r} and the next")
 
 
 def _check_entry(entry: zipfile.ZipInfo) -> None:
@@ -82,14 +145,18 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
     # ZipInfo has cut the name at a zero byte and turned backslashes only where they part folders here.
     if path.is_absolute() or ".." in path.parts or "\0" in entry.orig_filename or _names_a_drive(path):
         raise errors.ArchiveUnsafe(trouble=f"{entry.filename!r} names a place outside of the archive")
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        raise errors.ArchiveUnsafe(trouble=f"{entry.filename!r} is a link")
-    if entry.flag_bits & 0x1:
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        what = "a link" if kind == stat.S_IFLNK else "neither a file nor a folder"
+        raise errors.ArchiveUnsafe(trouble=f"{entry.filename!r} is {what}")
+    if entry.flag_bits & ENCRYPTED:
         raise errors.ArchiveBroken(trouble=f"{entry.filename!r} is encrypted; save the archive without a password")
+    if entry.compress_type not in METHODS:
+        raise errors.ArchiveBroken(trouble=f"{entry.filename!r} is packed by method {entry.compress_type}, not deflate")
 
 
 def _names_a_drive(path: PurePosixPath) -> bool:
-    return bool(path.parts) and len(path.parts[0]) == 2 and path.parts[0][1] == ":"
+    return bool(path.parts) and re.match("[A-Za-z]:", path.parts[0]) is not None
 
 
 def _path_of(entry: zipfile.ZipInfo) -> PurePosixPath:

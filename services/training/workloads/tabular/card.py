@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.training.workloads.tabular.metrics import SCALES
+from services.training.workloads.kit.metrics import SCALES
 
 MEANINGS = {
     "accuracy": "share of the rows that are right",

@@ -10,10 +10,10 @@ import pandas as pd
 
 from services.training.domain import errors
 from services.training.domain.model import ProblemType, TrainingPlan, TrainingSpec
+from services.training.workloads.kit.metrics import default_metric, defined_metrics, metrics_for
 from services.training.workloads.kit.parts import is_installed
 from services.training.workloads.kit.splitting import Split, split_rows
 from services.training.workloads.tabular.columns import Columns, as_numbers, describe_columns
-from services.training.workloads.tabular.metrics import default_metric, defined_metrics, metrics_for
 from services.training.workloads.tabular.parameters import WEIGHINGS, Parameters, parse, wrong
 from services.training.workloads.tabular.reading import Table, read_table
 from services.training.workloads.tabular.target import Target, settle_target

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import metrics as sk
 
+from services.training.workloads.kit.metrics import Answers
 from services.training.workloads.tabular.case import Case
-from services.training.workloads.tabular.metrics import Answers
 
 POINTS = 200  # of one curve
 CLASS_POINTS = 50  # of one of many curves

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats  # type: ignore[import-untyped]
 
+from services.training.workloads.kit.metrics import Answers, as_score, measure
 from services.training.workloads.tabular.case import Case
-from services.training.workloads.tabular.metrics import Answers, as_score, measure
 
 SECONDS = 1.0  # in all; looking at a model may not take long beside training it
 MOST_ROWS, LEAST_ROWS = 1000, 30

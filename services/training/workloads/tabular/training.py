@@ -12,13 +12,13 @@ import pandas as pd
 from services.training.domain import errors
 from services.training.domain.model import Metric, Stage, TrainingResult, TrainingSpec
 from services.training.domain.ports import Reporter
+from services.training.workloads.kit.metrics import Answers, as_score, measure
 from services.training.workloads.kit.packaging import fingerprint
 from services.training.workloads.kit.telling import Telling
 from services.training.workloads.tabular.case import Case, settle
 from services.training.workloads.tabular.engines.protocol import Engine, Fitted
 from services.training.workloads.tabular.evaluation import evaluate
 from services.training.workloads.tabular.importance import feature_importance
-from services.training.workloads.tabular.metrics import Answers, as_score, measure
 from services.training.workloads.tabular.packaging import Outcome, write_package
 from services.training.workloads.tabular.parameters import used
 

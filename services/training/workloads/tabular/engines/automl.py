@@ -15,11 +15,11 @@ from autogluon.tabular import TabularPredictor
 
 from services.training.domain.errors import EngineFailed
 from services.training.domain.model import LeaderboardEntry
+from services.training.workloads.kit.metrics import SCALES, Answers
 from services.training.workloads.kit.telling import Telling
 from services.training.workloads.tabular.case import Case
 from services.training.workloads.tabular.engines import presets, request
 from services.training.workloads.tabular.engines.families import BY_CLASS, FAMILIES, OF_TIME, REASONS, why_left_out
-from services.training.workloads.tabular.metrics import SCALES, Answers
 
 VERBOSITY = 1  # warnings
 

@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from services.training.domain.model import LeaderboardEntry
+from services.training.workloads.kit.metrics import Answers
 from services.training.workloads.kit.telling import Telling
 from services.training.workloads.tabular.case import Case
-from services.training.workloads.tabular.metrics import Answers
 
 
 class Fitted(Protocol):

@@ -18,10 +18,10 @@ from sklearn.preprocessing import OrdinalEncoder
 from threadpoolctl import ThreadpoolController, threadpool_limits  # type: ignore[import-untyped]
 
 from services.training.domain.model import LeaderboardEntry
+from services.training.workloads.kit.metrics import Answers, as_score, measure
 from services.training.workloads.kit.splitting import Split, split_rows
 from services.training.workloads.kit.telling import Telling
 from services.training.workloads.tabular.case import Case
-from services.training.workloads.tabular.metrics import Answers, as_score, measure
 
 ROUNDS = 100  # trees for each class, at most
 TREES = 1000  # over all classes

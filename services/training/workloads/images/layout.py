@@ -1,0 +1,146 @@
+"""Finds classes and images in an archive by its folders."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from services.training.domain import errors
+from services.training.workloads.kit.archive import Archive
+from services.training.workloads.kit.suffixes import SUFFIXES
+
+FEWEST_IMAGES = 4
+FEWEST_OF_CLASS = 2
+MOST_CLASSES = 1000
+MOST_NAME = 200
+HEAD_BYTES = 64 * 1024
+SHOWN = 10
+
+# What the folders of a split are called, in any case.
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+SPLITS = {
+    "train": TRAIN, "training": TRAIN,
+    "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION,
+    "test": TEST, "testing": TEST,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image in an archive: its path, its class, and the part of a given split that it is of; "" without one."""
+
+    path: PurePosixPath
+    label: str
+    part: str = ""
+
+
+def find_images(archive: Archive) -> list[Found]:
+    """The images of an archive, by path. BadLayout tells what is amiss."""
+    paths = [member.path for member in archive.members if member.path.suffix.lower() in SUFFIXES]
+    _refuse_detection(archive)
+    if not paths:
+        raise errors.BadLayout(trouble=f"it has no image ({', '.join(sorted(SUFFIXES))}). {ADVICE}")
+    shared = _shared_folders(paths)
+    parts = _parts_of([PurePosixPath(*path.parts[shared:]) for path in paths])
+    return [_find(path, shared, parts) for path in paths]
+
+
+ADVICE = "Put the images of each class into a folder of its own, named as the class."
+
+
+def check_classes(images: list[Found]) -> list[str]:
+    """The classes of images, in order. BadLayout where there are too few of anything, or too many."""
+    learned = Counter(image.label for image in images if image.part in ("", TRAIN))
+    labels = sorted({image.label for image in images})
+    if len(labels) < 2:
+        raise errors.BadLayout(trouble=f"there is one class only, {labels[0]!r}. {ADVICE}")
+    if len(labels) > MOST_CLASSES:
+        raise errors.BadLayout(trouble=f"it has {len(labels):,} classes, and at most {MOST_CLASSES:,} can be learned.")
+    if len(images) < FEWEST_IMAGES:
+        few = f"it has {len(images)} images, and training needs at least {FEWEST_IMAGES}. Add more of each class."
+        raise errors.BadLayout(trouble=few)
+    _check_counts(labels, learned)
+    _check_parts(images)
+    return labels
+
+
+def _check_counts(labels: list[str], learned: Counter[str]) -> None:
+    if unknown := [label for label in labels if label not in learned]:
+        raise errors.BadLayout(
+            trouble=f"the folder train has no image of the class {_listed(unknown)}. Add images of it there, or remove "
+            "its other images."
+        )
+    if single := [label for label in labels if learned[label] < FEWEST_OF_CLASS]:
+        classes = "class" if len(single) == 1 else "classes"
+        raise errors.BadLayout(
+            trouble=f"the {classes} {_listed(single)} {'has' if len(single) == 1 else 'have'} one image to learn from, "
+            f"and each needs at least {FEWEST_OF_CLASS}. Add more, or remove the folder."
+        )
+
+
+def _check_parts(images: list[Found]) -> None:
+    if images[0].part and not any(image.part == TEST for image in images):
+        raise errors.BadLayout(trouble="no image is left in its folder test. Add some, or remove the folder.")
+
+
+def _shared_folders(paths: list[PurePosixPath]) -> int:
+    """How many folders enclose all: those above the one that gives the class."""
+    shared = 0
+    while all(len(path.parts) > shared + 2 for path in paths):
+        names = {path.parts[shared] for path in paths}
+        if len(names) > 1:
+            break
+        shared += 1
+    return shared
+
+
+def _parts_of(paths: list[PurePosixPath]) -> dict[str, str]:
+    """Top folder to the part of a split that it is; empty where the archive does not split its images."""
+    tops = {path.parts[0] for path in paths}
+    parts = {top: SPLITS[top.lower()] for top in tops if top.lower() in SPLITS}
+    if len(parts) < len(tops) or TRAIN not in parts.values() or len(set(parts.values())) < 2:
+        return {}
+    if any(len(path.parts) < 3 for path in paths):
+        return {}
+    if TEST not in parts.values():  # what is held out has many names
+        parts = {top: TEST if part == VALIDATION else part for top, part in parts.items()}
+    return parts
+
+
+def _find(path: PurePosixPath, shared: int, parts: dict[str, str]) -> Found:
+    inner = path.parts[shared:]
+    part = parts.get(inner[0], "")
+    label, *rest = inner[1:] if part else inner
+    if not rest:
+        raise errors.BadLayout(trouble=f"the image {str(path)!r} is in no folder of a class. {ADVICE}")
+    if not label.isprintable() or len(label) > MOST_NAME or not label.strip():
+        raise errors.BadLayout(trouble=f"{label[:MOST_NAME]!r} is no name for a class. Give its folder another name.")
+    return Found(path, label, part)
+
+
+def _refuse_detection(archive: Archive) -> None:
+    """Refuse what was made to learn where things are, and say what it is for."""
+    layout = _detection_layout(archive)
+    if layout:
+        raise errors.BadLayout(
+            trouble=f"it looks like a data set of objects in images, in the layout of {layout}. Ask for the workload "
+            "'object_detection', or send one folder of images for each class."
+        )
+
+
+def _detection_layout(archive: Archive) -> str:
+    for member in archive.members:
+        if member.path.suffix.lower() == ".txt" and "labels" in (part.lower() for part in member.path.parts[:-1]):
+            return "YOLO"
+        if member.path.suffix.lower() == ".json" and _is_coco(archive.head(member.path, HEAD_BYTES)):
+            return "COCO"
+    return ""
+
+
+def _is_coco(head: bytes) -> bool:
+    """Whether a JSON file begins as annotations do, whose lists stand in any order."""
+    return b'"annotations"' in head or b'"bbox"' in head or (b'"images"' in head and b'"file_name"' in head)
+
+
+def _listed(names: list[str]) -> str:
+    rest = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(map(repr, names[:SHOWN])) + rest

@@ -1,0 +1,53 @@
+"""Looks at the images of an archive without reading them whole, and without what trains on them."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from services.training.domain import errors
+from services.training.workloads.images.layout import HEAD_BYTES, Found
+from services.training.workloads.kit.archive import Archive
+from services.training.workloads.kit.pictures import picture_size
+
+# Of very many images so many are looked at, evenly spread.
+MOST_LOOKED_AT = 5000
+
+
+@dataclass
+class Unreadable:
+    """Images that cannot be read, with what is wrong, in the order in which they were found."""
+
+    troubles: dict[PurePosixPath, str] = field(default_factory=dict)
+
+    def refuse(self, total: int) -> None:
+        """Raise BadImages where there are any."""
+        if self.troubles:
+            path, trouble = next(iter(self.troubles.items()))
+            raise errors.BadImages(
+                count=f"{len(self.troubles):,}", total=f"{total:,}", name=repr(str(path)), trouble=trouble
+            )
+
+
+def look_at(archive: Archive, images: Sequence[Found]) -> tuple[int, Unreadable]:
+    """The middle of the longer sides of images, in pixels, and those whose beginning cannot be read.
+
+    Of very many, MOST_LOOKED_AT are looked at.
+    """
+    step = -(-len(images) // MOST_LOOKED_AT)
+    sides, unreadable = [], Unreadable()
+    for image in images[::step]:
+        try:
+            sides.append(max(_size(archive, image.path)))
+        except errors.UnreadableImage as error:
+            unreadable.troubles[image.path] = str(error.facts["trouble"])
+        except errors.ArchiveBroken as error:
+            unreadable.troubles[image.path] = str(error.facts["trouble"])
+    return round(statistics.median(sides)) if sides else 0, unreadable
+
+
+def _size(archive: Archive, path: PurePosixPath) -> tuple[int, int]:
+    try:
+        return picture_size(archive.head(path, HEAD_BYTES))
+    except errors.UnreadableImage:  # its size may stand behind all that a camera noted
+        return picture_size(archive.read(path))

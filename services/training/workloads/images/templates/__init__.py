@@ -1,0 +1,1 @@
+"""Files that go into every package as they are. They import nothing of this project."""

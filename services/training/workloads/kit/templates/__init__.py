@@ -1,0 +1,1 @@
+"""Files that go into packages as they are, whatever the workload. They import nothing of this project."""

@@ -1,0 +1,442 @@
+"""Training on images in this process: what is found in an archive, and what becomes of it."""
+
+import json
+import runpy
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from services.training.domain import errors
+from services.training.domain.answers import Answers, RowFormat, RowsHeader
+from services.training.domain.model import (
+    DatasetSource,
+    Metric,
+    ProblemType,
+    Progress,
+    TrainingPlan,
+    TrainingResult,
+    TrainingSpec,
+)
+from services.training.workloads import workload_named
+from services.training.workloads.images import backbones, pixels
+from services.training.workloads.images.augmenting import varied
+from services.training.workloads.images.fitting import pace
+from services.training.workloads.images.serving import load_model
+from services.training.workloads.images.templates.load_model import SmallConvNet, as_pixels
+from tests.unit.training_workloads.albums import SHAPES, album, drawn, shapes
+
+SHORT = {"epochs": 2, "patience": 2}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Small networks gain nothing by more, and on a busy machine they lose."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def spec_of(problem_type: ProblemType | None = None, target: str = "", **parameters: Any) -> TrainingSpec:
+    source = DatasetSource("dataset-1", "datasets", "a/b.zip")
+    return TrainingSpec("trial", "image_classification", source, target, problem_type, parameters, "A trial")
+
+
+def check(data: Path, **asked: Any) -> TrainingPlan:
+    return workload_named("image_classification").check(spec_of(**asked), data)
+
+
+@dataclass
+class Trial:
+    """A training that ran: what it told, what it gave, and its package, unpacked."""
+
+    folder: Path
+    progress_told: list[Progress] = field(default_factory=list)
+    metrics_told: list[Metric] = field(default_factory=list)
+
+    def progress(self, progress: Progress) -> None:
+        self.progress_told.append(progress)
+
+    def metric(self, metric: Metric) -> None:
+        self.metrics_told.append(metric)
+
+    def train(self, data: Path, **asked: Any) -> TrainingResult:
+        self.folder.mkdir(exist_ok=True)
+        workload = workload_named("image_classification")
+        result = workload.train(spec_of(**asked), data, self.folder, self)
+        with zipfile.ZipFile(self.folder / "artifact.zip") as archive:
+            archive.extractall(self.package)
+        return result
+
+    @property
+    def package(self) -> Path:
+        return self.folder / "unpacked"
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return json.loads((self.package / "manifest.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory) -> tuple[Trial, TrainingResult, Path]:
+    """A training that learned shapes."""
+    folder = tmp_path_factory.mktemp("learned")
+    data = album(folder / "shapes.zip", shapes(40, top="album/"))
+    trial = Trial(folder / "run")
+    return trial, trial.train(data, epochs=14, batch_size=16), data
+
+
+def test_a_model_learns_from_scratch(learned):
+    """002.9: shapes are told apart on images that were held out, and the record says all of it."""
+    trial, result, _ = learned
+    evaluation = result.evaluation
+    metrics = {metric.name: metric.value for metric in result.metrics}
+    counts = np.array(evaluation["confusion_matrix"]["counts"])
+
+    assert result.score == metrics["accuracy"] > 0.7
+    assert set(metrics) == {"accuracy", "balanced_accuracy", "f1_macro", "roc_auc_ovr", "log_loss"}
+    assert (result.train_row_count, result.test_row_count) == (96, 24)
+    assert (result.engine, result.best_model, result.target) == ("torch", "SmallConvNet", "class")
+    assert counts.sum() == 24
+    assert counts.trace() / 24 == pytest.approx(result.score)
+    assert [each["class"] for each in evaluation["per_class"]] == list(SHAPES)
+    assert [each["support"] for each in evaluation["per_class"]] == [8, 8, 8]
+    assert json.loads(json.dumps(evaluation, allow_nan=False)) == evaluation
+    assert result.leaderboard[0].test_score == result.score
+    assert {path.name for path in trial.folder.iterdir()} == {"artifact.zip", "unpacked"}
+
+
+def test_progress_and_curves_are_told(learned):
+    trial, result, _ = learned
+    curve = result.evaluation["learning_curve"]
+    told = [metric.value for metric in trial.metrics_told if (metric.name, metric.split) == ("loss", "validation")]
+    fractions = [progress.fraction for progress in trial.progress_told]
+
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert curve["epoch"] == list(range(1, len(told) + 1))
+    assert curve["validation_loss"] == told
+    assert curve["train_loss"][-1] < curve["train_loss"][0]
+
+
+def test_the_same_seed_gives_the_same_score_and_weights(learned, tmp_path):
+    """Everything that chance settles is settled by the seed, another seed holds out other images."""
+    data = album(tmp_path / "data.zip", shapes(8))
+    runs = [Trial(tmp_path / name) for name in ("first", "second", "other")]
+    results = [run.train(data, seed=seed, **SHORT) for run, seed in zip(runs, (5, 5, 6), strict=True)]
+    weights = [(run.package / "model/weights.safetensors").read_bytes() for run in runs]
+
+    assert results[0].evaluation == results[1].evaluation
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_a_package_has_no_pickle_and_runs_without_our_code(learned, tmp_path):
+    """M.5: predict.py reads images and folders, writes a line each, and agrees with the service."""
+    trial, _, _ = learned
+    random = np.random.default_rng(9)
+    (tmp_path / "some").mkdir()
+    drawn("cross", random).save(tmp_path / "some" / "cross.png")
+    drawn("square", random, 90).resize((90, 40)).save(tmp_path / "wide.jpg")
+    (tmp_path / "some" / "broken.png").write_bytes(b"no image")
+    code = (
+        "import sys, runpy; sys.modules.update(dict.fromkeys(['services', 'servicekit']));"
+        f"sys.path.insert(0, {str(trial.package)!r}); sys.argv[:] = ['predict.py', 'wide.jpg', 'some', '-o', 'o.csv'];"
+        f"runpy.run_path({str(trial.package / 'predict.py')!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    header, *lines = [line.split(",") for line in (tmp_path / "o.csv").read_text().splitlines()]
+    served = load_model(trial.package, trial.manifest)
+    content = (tmp_path / "wide.jpg").read_bytes()
+    answers = Answers.of(*served.answer(RowsHeader(RowFormat.IMAGE, None, len(content)), content))
+    loaded = runpy.run_path(str(trial.package / "load_model.py"))["load"](trial.package)
+
+    assert done.returncode == 1
+    assert "broken.png: it is no image of a known kind" in done.stderr
+    assert header == ["file", "prediction", *(f"probability_{name}" for name in SHAPES)]
+    assert [line[0] for line in lines] == ["wide.jpg", "some/cross.png"]
+    assert [float(value) for value in lines[0][2:]] == pytest.approx(list(answers.probabilities), rel=1e-4)
+    assert sum(answers.probabilities) == pytest.approx(1)
+    assert loaded.classes[answers.class_indexes[0]] == lines[0][1]
+    assert {path.suffix for path in trial.package.rglob("*") if path.is_file()} == {
+        ".json", ".md", ".py", ".safetensors", ".txt",
+    }  # fmt: skip
+    assert set((trial.package / "requirements.txt").read_text().split()) >= {"torch==2.13.0", "pillow==13.0.0"}
+
+
+def test_a_file_of_a_package_that_was_changed_is_not_loaded(learned, tmp_path):
+    trial, _, _ = learned
+    weights = trial.package / "model/weights.safetensors"
+    sound = weights.read_bytes()
+    weights.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
+    load = runpy.run_path(str(trial.package / "load_model.py"))["load"]
+    try:
+        with pytest.raises(ValueError, match="SHA-256 differs"):
+            load(trial.package)
+    finally:
+        weights.write_bytes(sound)
+
+
+def test_rows_of_a_table_and_what_is_no_image_are_refused(learned):
+    trial, _, _ = learned
+    served = load_model(trial.package, trial.manifest)
+
+    with pytest.raises(errors.UnfitInput, match="takes one image, and not rows of a table"):
+        served.answer(RowsHeader(RowFormat.CSV, None, 3), b"a,b")
+    with pytest.raises(errors.UnreadableImage):
+        served.answer(RowsHeader(RowFormat.IMAGE, None, 3), b"a,b")
+    with pytest.raises(errors.NoRowsToPredict):
+        served.answer(RowsHeader(RowFormat.IMAGE, None, 0), b"")
+
+
+@pytest.mark.parametrize("parts", [("train", "test"), ("Training", "VAL"), ("train", "valid", "test")])
+def test_what_the_archive_holds_out_is_held_out(tmp_path, parts):
+    """Folders train and test, or val, split the images; the third, if there is one, settles when to stop."""
+    counts = dict(zip(parts, (6, 2, 3), strict=False))
+    files: dict[str, bytes] = {}
+    for number, (part, count) in enumerate(counts.items()):
+        files |= shapes(count, ("circle", "cross"), f"all/{part}/", number)
+    trial = Trial(tmp_path / "run")
+    result = trial.train(album(tmp_path / "data.zip", files), **SHORT)
+
+    assert result.problem_type is ProblemType.BINARY
+    assert (result.train_row_count, result.test_row_count) == ((16, 6) if len(parts) == 3 else (12, 4))
+    assert trial.manifest["split"]["method"] == "folders of the archive"
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({}, "it has no image"),
+        ({"a/readme.txt": b"none"}, "it has no image"),
+        (shapes(5, ["circle"]), "there is one class only, 'circle'"),
+        (shapes(1), "it has 3 images, and training needs at least 4"),
+        (shapes(1) | shapes(4, ["moon"]), "the classes 'circle', 'cross', 'square' have one image"),
+        (shapes(1, ["circle"]) | shapes(9, ["cross"]), "the class 'circle' has one image to learn from, and each"),
+        (shapes(3) | {"5.png": b""}, "the image '5.png' is in no folder of a class"),
+        (shapes(3, top="train/") | shapes(1, ["moon"], "test/"), "the folder train has no image of the class 'moon'"),
+        (shapes(3) | {"labels/1.txt": b"0 .5 .5 .1 .1"}, "in the layout of YOLO. Ask for the workload 'object_dete"),
+        (shapes(3) | {"notes/all.json": b'{"images": [{"file_name": "1.png"}]}'}, "in the layout of COCO"),
+        (shapes(3) | shapes(3, ["a\x07b"]), "is no name for a class"),
+    ],
+    ids=["empty", "no images", "one class", "few images", "single images", "a single image", "no folder",
+         "not in train", "YOLO", "COCO", "a bell"],
+)  # fmt: skip
+def test_an_archive_that_nothing_can_be_learned_from_is_refused(tmp_path, files, sentence):
+    data = album(tmp_path / "data.zip", files)
+
+    with pytest.raises(errors.BadLayout) as caught:
+        check(data)
+    assert sentence in str(caught.value)
+
+
+def test_other_files_and_deeper_folders_do_no_harm(tmp_path):
+    files = {f"photos/{name.replace('/', '/deep/')}": content for name, content in shapes(3).items()}
+    plan = check(album(tmp_path / "data.zip", files | {"photos/about.json": b'{"made": "by hand"}', "LICENSE": b""}))
+
+    assert (plan.target, plan.problem_type, plan.row_count) == ("class", ProblemType.MULTICLASS, 9)
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["by check", "by training"])
+def test_images_that_cannot_be_read_are_counted_and_the_first_is_named(tmp_path, whole):
+    files = shapes(4)
+    damaged = files["cross/2.png"][:90] if whole else b"no image"
+    data = album(tmp_path / "data.zip", files | {"cross/2.png": damaged, "square/0.png": damaged})
+
+    with pytest.raises(errors.BadImages, match=r"2 of the 12 images cannot be read, the first of them 'cross/2\.png'"):
+        Trial(tmp_path / "run").train(data, **SHORT) if whole else check(data)
+
+
+def test_images_that_cannot_be_read_are_left_out_when_asked(tmp_path):
+    """What was left out is in the record, and counts no more."""
+    files = shapes(5)
+    data = album(tmp_path / "data.zip", files | {"cross/2.png": b"no image", "square/4.png": files["cross/1.png"][:90]})
+    trial = Trial(tmp_path / "run")
+    result = trial.train(data, skip_unreadable=True, **SHORT)
+
+    assert result.train_row_count + result.test_row_count == 13
+    assert set(trial.manifest["dataset"]["skipped"]) == {"cross/2.png", "square/4.png"}
+    assert "2 could not be read" in (trial.package / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "sentence"),
+    [
+        ({"epoch": 3}, errors.BadParameters, "'epoch' is not one of them"),
+        ({"image_size": 7}, errors.BadParameters, "16 or more"),
+        ({"target": "kind"}, errors.TargetNotFound, "leave the target out"),
+        ({"problem_type": ProblemType.REGRESSION}, errors.UnfitProblem, "type regression"),
+        ({"problem_type": ProblemType.BINARY}, errors.NotBinary, "3 different"),
+        ({"eval_metric": "roc_auc"}, errors.UnfitMetric, "multiclass"),
+        ({"backbone": "resnet"}, errors.BadBackbone, "none of that name here"),
+        ({"backbone": "../../etc"}, errors.BadBackbone, "none of that name here"),
+        ({"backbone": "/etc"}, errors.BadBackbone, "none of that name here"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused(tmp_path, asked, error, sentence):
+    with pytest.raises(error) as caught:
+        check(album(tmp_path / "data.zip", shapes(4)), **asked)
+    assert sentence in str(caught.value)
+
+
+def test_a_loss_that_is_no_number_ends_the_training_with_advice(tmp_path, monkeypatch):
+    monkeypatch.setattr("services.training.workloads.images.fitting.varied", lambda images, *_: images * torch.nan)
+
+    with pytest.raises(errors.LossDiverged, match="smaller learning_rate"):
+        Trial(tmp_path / "run").train(album(tmp_path / "data.zip", shapes(4)), **SHORT)
+
+
+def test_training_stops_when_time_is_up_and_says_so(tmp_path, monkeypatch):
+    clock = iter(range(0, 10**9, 3))
+    monkeypatch.setattr("services.training.workloads.images.fitting.time.monotonic", lambda: float(next(clock)))
+    trial = Trial(tmp_path / "run")
+    result = trial.train(album(tmp_path / "data.zip", shapes(6)), epochs=50, time_limit=5)
+
+    assert result.evaluation["learning_curve"]["ended_by"] == "time_limit"
+    assert len(result.evaluation["learning_curve"]["epoch"]) == 1
+
+
+@pytest.fixture
+def backbone(tmp_path, monkeypatch) -> str:
+    """A small network of transformers in the folder of backbones, as if it had been trained."""
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    config = ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", num_labels=7, image_size=48
+    )
+    ResNetForImageClassification(config).save_pretrained(tmp_path / "backbones" / "tiny")
+    (tmp_path / "backbones" / "empty").mkdir()
+    monkeypatch.setenv(backbones.VARIABLE, str(tmp_path / "backbones"))
+    return "tiny"
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_a_backbone_is_tuned(tmp_path, backbone, freeze):
+    """002.9: transfer from a folder of transformers; frozen, its own weights stay as they were."""
+    from safetensors.torch import load_file
+
+    trial = Trial(tmp_path / "run")
+    data = album(tmp_path / "data.zip", shapes(6))
+    result = trial.train(data, backbone=backbone, freeze_backbone=freeze, image_size=32, **SHORT)
+    before = load_file(tmp_path / "backbones" / "tiny" / "model.safetensors")
+    after = load_file(trial.package / "model" / "weights.safetensors")
+    name = "resnet.embedder.embedder.convolution.weight"
+    answers = runpy.run_path(str(trial.package / "load_model.py"))["load"](trial.package)
+    image = drawn("cross", np.random.default_rng(1))
+
+    assert result.best_model == "ResNetForImageClassification"
+    assert "transformers" in result.library_versions
+    assert torch.equal(before[name], after[f"network.{name}"]) == freeze
+    assert answers.predict_proba([image]).shape == (1, 3)
+
+
+def test_a_backbone_that_is_none_is_refused(tmp_path, backbone):
+    folder = tmp_path / "backbones" / "tiny"
+    (folder / "config.json").write_text(json.dumps({"model_type": "unheard-of", "auto_map": {"AutoModel": "x.Y"}}))
+
+    with pytest.raises(errors.BadBackbone, match="transformers cannot make a classifier of it"):
+        Trial(tmp_path / "run").train(album(tmp_path / "data.zip", shapes(4)), backbone=backbone, **SHORT)
+    with pytest.raises(errors.BadBackbone, match="There are: tiny"):
+        check(album(tmp_path / "data.zip", shapes(4)), backbone="empty")
+
+
+def test_many_images_lie_in_a_file_instead_of_memory(tmp_path, monkeypatch):
+    data = album(tmp_path / "data.zip", shapes(8))
+    weights = []
+    for limit in (pixels.MEMORY_BYTES, 1):
+        monkeypatch.setattr(pixels, "MEMORY_BYTES", limit)
+        trial = Trial(tmp_path / f"run{limit}")
+        trial.train(data, **SHORT)
+        weights.append((trial.package / "model/weights.safetensors").read_bytes())
+
+    assert weights[0] == weights[1]
+    assert not (tmp_path / "run1" / "work").exists()
+
+
+def test_too_little_room_for_images_is_told_before_they_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(pixels, "MEMORY_BYTES", 1)
+    monkeypatch.setattr(pixels, "SPARE_BYTES", 2**60)
+
+    with pytest.raises(errors.NoSpace, match="for 24 images of 32 × 32 pixels"):
+        Trial(tmp_path / "run").train(album(tmp_path / "data.zip", shapes(8)), **SHORT)
+
+
+def test_an_image_that_is_not_square_keeps_its_shape_on_grey():
+    pixels = as_pixels(Image.new("RGB", (40, 20), "white"), 16)
+
+    assert pixels.shape == (3, 16, 16)
+    assert (pixels[:, 4:12] == 255).all()
+    assert (pixels[:, 0, 0] == (124, 116, 104)).all()
+
+
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (1, 1)])
+def test_an_image_of_any_shape_fits(size):
+    assert as_pixels(Image.new("RGB", size), 32).shape == (3, 32, 32)
+
+
+def test_images_are_varied_by_chance_and_only_mirrored_when_asked():
+    images = torch.rand(8, 3, 16, 16)
+    chance = torch.Generator().manual_seed(3)
+    half = images.clone()
+    half[..., :8] = 1
+    half[..., 8:] = 0
+    varied_once = varied(half, False, chance)
+    mirrored = varied(half, True, chance)
+
+    assert varied_once.shape == images.shape
+    assert not torch.equal(varied_once, half)
+    assert bool((varied_once[..., 0].mean((1, 2)) > varied_once[..., -1].mean((1, 2))).all())
+    assert {True, False} == set((mirrored[..., 0].mean((1, 2)) > mirrored[..., -1].mean((1, 2))).tolist())
+
+
+@pytest.mark.parametrize("side", [16, 32, 100, 224])
+def test_a_small_network_takes_images_of_any_size(side):
+    from services.training.workloads.images.networks import make_small
+
+    made = make_small(5, side)
+
+    assert isinstance(made.network, SmallConvNet)
+    assert made.network(torch.zeros(2, 3, side, side)).shape == (2, 5)
+
+
+def test_checking_an_archive_imports_nothing_that_trains(tmp_path):
+    """People wait for it."""
+    data = album(tmp_path / "data.zip", shapes(4))
+    code = (
+        "import sys; from pathlib import Path; from services.training.domain.model import *;"
+        "from services.training.workloads import workload_named;"
+        "spec = TrainingSpec('t', 'image_classification', DatasetSource('d', 'p', 'k'));"
+        f"print(workload_named(spec.workload).check(spec, Path({str(data)!r})).row_count,"
+        "sorted({'torch', 'sklearn', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout.split() == ["12", "[]"]
+
+
+@pytest.mark.parametrize("total", [1, 2, 5, 700])
+def test_the_learning_rate_rises_and_falls_however_few_steps_there_are(total):
+    shares = [pace(step, total) for step in range(total + 1)]
+    top = shares.index(max(shares))
+
+    assert all(0 <= share <= 1 for share in shares)
+    assert shares[: top + 1] == sorted(shares[: top + 1])
+    assert shares[top:] == sorted(shares[top:], reverse=True)
+
+
+def test_declaring_the_workload_imports_nothing_heavy():
+    code = (
+        "import sys; from services.training.workloads import all_workloads;"
+        "[(each.parameters_schema(), each.availability()) for each in all_workloads()];"
+        "print(sorted({'torch', 'transformers', 'PIL', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout.strip() == "[]"
