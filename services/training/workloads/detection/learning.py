@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from services.training.workloads.detection.case import Case
-from services.training.workloads.detection.device import Device, settle_chances
 from services.training.workloads.detection.measuring import LEAST_SCORE, Answer, Measured, Truth, measure
 from services.training.workloads.detection.reading import Pictures
 from services.training.workloads.detection.targets import Boxed, aim, box_loss, centre_loss
@@ -20,6 +19,7 @@ from services.training.workloads.detection.templates.load_model import CentreDet
 from services.training.workloads.detection.varying import vary
 from services.training.workloads.kit.splitting import Rows
 from services.training.workloads.kit.telling import Telling
+from services.training.workloads.kit.torching import Precision, pick_device
 
 CHANNELS = 24
 BOX_WEIGHT = 5.0
@@ -56,11 +56,11 @@ class Learner:
     """One training."""
 
     def __init__(self, case: Case, pictures: Pictures, telling: Telling) -> None:
-        settle_chances(case.parameters.seed)
         self._case = case
         self._pictures = pictures
         self._telling = telling
-        self._device = Device.best(case.parameters.mixed_precision)
+        self._device = pick_device()
+        self._precision = Precision(self._device, case.parameters.mixed_precision)
         self._chance = torch.Generator().manual_seed(case.parameters.seed)
         self._boxed = [self._boxed_at(place) for place in range(len(pictures.boxes))]
         self._network = self._new_network()
@@ -148,18 +148,17 @@ class Learner:
             images, boxed = vary(images, boxed, self._chance)
         stride, (height, width) = self._case.stride, images.shape[-2:]
         targets = aim(boxed, len(self._case.listing.classes), stride, height // stride, width // stride)
-        targets = targets.to(self._device.name)
-        with self._device.precision():
+        targets = targets.to(self._device)
+        with self._precision.forward():
             logits, reach = self._network(images.contiguous(memory_format=torch.channels_last))
+        # Small differences of boxes are lost in 16 bits.
+        logits, reach = logits.float(), reach.float()
         loss = centre_loss(logits, targets) + BOX_WEIGHT * box_loss(spread(reach, stride), targets)
-        self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._network.parameters(), MOST_GRADIENT)
-        self._optimiser.step()
+        self._precision.step(loss, self._optimiser, MOST_GRADIENT)
         return float(loss.detach())
 
     def _load(self, rows: Rows) -> Tensor:
-        images = torch.from_numpy(self._pictures.canvases[rows]).to(self._device.name)
+        images = torch.from_numpy(self._pictures.canvases[rows]).to(self._device)
         return images.permute(0, 3, 1, 2).float() / 255
 
     def _boxed_at(self, place: int) -> Boxed:
@@ -177,7 +176,7 @@ class Learner:
         for each in network.parameters():
             if each.ndim == 4:
                 each.data = each.data.contiguous(memory_format=torch.channels_last)
-        return network.to(self._device.name)
+        return network.to(self._device)
 
     def _detector(self) -> Detector:
         parameters = self._case.parameters
@@ -185,7 +184,7 @@ class Learner:
             self._case.listing.classes, self._case.width, self._case.height, self._case.stride, CHANNELS,
             parameters.score_threshold, parameters.iou_threshold,
         )  # fmt: skip
-        return Detector(self._network, config, self._device.name)
+        return Detector(self._network, config, self._device.type)
 
     def _validate(self, epoch: int, loss: float, learned: Learned) -> dict[str, float]:
         """Tell how an epoch went; what it reached on the validation images."""

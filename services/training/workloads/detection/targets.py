@@ -30,7 +30,7 @@ class Targets:
     weights: Tensor
     ignored: Tensor
 
-    def to(self, device: str) -> "Targets":
+    def to(self, device: torch.device) -> "Targets":
         """The same on a device."""
         return Targets(*(each.to(device) for each in (self.centres, self.boxes, self.weights, self.ignored)))
 

@@ -15,6 +15,7 @@ from services.training.workloads.detection.reading import Pictures, read_all
 from services.training.workloads.kit.archive import opened
 from services.training.workloads.kit.packaging import fingerprint
 from services.training.workloads.kit.telling import Telling
+from services.training.workloads.kit.torching import seeded
 
 
 def train(case: Case, data: Path, folder: Path, telling: Telling, start_time: datetime) -> TrainingResult:
@@ -24,7 +25,8 @@ def train(case: Case, data: Path, folder: Path, telling: Telling, start_time: da
     work.mkdir(parents=True)
     pictures = _read(case, data, work, telling)
     telling.begin(Stage.TRAINING, f"Learning {_told_classes(case)} from {len(case.parts.train):,} images")
-    learned = Learner(case, pictures, telling).learn()
+    with seeded(case.parameters.seed):
+        learned = Learner(case, pictures, telling).learn()
     telling.begin(Stage.EVALUATING, f"Measuring on the held-out images: {len(case.parts.test):,}")
     measured, answers = evaluate(learned.detector, case, pictures, case.parts.test)
     outcome = Outcome(measured, answers, dataset_sha256, start_time)

@@ -1,6 +1,5 @@
 """Object detection as the service knows it. What it trains with is imported when it trains, in the worker."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,6 @@ class ObjectDetection:
         start_time, telling = datetime.now(UTC), Telling(report)
         telling.begin(Stage.PREPARING, "Reading the annotations")
         case = settle(spec, data)
-        _wait_without_spinning()
         # What is wrong with the data is told without it: it takes seconds to import.
         from services.training.workloads.detection.training import train
 
@@ -56,13 +54,6 @@ class ObjectDetection:
 
     def load(self, package: Path, manifest: dict[str, Any]) -> PackagedModel:
         """The model of an unpacked package."""
-        _wait_without_spinning()
         from services.training.workloads.detection.serving import load_model
 
         return load_model(package, manifest)
-
-
-def _wait_without_spinning() -> None:
-    """Where others want the processors as well, threads that spin while they wait for each other take many times as
-    long. The library of threads reads this when torch loads it."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -16,7 +16,7 @@ def pick_device() -> torch.device:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Settle every chance for the block: the same seed, data and machine give the same weights."""
+    """Settle every chance for the block: the same seed, data, machine and number of threads give the same weights."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS takes liberties
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     random.seed(seed)
