@@ -91,22 +91,24 @@ class Peers:
         return {**options, "metadata": (*options["metadata"], (FORWARDED, "1"))}
 
     async def _reachable(self) -> list[Channel]:
-        found = {place for address in self._addresses for place in await _places(address)}
-        for gone in self._channels.keys() - found:
-            await self._channels.pop(gone).close()
+        looked_up = [await _places(address) for address in self._addresses]
+        found = {place for places in looked_up for place in places or ()}
+        if None not in looked_up:  # else one that is only not found at the moment would be cut off in mid-sentence
+            for gone in self._channels.keys() - found:
+                await self._channels.pop(gone).close()
         for place in found - self._channels.keys():
             scheme = "ipv6" if place.startswith("[") else "ipv4"
             self._channels[place] = Channel(f"{scheme}:///{place}", self._token)
         return [self._channels[place] for place in sorted(found)]
 
 
-async def _places(address: str) -> list[str]:
-    """Every host:port that an address stands for; none where its name is not known now."""
+async def _places(address: str) -> list[str] | None:
+    """Every host:port that an address stands for; None where its name is not known now."""
     host, _, port = address.rpartition(":")
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
     except OSError as error:
         log.warning("replicas cannot be looked up", address=address, reason=str(error))
-        return []
+        return None
     places = [(str(name[0]), str(name[1])) for _, _, _, _, name in found]
     return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in places]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from services.training.workloads.kit.wording import how_to_run, number, plain
+
 MEANINGS = {
     "map_50": "mean over the classes of the average precision, where a box counts that overlaps by half",
     "map": "the same, mean over overlaps of 0.50 to 0.95: how exact the boxes are",
@@ -20,7 +22,7 @@ def write_card(manifest: dict[str, Any]) -> str:
 def _summary(manifest: dict[str, Any]) -> str:
     count, measured = len(manifest["classes"]), manifest["score"]["name"]
     return (
-        f"# {_plain(manifest['model_name'])}\n\n"
+        f"# {plain(manifest['model_name'])}\n\n"
         f"Finds things of {count} class{'' if count == 1 else 'es'} in images, and tells where each of them is.\n\n"
         f"Model: {manifest['best_model']} with {manifest['network']['parameters']:,} parameters, trained from scratch. "
         f"On held-out images: {measured} {manifest['metrics'][measured]:.4f}.\n"
@@ -52,37 +54,27 @@ def _metrics(manifest: dict[str, Any]) -> str:
 
 def _classes(manifest: dict[str, Any]) -> str:
     rows = [
-        f"| `{_plain(one['class'])}` | {_number(one['ap_50'])} | {_number(one['ap'])} | {one['images']:,} "
+        f"| `{plain(one['class'])}` | {number(one['ap_50'])} | {number(one['ap'])} | {one['images']:,} "
         f"| {one['boxes']:,} |"
         for one in manifest["per_class"][:CLASSES_SHOWN]
     ]
     head = "| class | AP at 0.50 | AP at 0.50–0.95 | held-out images | boxes in them |\n|---|---|---|---|---|\n"
     rest = len(manifest["per_class"]) - CLASSES_SHOWN
     more = f"\n\nand {rest:,} more, listed in `manifest.json`" if rest > 0 else ""
-    unused = ", ".join(f"`{_plain(name)}`" for name in manifest["dataset"]["unused_classes"][:CLASSES_SHOWN])
+    unused = ", ".join(f"`{plain(name)}`" for name in manifest["dataset"]["unused_classes"][:CLASSES_SHOWN])
     note = f"\n\nWithout a box in the data, and so not learned: {unused}." if unused else ""
     return "## Classes\n\n" + head + "\n".join(rows) + more + note
 
 
-def _number(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.4f}"
-
-
 def _running(manifest: dict[str, Any]) -> str:
-    return f"""## How to run it
-
-With Python {manifest["python_version"]}, in a virtual environment of its own:
-
-```
-python -m venv .venv
-.venv/bin/pip install -r requirements.txt
-.venv/bin/python predict.py photos/ -o found.csv --draw drawn/
-```
-
-Each line of the CSV is one thing: file, class, score, and its box in pixels of the upright image. Things of which the
-model is less sure than {manifest["parameters"]["score_threshold"]:g} are left out unless `--threshold` says otherwise.
-`load_model.py` gives the model to other programs. Both check every file against `manifest.json` first, which finds
-damage but not intent. The weights are safetensors, which run no code."""
+    threshold = manifest["parameters"]["score_threshold"]
+    notes = (
+        "Each line of the CSV is one thing: file, class, score, and its box in pixels of the upright image. Things of "
+        f"which the model is less sure than {threshold:g} are left out unless `--threshold` says otherwise. "
+        "`load_model.py` gives the model to other programs. Both check every file against `manifest.json` first, which "
+        "finds damage but not intent. The weights are safetensors, which run no code."
+    )
+    return how_to_run(manifest, "photos/ -o found.csv --draw drawn/", notes)
 
 
 def _data(manifest: dict[str, Any]) -> str:
@@ -106,8 +98,3 @@ def _limits(manifest: dict[str, Any]) -> str:
         "from: where new ones come from another camera, place or season, measure it again before relying on it. "
         f"Pictures of one scene on both sides of the split make the metrics look better than they are.{few}"
     )
-
-
-def _plain(value: Any) -> str:
-    """A name from outside, so that it cannot break out of its place in the text."""
-    return " ".join(str(value).replace("`", "'").replace("|", "/").split())

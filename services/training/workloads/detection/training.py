@@ -5,22 +5,21 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from services.training.domain import errors
-from services.training.domain.model import LeaderboardEntry, Metric, ProblemType, Stage, TrainingResult, TrainingSpec
+from services.training.domain.model import LeaderboardEntry, Metric, ProblemType, Stage, TrainingResult
 from services.training.workloads.detection.canvas import Canvas
 from services.training.workloads.detection.case import ENGINE, TARGET, Case
 from services.training.workloads.detection.learning import Learned, Learner, evaluate
 from services.training.workloads.detection.packaging import BEST_MODEL, Outcome, used, write_package
 from services.training.workloads.detection.reading import Pictures, read_all
 from services.training.workloads.kit.archive import opened
-from services.training.workloads.kit.packaging import fingerprint
+from services.training.workloads.kit.fingerprints import dataset_fingerprint, fingerprint
 from services.training.workloads.kit.telling import Telling
 from services.training.workloads.kit.torching import seeded
 
 
 def train(case: Case, data: Path, folder: Path, telling: Telling, start_time: datetime) -> TrainingResult:
     """Train on an archive and write `folder / "artifact.zip"`; everything else in the folder is removed again."""
-    dataset_sha256 = _fingerprint(case.spec, data)
+    dataset_sha256 = dataset_fingerprint(case.spec, data)
     work = folder / "work"
     work.mkdir(parents=True)
     pictures = _read(case, data, work, telling)
@@ -41,13 +40,6 @@ def train(case: Case, data: Path, folder: Path, telling: Telling, start_time: da
 def _told_classes(case: Case) -> str:
     count = len(case.listing.classes)
     return f"{count} class{'' if count == 1 else 'es'}"
-
-
-def _fingerprint(spec: TrainingSpec, data: Path) -> str:
-    digest = fingerprint(data)
-    if spec.dataset.sha256 and spec.dataset.sha256.lower() != digest:
-        raise errors.DatasetChanged(found=digest, expected=spec.dataset.sha256)
-    return digest
 
 
 def _read(case: Case, data: Path, work: Path, telling: Telling) -> Pictures:

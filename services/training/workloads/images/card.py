@@ -3,7 +3,9 @@
 from typing import Any
 
 from services.training.workloads.kit.metrics import SCALES
+from services.training.workloads.kit.wording import how_to_run, number, plain
 
+UNDEFINED = "not defined"
 MEANINGS = {
     "accuracy": "share of the images that are right",
     "balanced_accuracy": "mean over the classes of the share that is found",
@@ -25,7 +27,7 @@ def write_card(manifest: dict[str, Any]) -> str:
 def _summary(manifest: dict[str, Any]) -> str:
     measured = manifest["score"]["name"]
     return (
-        f"# {_plain(manifest['model_name'])}\n\n"
+        f"# {plain(manifest['model_name'])}\n\n"
         f"Tells of an image which of {len(manifest['classes']):,} classes it is.\n\n"
         f"Model: {manifest['best_model']}, engine {manifest['engine']}. "
         f"On held-out images: {measured} {manifest['metrics'][measured]:.4f}.\n"
@@ -52,7 +54,7 @@ def _metrics(manifest: dict[str, Any]) -> str:
             "|---|---|---|---|",
             *rows,
             "",
-            f"Always answering `{_plain(baseline['answer'])}` would reach accuracy {baseline['accuracy']:.4f} on the "
+            f"Always answering `{plain(baseline['answer'])}` would reach accuracy {baseline['accuracy']:.4f} on the "
             "same images. A metric that these images do not define is left out.",
         ]
     )
@@ -61,8 +63,8 @@ def _metrics(manifest: dict[str, Any]) -> str:
 def _classes(manifest: dict[str, Any]) -> str:
     told = manifest["evaluation"]["per_class"]
     rows = [
-        f"| `{_plain(each['class'])}` | {_number(each['precision'])} | {_number(each['recall'])} "
-        f"| {_number(each['f1'])} | {each['support']:,} |"
+        f"| `{plain(each['class'])}` | {number(each['precision'], UNDEFINED)} | {number(each['recall'], UNDEFINED)} "
+        f"| {number(each['f1'], UNDEFINED)} | {each['support']:,} |"
         for each in told[:CLASSES_SHOWN]
     ]
     rest = f"\n\nand {len(told) - CLASSES_SHOWN:,} more, listed in `manifest.json`" * (len(told) > CLASSES_SHOWN)
@@ -70,23 +72,12 @@ def _classes(manifest: dict[str, Any]) -> str:
     return "## Classes\n\n" + head + "\n".join(rows) + rest
 
 
-def _number(value: float | None) -> str:
-    return "not defined" if value is None else f"{value:.4f}"
-
-
 def _running(manifest: dict[str, Any]) -> str:
-    return f"""## How to run it
-
-With Python {manifest["python_version"]}, in a virtual environment of its own:
-
-```
-python -m venv .venv
-.venv/bin/pip install -r requirements.txt
-.venv/bin/python predict.py picture.jpg folder_of_pictures -o predictions.csv
-```
-
-`load_model.py` gives the model to other programs. Both check every file against `manifest.json` first. The weights
-are plain numbers (safetensors): loading them runs no code."""
+    notes = (
+        "`load_model.py` gives the model to other programs. Both check every file against `manifest.json` first. The "
+        "weights are plain numbers (safetensors): loading them runs no code."
+    )
+    return how_to_run(manifest, "picture.jpg folder_of_pictures -o predictions.csv", notes)
 
 
 def _training(manifest: dict[str, Any]) -> str:
@@ -96,7 +87,7 @@ def _training(manifest: dict[str, Any]) -> str:
         "patience": "validation no longer got better",
         "time_limit": "time was up",
     }
-    start = f"from the trained network `{_plain(used['backbone'])}`" if used["backbone"] else "from scratch"
+    start = f"from the trained network `{plain(used['backbone'])}`" if used["backbone"] else "from scratch"
     missing = manifest["unavailable"]
     note = f" Not available where it was trained: {', '.join(missing)}." if missing else ""
     return (
@@ -125,8 +116,3 @@ def _limits(manifest: dict[str, Any]) -> str:
         "before relying on it. Images that belong together, such as frames of one film, may stand on both sides of "
         f"the split and make the metrics look better than they are.{few}"
     )
-
-
-def _plain(value: Any) -> str:
-    """A name from outside, so that it cannot break out of its place in the text."""
-    return " ".join(str(value).replace("`", "'").replace("|", "/").split())

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from services.training.domain import errors
 from services.training.domain.model import LeaderboardEntry, Metric, Stage, TrainingResult, TrainingSpec
 from services.training.domain.ports import Reporter
 from services.training.workloads.images.case import TARGET, Asked, Case, choose_side, settle, settle_request
@@ -23,8 +22,8 @@ from services.training.workloads.images.networks import Made, make_from, make_sm
 from services.training.workloads.images.packaging import Outcome, write_package
 from services.training.workloads.images.pixels import Pixels, read_all
 from services.training.workloads.kit.archive import opened
+from services.training.workloads.kit.fingerprints import dataset_fingerprint, fingerprint
 from services.training.workloads.kit.metrics import as_score
-from services.training.workloads.kit.packaging import fingerprint
 from services.training.workloads.kit.telling import Telling
 from services.training.workloads.kit.torching import seeded
 
@@ -38,7 +37,7 @@ def train(spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> Tra
     telling = Telling(report)
     telling.begin(Stage.PREPARING, "Looking through the archive")
     asked = settle_request(spec)
-    dataset_sha256 = _fingerprint(spec, data)
+    dataset_sha256 = dataset_fingerprint(spec, data)
     work = folder / "work"
     work.mkdir(parents=True)
     case, pixels, unreadable = _read(asked, data, work, telling)
@@ -68,13 +67,6 @@ def train(spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> Tra
     shutil.rmtree(work)
     telling.finish(f"{made.name}: {case.score_name} {measured.metrics[case.score_name]:.4g} on held-out images")
     return _result(case, made, outcome, folder / "artifact.zip")
-
-
-def _fingerprint(spec: TrainingSpec, data: Path) -> str:
-    digest = fingerprint(data)
-    if spec.dataset.sha256 and spec.dataset.sha256.lower() != digest:
-        raise errors.DatasetChanged(found=digest, expected=spec.dataset.sha256)
-    return digest
 
 
 def _read(asked: Asked, data: Path, work: Path, telling: Telling) -> tuple[Case, Pixels, Unreadable]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from services.training.domain.errors import PackageBroken
-from services.training.workloads.kit.packaging import FORMAT_VERSION, MANIFEST, fingerprint
+from services.training.workloads.kit.fingerprints import fingerprint
+from services.training.workloads.kit.packaging import FORMAT_VERSION, MANIFEST
 
 
 def unpack(archive: Path, folder: Path) -> dict[str, Any]:

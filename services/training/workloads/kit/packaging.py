@@ -1,6 +1,5 @@
 """Packages a trained model as a zip that runs on its own: every file is listed with its SHA-256 in manifest.json."""
 
-import hashlib
 import json
 import os
 import platform
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from services.training.domain.model import TrainingSpec
+from services.training.workloads.kit.fingerprints import fingerprint
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -69,12 +69,6 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _weigh(path: Path) -> dict[str, Any]:
     return {"sha256": fingerprint(path), "size": path.stat().st_size}
-
-
-def fingerprint(path: Path) -> str:
-    """The SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _zip(folder: Path, artifact: Path) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from services.training.workloads.kit.metrics import SCALES
+from services.training.workloads.kit.wording import count, how_to_run, number, plain
 
 MEANINGS = {
     "accuracy": "share of the rows that are right",
@@ -33,8 +34,8 @@ def _summary(manifest: dict[str, Any]) -> str:
     kind = "a number" if manifest["problem_type"] == "regression" else f"one of {_classes(manifest)}"
     measured = manifest["score"]["name"]
     return (
-        f"# {_plain(manifest['model_name'])}\n\n"
-        f"Predicts `{_plain(manifest['target'])}` ({kind}) from {_count(manifest['features'], 'column')}.\n\n"
+        f"# {plain(manifest['model_name'])}\n\n"
+        f"Predicts `{plain(manifest['target'])}` ({kind}) from {count(manifest['features'], 'column')}.\n\n"
         f"Model: {manifest['best_model']}, engine {manifest['engine']}. "
         f"On held-out rows: {measured} {manifest['metrics'][measured]:.4f}.\n"
         f"Trained {manifest['created']} as `{manifest['training_id']}`."
@@ -42,13 +43,9 @@ def _summary(manifest: dict[str, Any]) -> str:
 
 
 def _classes(manifest: dict[str, Any]) -> str:
-    names = [f"`{_plain(label)}`" for label in manifest["classes"]]
+    names = [f"`{plain(label)}`" for label in manifest["classes"]]
     rest = f" and {len(names) - CLASSES_SHOWN} more" if len(names) > CLASSES_SHOWN else ""
     return ", ".join(names[:CLASSES_SHOWN]) + rest
-
-
-def _count(things: Any, word: str) -> str:
-    return f"{len(things):,} {word}{'' if len(things) == 1 else 's'}"
 
 
 def _metrics(manifest: dict[str, Any]) -> str:
@@ -70,7 +67,7 @@ def _metrics(manifest: dict[str, Any]) -> str:
             "|---|---|---|---|",
             *rows,
             "",
-            f"Always answering `{_plain(baseline['answer'])}` would reach {known} {baseline[known]:.4f} on the same "
+            f"Always answering `{plain(baseline['answer'])}` would reach {known} {baseline[known]:.4f} on the same "
             "rows. A metric that these rows do not define is left out.",
         ]
     )
@@ -78,7 +75,7 @@ def _metrics(manifest: dict[str, Any]) -> str:
 
 def _leaderboard(manifest: dict[str, Any]) -> str:
     rows = [
-        f"| {entry['model']} | {_number(entry['test_score'])} | {_number(entry['validation_score'])} "
+        f"| {entry['model']} | {number(entry['test_score'])} | {number(entry['validation_score'])} "
         f"| {entry['fit_seconds']:.1f} |"
         for entry in manifest["leaderboard"]
     ]
@@ -96,7 +93,7 @@ def _confusion(manifest: dict[str, Any]) -> str:
     matrix = manifest["evaluation"].get("confusion_matrix")
     if not matrix or len(matrix["labels"]) > MATRIX_CLASSES:
         return ""
-    names = [f"`{_plain(label)}`" for label in matrix["labels"]]
+    names = [f"`{plain(label)}`" for label in matrix["labels"]]
     rows = [
         f"| {name} | {' | '.join(map(str, counts))} |" for name, counts in zip(names, matrix["counts"], strict=True)
     ]
@@ -112,36 +109,25 @@ def _importance(manifest: dict[str, Any]) -> str:
     found = manifest["evaluation"].get("feature_importance", [])[:FEATURES_SHOWN]
     if not found:
         return ""
-    rows = "\n".join(f"| `{_plain(each['feature'])}` | {each['importance']:.4g} |" for each in found)
+    rows = "\n".join(f"| `{plain(each['feature'])}` | {each['importance']:.4g} |" for each in found)
     return (
         f"## What matters\n\nHow far {manifest['score']['name']} on held-out rows falls when the values of a column "
         f"are shuffled; columns that tell the same share what they matter.\n\n| column | fall |\n|---|---|\n{rows}"
     )
 
 
-def _number(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.4f}"
-
-
 def _running(manifest: dict[str, Any]) -> str:
-    return f"""## How to run it
-
-With Python {manifest["python_version"]}, in a virtual environment of its own:
-
-```
-python -m venv .venv
-.venv/bin/pip install -r requirements.txt
-.venv/bin/python predict.py data.csv -o predictions.csv
-```
-
-`load_model.py` gives the model to other programs. Both check every file against `manifest.json` first, which finds
-damage but not intent: the model is a Python pickle, so load only packages whose origin you trust."""
+    notes = (
+        "`load_model.py` gives the model to other programs. Both check every file against `manifest.json` first, "
+        "which finds damage but not intent: the model is a Python pickle, so load only packages whose origin you trust."
+    )
+    return how_to_run(manifest, "data.csv -o predictions.csv", notes)
 
 
 def _data(manifest: dict[str, Any]) -> str:
     data = manifest["dataset"]
     dropped = data["rows_without_target"]
-    unused = [f"- `{_plain(name)}`: {why}" for name, why in list(manifest["unused_columns"].items())[:COLUMNS_SHOWN]]
+    unused = [f"- `{plain(name)}`: {why}" for name, why in list(manifest["unused_columns"].items())[:COLUMNS_SHOWN]]
     lines = [
         "## Data",
         "",
@@ -149,15 +135,15 @@ def _data(manifest: dict[str, Any]) -> str:
         "Its licence is not known to this package.",
     ]
     if dropped:
-        lines += ["", f"{dropped:,} rows have no value in `{_plain(manifest['target'])}` and were left out."]
+        lines += ["", f"{dropped:,} rows have no value in `{plain(manifest['target'])}` and were left out."]
     if unused:
-        lines += ["", f"{_count(manifest['unused_columns'], 'column')} not used:", "", *unused]
+        lines += ["", f"{count(manifest['unused_columns'], 'column')} not used:", "", *unused]
     return "\n".join(lines)
 
 
 def _columns(manifest: dict[str, Any]) -> str:
     features = manifest["features"]
-    rows = [f"| `{_plain(feature['name'])}` | {feature['kind']} |" for feature in features[:COLUMNS_SHOWN]]
+    rows = [f"| `{plain(feature['name'])}` | {feature['kind']} |" for feature in features[:COLUMNS_SHOWN]]
     rest = f"\n\nand {len(features) - COLUMNS_SHOWN:,} more, listed in `manifest.json`" * (
         len(features) > COLUMNS_SHOWN
     )
@@ -174,8 +160,3 @@ def _limits(manifest: dict[str, Any]) -> str:
         "those of one person or one day, may stand on both sides and make the metrics look better than they are."
         f"{few}"
     )
-
-
-def _plain(value: Any) -> str:
-    """A name from outside, so that it cannot break out of its place in the text."""
-    return " ".join(str(value).replace("`", "'").replace("|", "/").split())

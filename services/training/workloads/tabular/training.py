@@ -9,11 +9,10 @@ from typing import Any
 import numpy.typing as npt
 import pandas as pd
 
-from services.training.domain import errors
 from services.training.domain.model import Metric, Stage, TrainingResult, TrainingSpec
 from services.training.domain.ports import Reporter
+from services.training.workloads.kit.fingerprints import dataset_fingerprint, fingerprint
 from services.training.workloads.kit.metrics import Answers, as_score, measure
-from services.training.workloads.kit.packaging import fingerprint
 from services.training.workloads.kit.telling import Telling
 from services.training.workloads.tabular.case import Case, settle
 from services.training.workloads.tabular.engines.protocol import Engine, Fitted
@@ -29,7 +28,7 @@ def train(spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> Tra
     telling = Telling(report)
     telling.begin(Stage.PREPARING, "Reading the data")
     case = settle(spec, data)
-    dataset_sha256 = _fingerprint(spec, data)
+    dataset_sha256 = dataset_fingerprint(spec, data)
     work = folder / "work"
     work.mkdir(parents=True)
     telling.begin(Stage.TRAINING, f"Learning {case.target.name} from {len(case.split.train):,} rows")
@@ -53,13 +52,6 @@ def _engine_of(case: Case) -> Engine:
     from services.training.workloads.tabular.engines.quick import QuickEngine
 
     return QuickEngine()
-
-
-def _fingerprint(spec: TrainingSpec, data: Path) -> str:
-    digest = fingerprint(data)
-    if spec.dataset.sha256 and spec.dataset.sha256.lower() != digest:
-        raise errors.DatasetChanged(found=digest, expected=spec.dataset.sha256)
-    return digest
 
 
 def _evaluate(case: Case, fitted: Fitted, dataset_sha256: str, start_time: datetime) -> Outcome:

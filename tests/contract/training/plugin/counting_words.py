@@ -21,6 +21,7 @@ from services.training.domain.model import (
 )
 from services.training.domain.ports import Reporter
 from services.training.workloads.kit import packaging
+from services.training.workloads.kit.fingerprints import fingerprint
 
 
 class CountingWords:
@@ -74,7 +75,7 @@ class CountingWords:
             parameters=spec.parameters,
             library_versions={},
             artifact_size=artifact.stat().st_size,
-            artifact_sha256=packaging.fingerprint(artifact),
+            artifact_sha256=fingerprint(artifact),
             dataset_sha256="",
             start_time=began,
             end_time=datetime.now(UTC),
