@@ -15,7 +15,7 @@ from servicekit.errors import Problem
 from services.training.domain.errors import MemoryLimit, TimeLimit
 
 LOOK_SECONDS = 0.2
-TRAINING_NICENESS = 5
+NICENESS = 5
 OF_MACHINE = 0.9
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 

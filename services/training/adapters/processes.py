@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from servicekit.logging import get_logger
 from services.training.adapters.child import Child, child_process
-from services.training.adapters.limits import TRAINING_NICENESS, Limits, Seats, Watch, settle
+from services.training.adapters.limits import NICENESS, Limits, Seats, Watch, settle
 from services.training.adapters.scratch import WORKER_LOCK
 from services.training.adapters.tenants import evict
 from services.training.domain.messages import A, Refusal, Task, TrainTask, WorkerBroke, WorkerDied, decode, encode
@@ -70,7 +70,7 @@ class WorkerProcesses:
         command = [*COMMAND, self._home.workloads, str(folder), str(self._limits.memory_bytes)]
         with self._seats.seat() as seat:
             async with started(task, folder, command, self._home.environment(folder)) as (lines, child):
-                settle(child.pid, seat, TRAINING_NICENESS if isinstance(task, TrainTask) else 0)
+                settle(child.pid, seat, NICENESS)
                 with Watch(child.pid, self._limits_of(task), child.end).watching() as watch:
                     try:
                         return await listen(task, lines, child, tell)
