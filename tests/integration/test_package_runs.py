@@ -1,12 +1,15 @@
 """A package runs on its own: what it predicts elsewhere is what was measured here."""
 
+import csv
 import io
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import venv
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +20,7 @@ from services.training.domain.model import DatasetSource, TrainingResult, Traini
 from services.training.workloads import workload_named
 from services.training.workloads.tabular.case import settle
 from tests.unit.training_workloads.albums import shapes, zipped
+from tests.unit.training_workloads.shapes import coco_files, draw_scenes, pack
 
 
 class Silence:
@@ -94,28 +98,59 @@ def test_an_autogluon_package_predicts_without_our_code(tmp_path):
     assert list(elsewhere.iterdir()) == []
 
 
-def test_a_package_for_images_predicts_in_a_fresh_environment(tmp_path):
+@pytest.fixture(scope="module")
+def pictures_venv(tmp_path_factory) -> Iterator[Path]:
+    """A new virtual environment for the packages that need torch, which takes long to install; its python."""
+    folder = tmp_path_factory.mktemp("torch")
+    venv.create(folder / "venv", with_pip=True)
+    yield folder / "venv" / "bin" / "python"
+    shutil.rmtree(folder)
+
+
+def _run_on_pictures(python: Path, workload: str, data: Path, folder: Path, *more: str) -> list[dict[str, str]]:
+    """Train on a zip, and let the package alone tell of all its images, with its requirements and nothing of ours."""
+    spec = TrainingSpec("packaged", workload, DatasetSource("d", "datasets", "k"), parameters={"epochs": 2})
+    workload_named(workload).train(spec, data, folder, Silence())
+    for archive, unpacked in ((folder / "artifact.zip", "package"), (data, "pictures")):
+        with zipfile.ZipFile(archive) as opened:
+            opened.extractall(folder / unpacked)
+    requirements = folder / "package" / "requirements.txt"
+    install = [python, "-m", "pip", "install", "--quiet", "--requirement", requirements]
+    subprocess.run(install, env=_environment(), check=True, timeout=240)
+    command = [python, folder / "package" / "predict.py", "pictures", "-o", "out.csv", *more]
+    subprocess.run(command, cwd=folder, env=_environment(), check=True, timeout=60)
+    with (folder / "out.csv").open() as told:
+        return list(csv.DictReader(told))
+
+
+def test_a_package_for_images_predicts_in_a_fresh_environment(pictures_venv, tmp_path):
     """M.5: with requirements.txt installed and nothing else of ours, every image of a folder is told."""
     (tmp_path / "data.zip").write_bytes(zipped(shapes(6)))
-    source = DatasetSource("d", "datasets", "k")
-    spec = TrainingSpec("packaged", "image_classification", source, parameters={"epochs": 2})
-    workload_named("image_classification").train(spec, tmp_path / "data.zip", tmp_path, Silence())
-    for archive, folder in (("artifact.zip", "package"), ("data.zip", "pictures")):
-        with zipfile.ZipFile(tmp_path / archive) as opened:
-            opened.extractall(tmp_path / folder)
-    venv.create(tmp_path / "venv", with_pip=True)
-    python, package = tmp_path / "venv" / "bin" / "python", tmp_path / "package"
-    install = [python, "-m", "pip", "install", "--quiet", "--requirement", package / "requirements.txt"]
-    subprocess.run(install, env=_environment(), check=True, timeout=240)
-    subprocess.run(
-        [python, package / "predict.py", "pictures", "-o", "out.csv"],
-        cwd=tmp_path, env=_environment(), check=True, timeout=60,
-    )  # fmt: skip
-    told = pd.read_csv(tmp_path / "out.csv", float_precision="round_trip").set_index("file")
+    told = _run_on_pictures(pictures_venv, "image_classification", tmp_path / "data.zip", tmp_path)
+    package = tmp_path / "package"
     model = runpy.run_path(str(package / "load_model.py"))["load"](package)
     path = tmp_path / "pictures" / "cross" / "0.png"
     read = runpy.run_path(str(package / "pictures.py"))["read_picture"]
     chances = model.predict_proba([read(path.read_bytes(), near=model.image_size)])[0]
+    line = next(each for each in told if each["file"] == "pictures/cross/0.png")
 
     assert len(told) == 18
-    assert told.loc["pictures/cross/0.png"].iloc[1:].astype(float).tolist() == pytest.approx(chances.tolist(), rel=1e-5)
+    assert [float(chance) for chance in list(line.values())[2:]] == pytest.approx(chances.tolist(), rel=1e-5)
+
+
+def test_a_package_for_objects_predicts_in_a_fresh_environment(pictures_venv, tmp_path):
+    """M.5: what it finds in the images is what the same package finds here."""
+    pack(tmp_path / "data.zip", coco_files(draw_scenes(8, seed=3, sizes=(64, 80))))
+    least = 0.001  # it has hardly learned, and is sure of nothing
+    told = _run_on_pictures(
+        pictures_venv, "object_detection", tmp_path / "data.zip", tmp_path, "--threshold", str(least)
+    )
+    package = tmp_path / "package"
+    model = runpy.run_path(str(package / "load_model.py"))["load"](package)
+    read = runpy.run_path(str(package / "pictures.py"))["read_picture"]
+    name = told[0]["file"]
+    found = model.detect(read((tmp_path / "pictures" / name).read_bytes()), least)
+    lines = [line for line in told if line["file"] == name]
+
+    assert [line["class"] for line in lines] == [one.label for one in found]
+    assert [float(line["score"]) for line in lines] == pytest.approx([one.score for one in found], abs=1e-3)

@@ -100,7 +100,8 @@ def test_the_package_holds_no_pickle_and_names_every_file(trial):
     card = (trial.package / "README.md").read_text()
 
     assert names - samples == {
-        "README.md", "load_model.py", "manifest.json", "model/config.json", "model/weights.safetensors", "predict.py",
+        "README.md", "load_model.py", "manifest.json", "model/config.json", "model/weights.safetensors",
+        "pictures.py", "predict.py",
         "requirements.txt",
     }  # fmt: skip
     assert manifest["files"].keys() == names - {"manifest.json"}
@@ -186,7 +187,7 @@ def test_an_image_or_a_package_that_is_not_right_is_told(trial, tmp_path):
     bad_package = _predict(copy, tmp_path, tmp_path / "bad.png")
 
     assert (bad_image.returncode, bad_image.stdout) == (1, "")
-    assert bad_image.stderr.startswith("predict.py: cannot identify image file")
+    assert bad_image.stderr.startswith("predict.py: bad.png: it is no image")
     assert bad_package.returncode == 1
     assert bad_package.stderr.startswith("predict.py: model/weights.safetensors is not the file that was packaged")
 

@@ -4,7 +4,6 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,8 @@ from services.training.workloads.detection.templates.load_model import Found, dr
 from services.training.workloads.kit import packaging
 from services.training.workloads.kit.archive import opened
 
-TEMPLATES = files("services.training.workloads.detection.templates")
-COPIED = ("load_model.py", "predict.py")
+HERE = "services.training.workloads.detection.templates"
+PROGRAMS = {"load_model.py": HERE, "predict.py": HERE, "pictures.py": packaging.SHARED}
 DISTRIBUTIONS = ("torch", "numpy", "pillow", "safetensors")
 BEST_MODEL = "CentreDetector"
 SAMPLES = 8
@@ -73,8 +72,7 @@ def write_package(case: Case, learned: Learned, outcome: Outcome, data: Path, wo
     save_file(weights, package / "model" / "weights.safetensors")
     config = json.dumps(asdict(learned.detector.config), indent=2, ensure_ascii=False)
     (package / "model" / "config.json").write_text(config, encoding="utf-8")
-    for name in COPIED:
-        (package / name).write_bytes(TEMPLATES.joinpath(name).read_bytes())
+    packaging.copy_programs(package, PROGRAMS)
     _draw_samples(case, outcome, data, package / "samples")
     manifest = _describe(case, learned, outcome, data)
     packaging.write_package(package, manifest, write_card(manifest), artifact)

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,7 @@ from services.training.workloads.images.networks import Made
 from services.training.workloads.kit import packaging
 
 HERE = "services.training.workloads.images.templates"
-SHARED = "services.training.workloads.kit.templates"
-COPIED = {"load_model.py": HERE, "predict.py": HERE, "pictures.py": SHARED}
+PROGRAMS = {"load_model.py": HERE, "predict.py": HERE, "pictures.py": packaging.SHARED}
 SKIPPED_SHOWN = 1000
 
 
@@ -40,8 +38,7 @@ def write_package(case: Case, made: Made, outcome: Outcome, data: Path, work: Pa
     package = work / "package"
     (package / "model").mkdir(parents=True)
     made.save(package / "model")
-    for name, source in COPIED.items():
-        (package / name).write_bytes(files(source).joinpath(name).read_bytes())
+    packaging.copy_programs(package, PROGRAMS)
     manifest = _describe(case, made, outcome, data)
     packaging.write_package(package, manifest, write_card(manifest), artifact)
 

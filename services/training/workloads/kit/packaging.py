@@ -7,6 +7,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from importlib.resources import files
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from services.training.workloads.kit.fingerprints import fingerprint
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 BLOCK_BYTES = 1024 * 1024
+SHARED = "services.training.workloads.kit.templates"
+"""Where programs are that more than one kind of package has."""
 
 
 def opening_facts(spec: TrainingSpec, library_versions: Mapping[str, str]) -> dict[str, Any]:
@@ -30,6 +33,12 @@ def opening_facts(spec: TrainingSpec, library_versions: Mapping[str, str]) -> di
         "python_version": platform.python_version(),
         "library_versions": dict(library_versions),
     }
+
+
+def copy_programs(package: Path, programs: Mapping[str, str]) -> None:
+    """Put programs into a folder, each from the package of ours that holds it."""
+    for name, source in programs.items():
+        (package / name).write_bytes(files(source).joinpath(name).read_bytes())
 
 
 def write_package(package: Path, manifest: dict[str, Any], card: str, artifact: Path) -> None:

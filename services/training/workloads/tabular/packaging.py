@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from services.training.workloads.tabular.case import Case
 from services.training.workloads.tabular.engines.protocol import Fitted
 from services.training.workloads.tabular.parameters import used
 
-TEMPLATES = files("services.training.workloads.tabular.templates")
-COPIED = ("load_model.py", "predict.py")
+HERE = "services.training.workloads.tabular.templates"
+PROGRAMS = {"load_model.py": HERE, "predict.py": HERE}
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,7 @@ def write_package(case: Case, fitted: Fitted, outcome: Outcome, data: Path, work
     package = work / "package"
     (package / "model").mkdir(parents=True)
     fitted.save(package / "model")
-    for name in COPIED:
-        (package / name).write_bytes(TEMPLATES.joinpath(name).read_bytes())
+    packaging.copy_programs(package, PROGRAMS)
     manifest = _describe(case, fitted, outcome, data)
     packaging.write_package(package, manifest, write_card(manifest), artifact)
     return artifact

@@ -1,9 +1,10 @@
 """Loads the detector of this folder. It needs the libraries of requirements.txt and nothing else.
 
-    from load_model import load, open_image
+    from load_model import load
+    from pictures import read_picture
 
     model = load()
-    for found in model.detect(open_image("photo.jpg")):
+    for found in model.detect(read_picture(path.read_bytes())):
         found.label, found.score, found.box      # x_min, y_min, x_max, y_max in pixels of the upright image
 
 Everything else is in manifest.json. The weights are safetensors: loading them runs no code.
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -226,16 +227,6 @@ def verify(folder: Path, manifest: dict[str, Any]) -> None:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != expected["sha256"]:
             raise ValueError(f"{name} is not the file that was packaged: its SHA-256 differs; unpack the package again")
-
-
-def open_image(path: Path | str) -> Image.Image:
-    """An image as RGB, turned as its EXIF orientation says, transparent parts on white."""
-    with Image.open(path) as image:
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-            upright = upright.convert("RGBA")
-            upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
-        return upright.convert("RGB")
 
 
 def draw(image: Image.Image, found: Sequence[Found], scores: bool = True) -> Image.Image:

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from load_model import draw, load, open_image  # type: ignore[import-not-found]
+from load_model import draw, load  # type: ignore[import-not-found]
+from pictures import SUFFIXES, read_picture  # type: ignore[import-not-found]
 
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
 FIELDS = ["file", "class", "score", "x_min", "y_min", "x_max", "y_max"]
 
 
@@ -42,7 +42,7 @@ def main() -> int:
 def _find(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     model = load()
     for name, path in _images(options.images):
-        image = open_image(path)
+        image = _read(path)
         found = model.detect(image, options.threshold)
         for one in found:
             box = [round(side, 2) for side in one.box]
@@ -51,6 +51,13 @@ def _find(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             target = options.draw / Path(name).with_suffix(".png")
             target.parent.mkdir(parents=True, exist_ok=True)
             draw(image, found).save(target)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return read_picture(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
 
 
 def _images(given: list[Path]) -> Iterator[tuple[str, Path]]:
