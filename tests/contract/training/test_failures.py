@@ -11,6 +11,7 @@ import pytest
 
 from modelyard.training.v1 import training_pb2
 from servicekit import statuses
+from servicekit.channels import Channel
 from tests.contract.training.conftest import Client, first_pids, train_request
 
 
@@ -241,12 +242,14 @@ async def test_a_dataset_whose_bytes_changed(client: Client, table):
 
 async def test_a_service_that_stops_tells_its_callers_to_repeat(start, table):
     async with start() as client:
-        call = client.train(train_request(table, workload="lingers"))
+        # A channel of its own, which is there until the answer was heard.
+        caller = Client(Channel(client.channel.address), client.scratch)
+        call = caller.train(train_request(table, workload="lingers"))
         pids = await first_pids(call)
         following = asyncio.create_task(_rest(call))
         scratch = client.scratch
-        await asyncio.sleep(0)
     error = await following
+    await caller.channel.close()
 
     assert error.code() is grpc.StatusCode.UNAVAILABLE
     assert await gone(pids)
