@@ -1,29 +1,38 @@
-"""`python -m tests` runs all tests: those that spend their time in databases beside the others."""
+"""`python -m tests` runs all tests, in lanes beside each other: those that spend their time in databases, those that
+train, and the others."""
 
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from typing import BinaryIO
 
 RECORDS = ("tests/contract/metadata", "tests/e2e/test_backups.py", "tests/e2e/test_migrate.py")
+TRAININGS = ("tests/contract/training", "tests/unit/training_workloads")
 PYTEST = (sys.executable, "-m", "pytest")
 
 
 def main() -> int:
-    """The first status that is not 0; what the tests of the records said comes last, in one piece."""
-    others = [*PYTEST, "tests", *(f"--ignore={each}" for each in RECORDS)]
-    # Not all layers are among the records, so only the others have to have all of them.
-    environment = {**os.environ, "MODELYARD_EVERY_LAYER": ""}
-    with tempfile.TemporaryFile() as said:
-        beside = subprocess.Popen([*PYTEST, *RECORDS], stdout=said, stderr=subprocess.STDOUT, env=environment)
+    """The first status that is not 0; what the lanes at the side said comes last, each in one piece."""
+    others = [*PYTEST, "tests", *(f"--ignore={each}" for each in (*RECORDS, *TRAININGS))]
+    with tempfile.TemporaryFile() as records, tempfile.TemporaryFile() as trainings:
+        beside = {_start(RECORDS, records): records, _start(TRAININGS, trainings): trainings}
         try:
-            status = subprocess.call(others) or beside.wait()
+            status = subprocess.call(others)
         finally:
-            beside.wait()
-            said.seek(0)
-            shutil.copyfileobj(said, sys.stdout.buffer)
-    return status or beside.returncode
+            for lane, said in beside.items():
+                lane.wait()
+                said.seek(0)
+                shutil.copyfileobj(said, sys.stdout.buffer)
+    return next((code for code in (status, *(lane.returncode for lane in beside)) if code), 0)
+
+
+def _start(tests: Sequence[str], said: BinaryIO) -> "subprocess.Popen[bytes]":
+    # Not all layers are in a lane at the side, so only the others have to have all of them.
+    environment = {**os.environ, "MODELYARD_EVERY_LAYER": ""}
+    return subprocess.Popen([*PYTEST, *tests], stdout=said, stderr=subprocess.STDOUT, env=environment)
 
 
 if __name__ == "__main__":
