@@ -96,10 +96,7 @@ async def take_in(peers: Peers, user: str, incoming: Incoming, repeat_key: str =
     async with AsyncExitStack() as undo:
         artifact = await _announce(peers, arrival)
         undo.push_async_callback(forget, peers, artifact)
-        counter = RowCounter(arrival.table.format.encoding)
-        chunks = chained(aiter_of(arrival.head), arrival.incoming.chunks)
-        stored = await _store(peers, arrival, chunks if arrival.is_archive else counter.watching(chunks))
-        rows = arrival.table.row_count if arrival.complete else counter.rows()
+        stored, rows = await _store(peers, arrival)
         dataset = await _record(peers, arrival, stored, rows)
         is_new = dataset.artifact_id == artifact.id  # else another attempt under the same key was first
         if is_new:
@@ -155,7 +152,17 @@ async def _announce(peers: Peers, arrival: Arrival) -> Artifact:
     return await peers.artifacts.CreateArtifact(request, **peers.quick)
 
 
-async def _store(peers: Peers, arrival: Arrival, chunks: AsyncIterator[bytes]) -> Object:
+async def _store(peers: Peers, arrival: Arrival) -> tuple[Object, int]:
+    """The stored file, and its data rows; an archive has none."""
+    chunks = chained(aiter_of(arrival.head), arrival.incoming.chunks)
+    if arrival.is_archive:
+        return await _send(peers, arrival, chunks), 0
+    counter = RowCounter(arrival.table.format.encoding)
+    stored = await _send(peers, arrival, counter.watching(chunks))
+    return stored, arrival.table.row_count if arrival.complete else counter.rows()
+
+
+async def _send(peers: Peers, arrival: Arrival, chunks: AsyncIterator[bytes]) -> Object:
     header = UploadHeader(
         placement=arrival.name.placement,
         key=arrival.name.key,
@@ -190,7 +197,7 @@ async def _record(peers: Peers, arrival: Arrival, stored: Object, rows: int) -> 
         artifact_id=arrival.artifact_id,
         name=fields.get("name") or PurePosixPath(arrival.file_name).stem,
         file_name=arrival.file_name,
-        row_count=0 if arrival.is_archive else rows,
+        row_count=rows,
         column_count=len(columns),
         kind=arrival.table.kind,
         column_names=columns,

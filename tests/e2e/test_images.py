@@ -132,7 +132,7 @@ def test_a_zip_that_cannot_be_learned_from_is_refused_and_not_kept(http: httpx.C
     files = {"file": ("images.zip", made.getvalue())}
     answer = http.post("/api/train", files=files, data={"task_type": "image_classification"})
 
-    assert answer.status_code == 400, answer.text
+    assert answer.status_code == 422, answer.text
     assert hint in answer.json()["detail"]
     assert answer.json()["errors"][0]["field"] == "file"
     assert http.get("/api/datasets").json()["datasets"] == datasets
@@ -148,7 +148,7 @@ def test_a_model_of_images_is_not_asked_with_rows(http: httpx.Client):
     tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "data": ["no base64!"]}
     unfit = http.post(f"/v2/models/{result['model_id']}/infer", json={"inputs": [tensor]})
 
-    assert (rows.status_code, rows.json()["error"]["code"]) == (400, "UNFIT_INPUT")
-    assert (text.status_code, text.json()["error"]["code"]) == (400, "UNREADABLE_IMAGE")
-    assert unfit.status_code == 400
+    assert (rows.status_code, rows.json()["error"]["code"]) == (422, "UNFIT_INPUT")
+    assert (text.status_code, text.json()["error"]["code"]) == (422, "UNREADABLE_IMAGE")
+    assert unfit.status_code == 422
     assert "base64" in unfit.json()["error"]

@@ -43,6 +43,7 @@ async def test_dataset_keeps_every_field(metadata: Metadata):
         "target_column": "größe",
         "source": "upload",
         "status": "ready",
+        "kind": "archive",
     }
     created = await metadata.dataset(**given)
     got = await metadata.datasets.GetDataset(dataset_pb2.GetDatasetRequest(id="my-dataset_1"), **metadata.quick)

@@ -183,6 +183,7 @@ async def test_registered_dataset_needs_no_artifact(aggregates: Aggregates):
         row_count=2**33,
         splits={"train": 0.8, "validation": 0.1, "test": 0.1},
         tags={"licence": "internal"},
+        kind="table",
     )
     made = [
         await aggregates.metadata.datasets.CreateDataset(

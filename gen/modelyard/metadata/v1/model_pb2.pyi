@@ -149,7 +149,7 @@ class ModelVersion(_message.Message):
     base_model: _builtins.str
     """Best model, as its library names it."""
     problem_type: _builtins.str
-    """"binary", "multiclass" or "regression"."""
+    """"binary", "multiclass", "regression" or "object_detection"."""
     target: _builtins.str
     """Column it predicts."""
     score_name: _builtins.str

@@ -7,7 +7,7 @@ from typing import Any
 from services.metadata.domain.declarations import EPOCH, OnDelete, Reference, attribute, entity
 from services.metadata.domain.entities.record import ID, NAME, PATH, Record
 
-PROBLEM_TYPES = ("binary", "multiclass", "regression")
+PROBLEM_TYPES = ("binary", "multiclass", "regression", "object_detection")
 LONGEST_MS = 1e12
 """More than any prediction takes, and no infinity."""
 SPLITS = ("train", "validation", "test")
