@@ -1,10 +1,11 @@
 """Predicting with a recorded model version, and keeping what it said."""
 
+import asyncio
 import hashlib
 import itertools
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,31 +80,38 @@ class Predicted:
             yield dict(zip(names, self.probabilities[start : start + len(names)], strict=True))
 
 
-async def target_of(peers: Peers, model: Model, version: int = 0) -> Target:
-    """A version of a model, or the newest that is ready. Fails with NothingToAsk."""
-    found = await (_numbered(peers, model, version) if version else _newest(peers, model))
+async def target_of(peers: Peers, model_id: str, model: Awaitable[Model], version: int = 0) -> Target:
+    """A version of a model, or the newest that is ready; it is looked for while the model is. Fails with NothingToAsk,
+    and before all with what the model fails with."""
+    looking = asyncio.ensure_future(_numbered(peers, model_id, version) if version else _newest(peers, model_id))
+    try:
+        found_model = await model
+    except BaseException:
+        looking.cancel()
+        await asyncio.wait([looking])
+        raise
+    found = await looking
+    if found is None:
+        raise NothingToAsk(name=found_model.name, why="none is ready")
     if not found.artifact_id:
-        raise NothingToAsk(name=model.name, why="its bytes are not kept here")
+        raise NothingToAsk(name=found_model.name, why="its bytes are not kept here")
     artifact = await peers.artifacts.GetArtifact(GetArtifactRequest(id=found.artifact_id), **peers.quick)
     if artifact.state != ARTIFACT_STATE_ACTIVE:
-        raise NothingToAsk(name=model.name, why="its bytes are gone")
+        raise NothingToAsk(name=found_model.name, why="its bytes are gone")
     # Only what our own training packaged is opened: its checksum was recorded with it.
     if found.details.fields["artifact_sha256"].string_value != artifact.sha256:
-        raise NothingToAsk(name=model.name, why="it was not packaged here")
-    return Target(model, found, artifact)
+        raise NothingToAsk(name=found_model.name, why="it was not packaged here")
+    return Target(found_model, found, artifact)
 
 
-async def _numbered(peers: Peers, model: Model, version: int) -> ModelVersion:
-    return await peers.models.GetModelVersion(GetModelVersionRequest(model_id=model.id, version=version), **peers.quick)
+async def _numbered(peers: Peers, model_id: str, version: int) -> ModelVersion | None:
+    return await peers.models.GetModelVersion(GetModelVersionRequest(model_id=model_id, version=version), **peers.quick)
 
 
-async def _newest(peers: Peers, model: Model) -> ModelVersion:
-    asked = ListModelVersionsRequest(model_id=model.id, status="ready", page_size=VERSIONS_LOOKED_AT)
+async def _newest(peers: Peers, model_id: str) -> ModelVersion | None:
+    asked = ListModelVersionsRequest(model_id=model_id, status="ready", page_size=VERSIONS_LOOKED_AT)
     page = await peers.models.ListModelVersions(asked, **peers.quick)
-    kept = next((version for version in page.model_versions if version.artifact_id), None)
-    if kept is None:
-        raise NothingToAsk(name=model.name, why="none is ready")
-    return kept
+    return next((version for version in page.model_versions if version.artifact_id), None)
 
 
 async def predict(peers: Peers, target: Target, row_format: RowFormat.ValueType, rows: bytes) -> Predicted:

@@ -196,7 +196,12 @@ async def infer_version(request: Request, user: User, name: str, version: Versio
 
 async def _target(request: Request, user: str, name: str, version: int = 0) -> predicting.Target:
     peers = peers_of(request)
-    return await predicting.target_of(peers, await _named(peers, user, name), version)
+    model = await _named(peers, user, name)
+    return await predicting.target_of(peers, model.id, _known(model), version)
+
+
+async def _known(model: Model) -> Model:
+    return model
 
 
 async def _named(peers: Peers, user: str, name: str) -> Model:

@@ -119,7 +119,7 @@ async def _predict(request: Request, user: str, model_id: str, version: int, log
     row_format = format_of(request.headers.get("content-type", JSON))
     if log and row_format in (ROW_FORMAT_CSV, ROW_FORMAT_ARROW):
         raise LogUnfit
-    target = await predicting.target_of(peers, await owned_model(peers, user, model_id), version)
+    target = await predicting.target_of(peers, model_id, owned_model(peers, user, model_id), version)
     body = await body_of(request)
     rows: list[predicting.Row] = []
     if row_format == ROW_FORMAT_JSON:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import pandas as pd
+import sklearn
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from services.training.domain import errors
@@ -33,26 +34,37 @@ def load_model(package: Path, manifest: dict[str, Any]) -> "TabularModel":
     """The model of an unpacked package, ready to answer. Raises PackageBroken."""
     if manifest.get("engine") not in LOADERS:
         raise errors.PackageBroken(trouble="it is of an engine that is not known here")
+    # What comes was checked when it was read and prepared.
+    sklearn.set_config(assume_finite=True, skip_parameter_validation=True)
     predictor = LOADERS[manifest["engine"]](package / "model")
-    if manifest["engine"] == "quick" and not predictor.named_steps["encoder"].transformers[0][2]:
-        predictor = Bare(predictor.named_steps["trees"])
-    return TabularModel(manifest, predictor, package.parent / "tmp" / "rows.csv")
+    return TabularModel(
+        manifest,
+        Unwrapped(predictor) if manifest["engine"] == "quick" else predictor,
+        package.parent / "tmp" / "rows.csv",
+    )
 
 
-class Bare:
-    """The trees of a pipeline that has no text to encode: for one row, its encoder takes longer than they do."""
+class Unwrapped:
+    """The steps of a quick pipeline, put together by hand: for one row, what wraps them takes as long as they do."""
 
-    def __init__(self, trees: Any) -> None:
-        self._trees = trees
-        self.classes_ = getattr(trees, "classes_", [])
+    def __init__(self, pipeline: Any) -> None:
+        self._trees = pipeline.named_steps["trees"]
+        _, self._encoder, self._texts = pipeline.named_steps["encoder"].transformers_[0]
+        self.classes_ = getattr(self._trees, "classes_", [])
 
     def predict(self, rows: pd.DataFrame) -> npt.NDArray[Any]:
-        """As the trees."""
-        return np.asarray(self._trees.predict(rows.to_numpy()))
+        """As the pipeline."""
+        return np.asarray(self._trees.predict(self._encoded(rows)))
 
     def predict_proba(self, rows: pd.DataFrame) -> npt.NDArray[Any]:
-        """As the trees."""
-        return np.asarray(self._trees.predict_proba(rows.to_numpy()))
+        """As the pipeline."""
+        return np.asarray(self._trees.predict_proba(self._encoded(rows)))
+
+    def _encoded(self, rows: pd.DataFrame) -> npt.NDArray[Any]:
+        if not self._texts:
+            return rows.to_numpy()
+        numbers = rows.drop(columns=self._texts).to_numpy("float64")
+        return np.hstack([self._encoder.transform(rows[self._texts]), numbers])
 
 
 class TabularModel:
