@@ -200,7 +200,7 @@ class Client:
         """What a model answers for rows, for a CSV or Arrow file, or for an image; the newest version that is ready
         unless one is named. What a file is goes by its suffix.
 
-        `log` keeps what is asked and answered as predictions of the registry, of rows and images and not of tables.
+        `log` keeps what is asked and answered as predictions of the registry: rows, or of a file its checksum.
         """
         where = f"/api/models/{_part(model_id)}" + (f"/versions/{version}" if version else "") + "/predict"
         if not isinstance(rows, str | Path):

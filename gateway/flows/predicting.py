@@ -163,9 +163,10 @@ def _label(value: Value) -> Any:
     return int(label) if isinstance(label, float) and label.is_integer() else label
 
 
-def described(image: bytes) -> Row:
-    """An image as predictions keep it: which one it was, not its bytes."""
-    return {"image": {"sha256": hashlib.sha256(image).hexdigest(), "size": len(image)}}
+def described(kind: str, content: bytes, count: int = 1) -> list[Row]:
+    """What came as a file, as predictions keep it: for each row which file it was in and where, not its bytes."""
+    known = {kind: {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}}
+    return [known | {"row": row} for row in range(count)]
 
 
 def text_of(label: Any) -> str:
@@ -173,7 +174,7 @@ def text_of(label: Any) -> str:
     return label if isinstance(label, str) else orjson.dumps(label).decode()
 
 
-def check_log(rows: Sequence[Row]) -> None:
+def check_log(rows: Sequence[object]) -> None:
     """Fail with TooManyToLog where predictions for so many rows are not kept."""
     if len(rows) > MOST_LOGGED:
         raise TooManyToLog(count=len(rows), limit=MOST_LOGGED)

@@ -230,7 +230,7 @@ async def _infer(request: Request, target: predicting.Target) -> Response:
     asked: Inference = parsed(_INFERENCE, await body_of(request))
     peers, keep = peers_of(request), asked.parameters.get("log") is True
     images = [] if target.version.features else await asyncio.to_thread(asked.images)
-    rows = [predicting.described(image) for image in images] or asked.rows()
+    rows = [row for image in images for row in predicting.described(IMAGE, image)] or asked.rows()
     predicting.check_log(rows if keep else [])
     if images:
         predicted = await predicting.predict_images(peers, target, images)

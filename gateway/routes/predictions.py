@@ -37,6 +37,8 @@ FORMATS = {
     "application/octet-stream": ROW_FORMAT_IMAGE,
 }
 """Media type to how rows are written. Bytes of no known kind can only be an image: it tells itself of which."""
+FILES = {ROW_FORMAT_CSV: "csv", ROW_FORMAT_ARROW: "arrow", ROW_FORMAT_IMAGE: "image"}
+"""What is kept by its checksum, and under which name."""
 
 
 class TooMuchToPredict(errors.InvalidInput):
@@ -56,13 +58,6 @@ class MediaUnfit(errors.InvalidInput):
     as {given}."""
 
     field = "Content-Type"
-
-
-class LogUnfit(errors.InvalidInput):
-    """Predictions are kept of rows in JSON and of images, not of whole tables. Send the rows as JSON, or leave out
-    log."""
-
-    field = "log"
 
 
 class Asked(BaseModel):
@@ -103,35 +98,42 @@ def parsed(adapter: TypeAdapter[Any], body: bytes) -> Any:
 @router.post("/{model_id}/predict", openapi_extra=described.rows())
 async def predict_newest(request: Request, user: User, model_id: str, log: Log = False) -> Response:
     """Answers for rows by the newest version that is ready: JSON, `{"rows": [{…}], "log": false}`, a CSV table or an
-    Arrow stream; for an image, its bytes. Of an image, `log` in the query keeps what is answered."""
+    Arrow stream; for an image, its bytes. Of these, `log` in the query keeps what is answered."""
     return await _predict(request, user, model_id, 0, log)
 
 
 @router.post("/{model_id}/versions/{version}/predict", openapi_extra=described.rows())
 async def predict_version(request: Request, user: User, model_id: str, version: Version, log: Log = False) -> Response:
     """Answers for rows by one version: JSON, `{"rows": [{…}], "log": false}`, a CSV table or an Arrow stream; for an
-    image, its bytes. Of an image, `log` in the query keeps what is answered."""
+    image, its bytes. Of these, `log` in the query keeps what is answered."""
     return await _predict(request, user, model_id, version, log)
 
 
 async def _predict(request: Request, user: str, model_id: str, version: int, log: bool) -> Response:
     peers = peers_of(request)
     row_format = format_of(request.headers.get("content-type", JSON))
-    if log and row_format in (ROW_FORMAT_CSV, ROW_FORMAT_ARROW):
-        raise LogUnfit
     target = await predicting.target_of(peers, model_id, owned_model(peers, user, model_id), version)
     body = await body_of(request)
-    rows: list[predicting.Row] = []
     if row_format == ROW_FORMAT_JSON:
         asked: Asked = parsed(_ASKED, body)
-        rows, log, body = asked.rows, log or asked.log, orjson.dumps(asked.rows)
-    elif log:
-        rows = [await asyncio.to_thread(predicting.described, body)]
-    predicting.check_log(rows if log else [])
+        return await _answer(target, await _on_rows(request, target, asked.rows, log or asked.log))
     predicted = await predicting.predict(peers, target, row_format, body)
     if log:
+        predicting.check_log(predicted.predictions)
+        rows = await asyncio.to_thread(predicting.described, FILES[row_format], body, len(predicted.predictions))
         await predicting.log(peers, target, rows, predicted, request.url.path)
     return await _answer(target, predicted)
+
+
+async def _on_rows(
+    request: Request, target: predicting.Target, rows: list[predicting.Row], log: bool
+) -> predicting.Predicted:
+    peers = peers_of(request)
+    predicting.check_log(rows if log else [])
+    predicted = await predicting.predict(peers, target, ROW_FORMAT_JSON, orjson.dumps(rows))
+    if log:
+        await predicting.log(peers, target, rows, predicted, request.url.path)
+    return predicted
 
 
 def format_of(content_type: str) -> RowFormat.ValueType:

@@ -1,6 +1,7 @@
 """Predicting over HTTP with a model that was trained a moment ago, in both protocols."""
 
 import csv
+import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -233,12 +234,29 @@ def test_ten_thousand_rows_take_one_call(ann, model, table):
     assert time.monotonic() - started < 5
 
 
+def test_what_came_as_a_file_is_kept_by_its_checksum_and_row(house_of_two: House, ann, model, penguins: Path, tmp_path):
+    """M.2: every call is kept that asks for it, whatever the rows came in; a thousand rows at most."""
+    few, many = tmp_path / "few.csv", tmp_path / "many.csv"
+    header, *lines = penguins.read_text().splitlines()
+    few.write_text("\n".join([header, *lines[:3], ""]))
+    many.write_text("\n".join([header, *lines, *lines, *lines, ""]))
+    with Client(house_of_two.url, KEYS["ann"]) as client:
+        found = client.predict(model, few, log=True)
+        with pytest.raises(ModelyardError, match="at most 1000"):
+            client.predict(model, many, log=True)
+    page = ann.get("/api/registry/predictions", params={"limit": 3}).json()["predictions"]
+    kept = sorted(page[:3], key=lambda each: each["inputData"]["row"])
+    sha256 = hashlib.sha256(few.read_bytes()).hexdigest()
+
+    assert [each["inputData"]["row"] for each in kept] == [0, 1, 2]
+    assert {each["inputData"]["csv"]["sha256"] for each in kept} == {sha256}
+    assert tuple(each["outputData"]["prediction"] for each in kept) == found.predictions
+
+
 def test_the_client_and_the_command_line_predict(house_of_two: House, ann, model, rows, penguins: Path, tmp_path: Path):
     with Client(house_of_two.url, KEYS["ann"]) as client:
         found = client.predict(model, rows[:2])
         of_file = client.predict(model, penguins, version=1)
-        with pytest.raises(ModelyardError):
-            client.predict(model, penguins, log=True)
     environment = {"MODELYARD_API_KEY": KEYS["ann"], "MODELYARD_URL": house_of_two.url}
     out = tmp_path / "answers.csv"
     ran = CliRunner().invoke(cli.app, ["predict", model, str(penguins), "--to", str(out)], env=environment)
