@@ -83,25 +83,23 @@ class Predicted:
 async def target_of(peers: Peers, model_id: str, model: Awaitable[Model], version: int = 0) -> Target:
     """A version of a model, or the newest that is ready; it is looked for while the model is. Fails with NothingToAsk,
     and before all with what the model fails with."""
-    looking = asyncio.ensure_future(_numbered(peers, model_id, version) if version else _newest(peers, model_id))
-    try:
-        found_model = await model
-    except BaseException:
-        looking.cancel()
-        await asyncio.wait([looking])
-        raise
-    found = await looking
+    looking = _numbered(peers, model_id, version) if version else _newest(peers, model_id)
+    owned, found = await asyncio.gather(model, looking, return_exceptions=True)
+    if isinstance(owned, BaseException):
+        raise owned
+    if isinstance(found, BaseException):
+        raise found
     if found is None:
-        raise NothingToAsk(name=found_model.name, why="none is ready")
+        raise NothingToAsk(name=owned.name, why="none is ready")
     if not found.artifact_id:
-        raise NothingToAsk(name=found_model.name, why="its bytes are not kept here")
+        raise NothingToAsk(name=owned.name, why="its bytes are not kept here")
     artifact = await peers.artifacts.GetArtifact(GetArtifactRequest(id=found.artifact_id), **peers.quick)
     if artifact.state != ARTIFACT_STATE_ACTIVE:
-        raise NothingToAsk(name=found_model.name, why="its bytes are gone")
+        raise NothingToAsk(name=owned.name, why="its bytes are gone")
     # Only what our own training packaged is opened: its checksum was recorded with it.
     if found.details.fields["artifact_sha256"].string_value != artifact.sha256:
-        raise NothingToAsk(name=found_model.name, why="it was not packaged here")
-    return Target(found_model, found, artifact)
+        raise NothingToAsk(name=owned.name, why="it was not packaged here")
+    return Target(owned, found, artifact)
 
 
 async def _numbered(peers: Peers, model_id: str, version: int) -> ModelVersion | None:
