@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,18 @@ from tests.e2e.house import House
 
 SIZE = 48
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house of its own, since models that were asked stay loaded for a while."""
+    own = House(tmp_path_factory.mktemp("images"))
+    own.start()
+    try:
+        own.wait_ready()
+        yield own
+    finally:
+        own.stop()
 
 
 def picture(colour: str, place: int = 0) -> tuple[bytes, list[int]]:

@@ -39,9 +39,17 @@ class Child:
         return await asyncio.shield(self._exit_code)
 
     async def kill(self) -> None:
-        """Kill the whole group, unless it has ended, and wait for its end."""
+        """Kill the whole group, unless it has ended, and wait for its end; who is cancelled meanwhile waits, too, since
+        it comes at once and what is done next relies on it."""
         self.end()
-        await asyncio.wait([self._exit_code])
+        cancelled: asyncio.CancelledError | None = None
+        while not self._exit_code.done():
+            try:
+                await asyncio.wait([self._exit_code])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled:
+            raise cancelled
 
     def end(self) -> None:
         """Kill the whole group, unless it has ended; from any thread."""
