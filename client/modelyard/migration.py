@@ -58,6 +58,10 @@ class Address:
     """The same for all ways to write it."""
 
 
+# What the library says, with INTERNAL, of a call that ended at the very moment it was written to: how it did is lost.
+CUT_SHORT = "Internal error from Core"
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a migration is."""
@@ -254,4 +258,5 @@ def _of(side: str) -> Iterator[None]:
         yield
     except AioRpcError as error:
         message = f"The {side}: {error.details()}"
-        raise ModelyardError(0, error.code().name, message, retryable=error.code().name == "UNAVAILABLE") from error
+        retryable = error.code().name == "UNAVAILABLE" or error.details() == CUT_SHORT
+        raise ModelyardError(0, error.code().name, message, retryable=retryable) from error
