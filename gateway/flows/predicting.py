@@ -1,11 +1,10 @@
 """Predicting with a recorded model version, and keeping what it said."""
 
-import asyncio
 import hashlib
 import itertools
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +13,8 @@ from google.protobuf.struct_pb2 import Value
 
 from gateway.flows.engine import as_struct
 from gateway.peers import Peers
-from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_ACTIVE, Artifact, GetArtifactRequest
-from modelyard.metadata.v1.model_pb2 import (
-    GetModelVersionRequest,
-    ListModelVersionsRequest,
-    Model,
-    ModelVersion,
-)
+from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_ACTIVE, Artifact
+from modelyard.metadata.v1.model_pb2 import Model, ModelVersion, ResolveModelVersionRequest
 from modelyard.metadata.v1.prediction_pb2 import BatchCreatePredictionsRequest, Prediction
 from modelyard.training.v1.training_pb2 import (
     PROBLEM_TYPE_OBJECT_DETECTION,
@@ -38,7 +32,6 @@ PREDICT_SECONDS = 400.0
 """Deadline of a call that predicts; a model that is not loaded yet is loaded first."""
 MOST_LOGGED = 1000
 LOGGED_AT_ONCE = 100
-VERSIONS_LOOKED_AT = 20
 
 Row = dict[str, Any]
 
@@ -80,36 +73,20 @@ class Predicted:
             yield dict(zip(names, self.probabilities[start : start + len(names)], strict=True))
 
 
-async def target_of(peers: Peers, model_id: str, model: Awaitable[Model], version: int = 0) -> Target:
-    """A version of a model, or the newest that is ready; it is looked for while the model is. Fails with NothingToAsk,
-    and before all with what the model fails with."""
-    looking = _numbered(peers, model_id, version) if version else _newest(peers, model_id)
-    owned, found = await asyncio.gather(model, looking, return_exceptions=True)
-    if isinstance(owned, BaseException):
-        raise owned
-    if isinstance(found, BaseException):
-        raise found
-    if found is None:
-        raise NothingToAsk(name=owned.name, why="none is ready")
-    if not found.artifact_id:
-        raise NothingToAsk(name=owned.name, why="its bytes are not kept here")
-    artifact = await peers.artifacts.GetArtifact(GetArtifactRequest(id=found.artifact_id), **peers.quick)
-    if artifact.state != ARTIFACT_STATE_ACTIVE:
-        raise NothingToAsk(name=owned.name, why="its bytes are gone")
+async def target_of(peers: Peers, wanted: ResolveModelVersionRequest) -> Target:
+    """A version of a user's model, or the newest that is ready. Fails with NothingToAsk."""
+    found = await peers.models.ResolveModelVersion(wanted, **peers.quick)
+    name = found.model.name
+    if not found.HasField("version"):
+        raise NothingToAsk(name=name, why="none is ready")
+    if not found.HasField("artifact"):
+        raise NothingToAsk(name=name, why="its bytes are not kept here")
+    if found.artifact.state != ARTIFACT_STATE_ACTIVE:
+        raise NothingToAsk(name=name, why="its bytes are gone")
     # Only what our own training packaged is opened: its checksum was recorded with it.
-    if found.details.fields["artifact_sha256"].string_value != artifact.sha256:
-        raise NothingToAsk(name=owned.name, why="it was not packaged here")
-    return Target(owned, found, artifact)
-
-
-async def _numbered(peers: Peers, model_id: str, version: int) -> ModelVersion | None:
-    return await peers.models.GetModelVersion(GetModelVersionRequest(model_id=model_id, version=version), **peers.quick)
-
-
-async def _newest(peers: Peers, model_id: str) -> ModelVersion | None:
-    asked = ListModelVersionsRequest(model_id=model_id, status="ready", page_size=VERSIONS_LOOKED_AT)
-    page = await peers.models.ListModelVersions(asked, **peers.quick)
-    return next((version for version in page.model_versions if version.artifact_id), None)
+    if found.package_sha256 != found.artifact.sha256:
+        raise NothingToAsk(name=name, why="it was not packaged here")
+    return Target(found.model, found.version, found.artifact)
 
 
 async def predict(peers: Peers, target: Target, row_format: RowFormat.ValueType, rows: bytes) -> Predicted:
@@ -151,8 +128,8 @@ def _answers(whole: PredictResponse, classes: list[Any]) -> list[Any]:
 async def _sent(target: Target, row_format: RowFormat.ValueType, rows: bytes) -> AsyncIterator[PredictRequest]:
     artifact = target.artifact
     source = PackageSource(placement=artifact.placement, key=artifact.key, sha256=artifact.sha256)
-    yield PredictRequest(header=PredictHeader(package=source, row_format=row_format))
-    for start in range(0, len(rows), CHUNK_BYTES):
+    yield PredictRequest(header=PredictHeader(package=source, row_format=row_format, first_chunk=rows[:CHUNK_BYTES]))
+    for start in range(CHUNK_BYTES, len(rows), CHUNK_BYTES):
         yield PredictRequest(chunk=rows[start : start + CHUNK_BYTES])
 
 

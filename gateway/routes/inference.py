@@ -22,11 +22,10 @@ from typing_extensions import override
 from gateway import problems, rendering
 from gateway.flows import predicting
 from gateway.identity import User
-from gateway.peers import Peers
 from gateway.routes.health import why_not
 from gateway.routes.predictions import MANY_ROWS, Version, body_of, parsed
-from gateway.routes.state import owned_model, peers_of
-from modelyard.metadata.v1.model_pb2 import ListModelsRequest, Model
+from gateway.routes.state import peers_of
+from modelyard.metadata.v1.model_pb2 import ResolveModelVersionRequest
 from modelyard.training.v1.training_pb2 import ROW_FORMAT_JSON
 from servicekit import errors
 
@@ -195,19 +194,9 @@ async def infer_version(request: Request, user: User, name: str, version: Versio
 
 
 async def _target(request: Request, user: str, name: str, version: int = 0) -> predicting.Target:
-    peers = peers_of(request)
-    model = await _named(peers, user, name)
-    return await predicting.target_of(peers, model.id, _known(model), version)
-
-
-async def _known(model: Model) -> Model:
-    return model
-
-
-async def _named(peers: Peers, user: str, name: str) -> Model:
-    """The user's model of a name, or of an id where no name is so."""
-    page = await peers.models.ListModels(ListModelsRequest(user_id=user, name=name, page_size=1), **peers.quick)
-    return page.models[0] if page.models else await owned_model(peers, user, name)
+    # An id where no name is so.
+    wanted = ResolveModelVersionRequest(user_id=user, name=name, model_id=name, version=version)
+    return await predicting.target_of(peers_of(request), wanted)
 
 
 def _described(target: predicting.Target) -> rendering.Json:

@@ -13,7 +13,8 @@ from gateway import incoming, rendering
 from gateway.flows import predicting
 from gateway.identity import User
 from gateway.routes import described
-from gateway.routes.state import owned_model, peers_of
+from gateway.routes.state import peers_of
+from modelyard.metadata.v1.model_pb2 import ResolveModelVersionRequest
 from modelyard.training.v1.training_pb2 import (
     ROW_FORMAT_ARROW,
     ROW_FORMAT_CSV,
@@ -112,7 +113,8 @@ async def predict_version(request: Request, user: User, model_id: str, version: 
 async def _predict(request: Request, user: str, model_id: str, version: int, log: bool) -> Response:
     peers = peers_of(request)
     row_format = format_of(request.headers.get("content-type", JSON))
-    target = await predicting.target_of(peers, model_id, owned_model(peers, user, model_id), version)
+    wanted = ResolveModelVersionRequest(user_id=user, model_id=model_id, version=version)
+    target = await predicting.target_of(peers, wanted)
     body = await body_of(request)
     if row_format == ROW_FORMAT_JSON:
         asked: Asked = parsed(_ASKED, body)

@@ -42,6 +42,7 @@ from services.metadata.domain.declarations import EPOCH
 from services.metadata.domain.errors import FieldMalformed, FieldMissing
 from services.metadata.domain.exporting import Digest, Wish
 from services.metadata.domain.importing import Part
+from services.metadata.domain.models import Resolved, Wanted
 from services.metadata.domain.paging import PageRequest
 from services.metadata.domain.posters import Tallies
 from services.metadata.domain.publishing import Publication
@@ -232,6 +233,8 @@ POSTBACK = Codec(postback_pb2.Postback, entities.Postback)
 STORY = Codec(story_pb2.Story, entities.Story)
 WRITTEN = Codec(artifact_pb2.ActivateArtifactRequest, Written)
 MOVED = Codec(artifact_pb2.RelocateArtifactRequest, Moved)
+WANTED = Codec(model_pb2.ResolveModelVersionRequest, Wanted)
+RESOLVED = Codec(model_pb2.ResolveModelVersionResponse, Resolved)
 
 
 class _WithArtifact(typing.Protocol):

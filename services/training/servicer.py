@@ -89,10 +89,11 @@ async def received(
     async for request in requests:
         if request.HasField("header"):
             header = request.header
-        size += len(request.chunk)
+        chunk = request.chunk or request.header.first_chunk
+        size += len(chunk)
         if size > ROWS_BYTES:
             raise TooMuchToPredict(limit=ROWS_BYTES)
-        chunks.append(request.chunk)
+        chunks.append(chunk)
     return header, b"".join(chunks)
 
 

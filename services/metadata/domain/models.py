@@ -1,14 +1,44 @@
 """The versions of models, whose numbers go up by one."""
 
-from dataclasses import replace
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Any
 
 from typing_extensions import override
 
-from services.metadata.domain.entities import Model, ModelVersion
+from services.metadata.domain.entities import Artifact, Model, ModelVersion
 from services.metadata.domain.errors import FieldMissing, RecordNotFound, ReferenceMissing
+from services.metadata.domain.filters import Comparison, Kind, Operator, Target
 from services.metadata.domain.paging import Page, PageRequest
 from services.metadata.domain.ports import Query, Store, Transaction
 from services.metadata.domain.records import Also, Clock, Records, get_from, new_record, save, utc_now
+
+KEPT_HERE = Comparison(Target("artifact_id", Kind.TEXT, optional=True), Operator.PRESENT)
+LONG: dict[str, Any] = {"details": None, "config": None, "tags": None}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which version of whose model to find."""
+
+    user_id: str = ""
+    model_id: str = ""
+    name: str = ""
+    """The model's name, which counts before its id; may be empty."""
+    version: int = 0
+    """Its number; when 0, the newest that is ready and whose bytes are kept here."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A model, one of its versions if one is ready, and its bytes where they are kept here."""
+
+    model: Model
+    version: ModelVersion | None = None
+    """Without what is long: to write that takes longer than all the rest."""
+    artifact: Artifact | None = None
+    package_sha256: str = ""
+    """As its training recorded it; empty for what was not packaged here."""
 
 
 class Versions(Records[ModelVersion]):
@@ -45,11 +75,44 @@ class Versions(Records[ModelVersion]):
         where = {"model_id": model_id, "version": number} if number else {"model_id": model_id}
         found = await self._store.find(ModelVersion, Query(where))
         if not found:
-            raise RecordNotFound(label=f"version of the model {model_id} with number", id=number)
+            raise _no_version(model_id, number)
         return found[0]
+
+    async def resolve(self, wanted: Wanted) -> Resolved:
+        """A user's model, and which of its versions answers for rows; RecordNotFound for a number that there is not."""
+        named = await self._named(wanted) if wanted.name else None
+        model_id = named.id if named else wanted.model_id
+        # Both at once: who predicts waits for it each time.
+        model, found = await asyncio.gather(
+            get_from(self._store, Model, model_id), self._store.find(ModelVersion, _answering(model_id, wanted.version))
+        )
+        if model.user_id != wanted.user_id:
+            raise RecordNotFound(label="model", id=model_id)
+        if wanted.version and not found:
+            raise _no_version(model_id, wanted.version)
+        if not found:
+            return Resolved(model)
+        version = found[0]
+        kept = await self._store.get(Artifact, version.artifact_id) if version.artifact_id else None
+        recorded = (version.details or {}).get("artifact_sha256", "")
+        return Resolved(model, replace(version, **LONG), kept, recorded)
+
+    async def _named(self, wanted: Wanted) -> Model | None:
+        found = await self._store.find(Model, Query({"user_id": wanted.user_id, "name": wanted.name}))
+        return found[0] if found else None
 
     @override
     async def page(self, request: PageRequest) -> Page[ModelVersion]:
         """One page of a model's versions, newest first."""
         await get_from(self._store, Model, request.where.get("model_id", ""))
         return await super().page(request)
+
+
+def _answering(model_id: str, number: int) -> Query:
+    if number:
+        return Query({"model_id": model_id, "version": number})
+    return Query({"model_id": model_id, "status": "ready"}, where_true=KEPT_HERE)
+
+
+def _no_version(model_id: str, number: int) -> RecordNotFound:
+    return RecordNotFound(label=f"version of the model {model_id} with number", id=number)

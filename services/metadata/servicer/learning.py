@@ -40,6 +40,12 @@ class ModelServicer(Aggregate, model_pb2_grpc.ModelServiceServicer):
     ) -> model_pb2.ModelVersion:
         return converters.VERSION.encode(await self._versions.find(request.id, request.model_id, request.version))
 
+    @override
+    async def ResolveModelVersion(
+        self, request: model_pb2.ResolveModelVersionRequest, context: object
+    ) -> model_pb2.ResolveModelVersionResponse:
+        return converters.RESOLVED.encode(await self._versions.resolve(converters.WANTED.decode(request)))
+
 
 class RunServicer(Aggregate, run_pb2_grpc.RunServiceServicer):
     """Runs and their metrics."""

@@ -51,16 +51,17 @@ def stored(storage, key: str, content: bytes) -> training_pb2.PackageSource:
     return training_pb2.PackageSource(placement="models", key=key, sha256=put.sha256)
 
 
-async def predict(client: Client, source: training_pb2.PackageSource, rows: Any, **header: Any) -> Any:
-    """All answers, the later messages merged into the first."""
+async def predict(client: Client, source: training_pb2.PackageSource, rows: Any, first: int = 0, **header: Any) -> Any:
+    """All answers, the later messages merged into the first; so many bytes of the rows go with the header."""
     csv = isinstance(rows, bytes)
     content = rows if csv else json.dumps(rows).encode()
     format_ = training_pb2.ROW_FORMAT_CSV if csv else training_pb2.ROW_FORMAT_JSON
-    head = training_pb2.PredictHeader(**{"package": source, "row_format": format_, **header})
+    known = {"package": source, "row_format": format_, "first_chunk": content[:first]}
+    head = training_pb2.PredictHeader(**{**known, **header})
 
     async def requests() -> AsyncIterator[training_pb2.PredictRequest]:
         yield training_pb2.PredictRequest(header=head)
-        for start in range(0, len(content), 256 * 1024):
+        for start in range(first, len(content), 256 * 1024):
             yield training_pb2.PredictRequest(chunk=content[start : start + 256 * 1024])
 
     answers = training_pb2.PredictResponse()
@@ -218,7 +219,9 @@ async def test_many_rows_come_back_in_order(start, storage, packages):
     async with start(WORKLOADS) as client:
         few = await predict(client, source, many.tail(5).to_csv(index=False).encode())
         answers = await predict(client, source, many.to_csv(index=False).encode())
+        begun = await predict(client, source, many.to_csv(index=False).encode(), first=1000)
 
+    assert answers == begun
     assert answers.row_count == len(answers.class_indexes) == 60_000
     assert answers.probabilities[-15:] == few.probabilities
 

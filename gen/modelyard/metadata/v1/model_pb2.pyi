@@ -349,6 +349,80 @@ class GetModelVersionRequest(_message.Message):
 Global___GetModelVersionRequest: _TypeAlias = GetModelVersionRequest  # noqa: Y015
 
 @_typing.final
+class ResolveModelVersionRequest(_message.Message):
+    """Which model and version to find."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """User who asks: another's models do not exist for them."""
+    model_id: _builtins.str
+    """The model's id."""
+    name: _builtins.str
+    """Its name, which counts before the id; may be empty."""
+    version: _builtins.int
+    """The version's number; when 0, the newest that is ready and whose bytes are kept here."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        model_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_id", b"model_id", "name", b"name", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveModelVersionRequest: _TypeAlias = ResolveModelVersionRequest  # noqa: Y015
+
+@_typing.final
+class ResolveModelVersionResponse(_message.Message):
+    """What was found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ARTIFACT_FIELD_NUMBER: _builtins.int
+    PACKAGE_SHA256_FIELD_NUMBER: _builtins.int
+    package_sha256: _builtins.str
+    """SHA-256 in hex that its training recorded of its package; empty for what was not packaged here."""
+    @_builtins.property
+    def model(self) -> Global___Model:
+        """The model."""
+
+    @_builtins.property
+    def version(self) -> Global___ModelVersion:
+        """The version, without details, config and tags; absent when none is ready."""
+
+    @_builtins.property
+    def artifact(self) -> _artifact_pb2.Artifact:
+        """Its bytes; absent where they are not kept here."""
+
+    def __init__(
+        self,
+        *,
+        model: Global___Model | None = ...,
+        version: Global___ModelVersion | None = ...,
+        artifact: _artifact_pb2.Artifact | None = ...,
+        package_sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "model", b"model", "version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "model", b"model", "package_sha256", b"package_sha256", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveModelVersionResponse: _TypeAlias = ResolveModelVersionResponse  # noqa: Y015
+
+@_typing.final
 class ListModelVersionsRequest(_message.Message):
     """Which versions to list."""
 

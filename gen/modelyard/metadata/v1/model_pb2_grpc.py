@@ -75,6 +75,11 @@ class ModelServiceStub:
                 request_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.GetModelVersionRequest.SerializeToString,
                 response_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ModelVersion.FromString,
                 _registered_method=True)
+        self.ResolveModelVersion = channel.unary_unary(
+                '/modelyard.metadata.v1.ModelService/ResolveModelVersion',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ResolveModelVersionRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ResolveModelVersionResponse.FromString,
+                _registered_method=True)
         self.ListModelVersions = channel.unary_unary(
                 '/modelyard.metadata.v1.ModelService/ListModelVersions',
                 request_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ListModelVersionsRequest.SerializeToString,
@@ -163,6 +168,15 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResolveModelVersion(self, request, context):
+        """Finds what answers for rows: a model, one of its versions, and where that one's package is, at one stroke, since it
+        is asked for with each prediction. Fails with NOT_FOUND when the user has no such model, or it has no version of
+        that number. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModelVersions(self, request, context):
         """Lists a model's versions, newest first, a page at a time. Safe to repeat.
         """
@@ -229,6 +243,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.GetModelVersion,
                     request_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.GetModelVersionRequest.FromString,
                     response_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ModelVersion.SerializeToString,
+            ),
+            'ResolveModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveModelVersion,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ResolveModelVersionRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ResolveModelVersionResponse.SerializeToString,
             ),
             'ListModelVersions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModelVersions,
@@ -463,6 +482,33 @@ class ModelService:
             '/modelyard.metadata.v1.ModelService/GetModelVersion',
             modelyard_dot_metadata_dot_v1_dot_model__pb2.GetModelVersionRequest.SerializeToString,
             modelyard_dot_metadata_dot_v1_dot_model__pb2.ModelVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ModelService/ResolveModelVersion',
+            modelyard_dot_metadata_dot_v1_dot_model__pb2.ResolveModelVersionRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_model__pb2.ResolveModelVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

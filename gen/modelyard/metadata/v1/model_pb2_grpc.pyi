@@ -65,6 +65,11 @@ class ModelServiceStub:
     """
     GetModelVersion: _grpc.UnaryUnaryMultiCallable[_model_pb2.GetModelVersionRequest, _model_pb2.ModelVersion]
     """Gets one version. Fails with NOT_FOUND. Safe to repeat."""
+    ResolveModelVersion: _grpc.UnaryUnaryMultiCallable[_model_pb2.ResolveModelVersionRequest, _model_pb2.ResolveModelVersionResponse]
+    """Finds what answers for rows: a model, one of its versions, and where that one's package is, at one stroke, since it
+    is asked for with each prediction. Fails with NOT_FOUND when the user has no such model, or it has no version of
+    that number. Safe to repeat.
+    """
     ListModelVersions: _grpc.UnaryUnaryMultiCallable[_model_pb2.ListModelVersionsRequest, _model_pb2.ListModelVersionsResponse]
     """Lists a model's versions, newest first, a page at a time. Safe to repeat."""
     UpdateModelVersion: _grpc.UnaryUnaryMultiCallable[_model_pb2.UpdateModelVersionRequest, _model_pb2.ModelVersion]
@@ -114,6 +119,11 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """
     GetModelVersion: _aio.UnaryUnaryMultiCallable[_model_pb2.GetModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
     """Gets one version. Fails with NOT_FOUND. Safe to repeat."""
+    ResolveModelVersion: _aio.UnaryUnaryMultiCallable[_model_pb2.ResolveModelVersionRequest, _model_pb2.ResolveModelVersionResponse]  # type: ignore[assignment]
+    """Finds what answers for rows: a model, one of its versions, and where that one's package is, at one stroke, since it
+    is asked for with each prediction. Fails with NOT_FOUND when the user has no such model, or it has no version of
+    that number. Safe to repeat.
+    """
     ListModelVersions: _aio.UnaryUnaryMultiCallable[_model_pb2.ListModelVersionsRequest, _model_pb2.ListModelVersionsResponse]  # type: ignore[assignment]
     """Lists a model's versions, newest first, a page at a time. Safe to repeat."""
     UpdateModelVersion: _aio.UnaryUnaryMultiCallable[_model_pb2.UpdateModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
@@ -208,6 +218,17 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
         """Gets one version. Fails with NOT_FOUND. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def ResolveModelVersion(
+        self,
+        request: _model_pb2.ResolveModelVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ResolveModelVersionResponse, _abc.Awaitable[_model_pb2.ResolveModelVersionResponse]]:
+        """Finds what answers for rows: a model, one of its versions, and where that one's package is, at one stroke, since it
+        is asked for with each prediction. Fails with NOT_FOUND when the user has no such model, or it has no version of
+        that number. Safe to repeat.
+        """
 
     @_abc_1.abstractmethod
     def ListModelVersions(

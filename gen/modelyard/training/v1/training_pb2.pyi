@@ -770,8 +770,11 @@ class PredictHeader(_message.Message):
     PACKAGE_FIELD_NUMBER: _builtins.int
     ROW_FORMAT_FIELD_NUMBER: _builtins.int
     TABLE_FORMAT_FIELD_NUMBER: _builtins.int
+    FIRST_CHUNK_FIELD_NUMBER: _builtins.int
     row_format: Global___RowFormat.ValueType
     """How the rows are written; required."""
+    first_chunk: _builtins.bytes
+    """The first bytes of the rows, at most 256 KiB: few rows need no message of their own. May be empty."""
     @_builtins.property
     def package(self) -> Global___PackageSource:
         """The model."""
@@ -786,10 +789,11 @@ class PredictHeader(_message.Message):
         package: Global___PackageSource | None = ...,
         row_format: Global___RowFormat.ValueType = ...,
         table_format: _table_pb2.TableFormat | None = ...,
+        first_chunk: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["package", b"package", "table_format", b"table_format"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["package", b"package", "row_format", b"row_format", "table_format", b"table_format"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_chunk", b"first_chunk", "package", b"package", "row_format", b"row_format", "table_format", b"table_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

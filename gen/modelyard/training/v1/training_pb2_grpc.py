@@ -132,7 +132,7 @@ class TrainingServiceServicer:
     def Predict(self, request_iterator, context):
         """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against its SHA-256 before
         anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a while. First the
-        header, then the rows in chunks; the answers come once all rows are there.
+        header with the first rows, then the others in chunks; the answers come once all rows are there.
         Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
         MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, NO_ROWS_TO_PREDICT,
         TOO_MUCH_TO_PREDICT), NOT_FOUND when

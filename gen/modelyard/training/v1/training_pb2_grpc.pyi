@@ -63,7 +63,7 @@ class TrainingServiceStub:
     Predict: _grpc.StreamStreamMultiCallable[_training_pb2.PredictRequest, _training_pb2.PredictResponse]
     """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against its SHA-256 before
     anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a while. First the
-    header, then the rows in chunks; the answers come once all rows are there.
+    header with the first rows, then the others in chunks; the answers come once all rows are there.
     Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
     MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, NO_ROWS_TO_PREDICT,
     TOO_MUCH_TO_PREDICT), NOT_FOUND when
@@ -107,7 +107,7 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     Predict: _aio.StreamStreamMultiCallable[_training_pb2.PredictRequest, _training_pb2.PredictResponse]  # type: ignore[assignment]
     """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against its SHA-256 before
     anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a while. First the
-    header, then the rows in chunks; the answers come once all rows are there.
+    header with the first rows, then the others in chunks; the answers come once all rows are there.
     Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
     MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, NO_ROWS_TO_PREDICT,
     TOO_MUCH_TO_PREDICT), NOT_FOUND when
@@ -190,7 +190,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_training_pb2.PredictResponse], _abc.AsyncIterator[_training_pb2.PredictResponse]]:
         """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against its SHA-256 before
         anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a while. First the
-        header, then the rows in chunks; the answers come once all rows are there.
+        header with the first rows, then the others in chunks; the answers come once all rows are there.
         Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
         MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, NO_ROWS_TO_PREDICT,
         TOO_MUCH_TO_PREDICT), NOT_FOUND when

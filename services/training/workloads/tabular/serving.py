@@ -19,7 +19,9 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from services.training.domain import errors
 from services.training.domain.answers import AnswersHeader, RowFormat, RowsHeader
 from services.training.domain.model import ProblemType
+from services.training.workloads.tabular.plain import plain_columns
 from services.training.workloads.tabular.templates.load_model import LOADERS, prepare, read_table
+from services.training.workloads.tabular.unwrapped import Matrix, Unwrapped
 
 NAMES_SHOWN = 10
 # With fewer, threads that wait for each other take longer than the work does.
@@ -44,29 +46,6 @@ def load_model(package: Path, manifest: dict[str, Any]) -> "TabularModel":
     )
 
 
-class Unwrapped:
-    """The steps of a quick pipeline, put together by hand: for one row, what wraps them takes as long as they do."""
-
-    def __init__(self, pipeline: Any) -> None:
-        self._trees = pipeline.named_steps["trees"]
-        _, self._encoder, self._texts = pipeline.named_steps["encoder"].transformers_[0]
-        self.classes_ = getattr(self._trees, "classes_", [])
-
-    def predict(self, rows: pd.DataFrame) -> npt.NDArray[Any]:
-        """As the pipeline."""
-        return np.asarray(self._trees.predict(self._encoded(rows)))
-
-    def predict_proba(self, rows: pd.DataFrame) -> npt.NDArray[Any]:
-        """As the pipeline."""
-        return np.asarray(self._trees.predict_proba(self._encoded(rows)))
-
-    def _encoded(self, rows: pd.DataFrame) -> npt.NDArray[Any]:
-        if not self._texts:
-            return rows.to_numpy()
-        numbers = rows.drop(columns=self._texts).to_numpy("float64")
-        return np.hstack([self._encoder.transform(rows[self._texts]), numbers])
-
-
 class TabularModel:
     """Implements PackagedModel."""
 
@@ -82,13 +61,26 @@ class TabularModel:
 
     def answer(self, rows: RowsHeader, content: bytes) -> tuple[AnswersHeader, bytes]:
         """What the model answers; an InvalidInput that names column and row where the rows are not right."""
-        frame = self._read(rows, content)
+        if rows.row_format is RowFormat.JSON:
+            prepared = self._prepared_rows(_parse(content))
+        else:
+            prepared = self._prepared(self._read(rows, content))
+        threads = None if len(prepared) >= ROWS_FOR_THREADS else 1
+        with self._libraries.limit(limits=threads, user_api="openmp"):
+            return self._predict(prepared)
+
+    def _prepared_rows(self, rows: Any) -> pd.DataFrame:
+        self._check_rows(rows)
+        if rows and (plain := plain_columns(rows, self._features)):
+            return pd.DataFrame(plain)
+        return self._prepared(self._framed(rows))
+
+    def _prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
         if frame.empty:
             raise errors.NoRowsToPredict
         prepared = prepare(frame, self._features)
         self._check_values(frame, prepared)
-        with self._libraries.limit(limits=None if len(frame) >= ROWS_FOR_THREADS else 1, user_api="openmp"):
-            return self._predict(prepared)
+        return prepared
 
     def _predict(self, prepared: pd.DataFrame) -> tuple[AnswersHeader, bytes]:
         header = AnswersHeader(len(prepared), ProblemType(self._manifest["problem_type"]), self._classes)
@@ -97,12 +89,10 @@ class TabularModel:
         indexes, chances = self._classify(prepared)
         return header, indexes.tobytes() + chances.tobytes()
 
-    def _classify(self, prepared: pd.DataFrame) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    def _classify(self, prepared: pd.DataFrame) -> tuple[npt.NDArray[np.int32], Matrix]:
         chances = self._predictor.predict_proba(prepared)
-        labels = list(getattr(chances, "columns", getattr(self._predictor, "classes_", [])))
-        table = pd.DataFrame(np.asarray(chances, "float64"), columns=labels).reindex(columns=self._classes)
-        whole = table.to_numpy()
-        if self._manifest["engine"] == "quick":
+        whole = self._in_order(chances)
+        if isinstance(self._predictor, Unwrapped):
             # As its library decides, without asking every tree a second time.
             return whole.argmax(axis=1).astype(np.int32), np.ascontiguousarray(whole)
         # This one may decide by a threshold of its own.
@@ -112,12 +102,18 @@ class TabularModel:
         whole = whole / whole.sum(axis=1, keepdims=True)
         return indexes, np.ascontiguousarray(whole)
 
+    def _in_order(self, chances: Any) -> Matrix:
+        """Probabilities in the order of the record's classes."""
+        labels = list(getattr(chances, "columns", getattr(self._predictor, "classes_", [])))
+        whole = np.asarray(chances, "float64")
+        if labels == self._classes:
+            return whole
+        return pd.DataFrame(whole, columns=labels).reindex(columns=self._classes).to_numpy()
+
     def _read(self, rows: RowsHeader, content: bytes) -> pd.DataFrame:
         match rows.row_format:
             case RowFormat.CSV:
                 return self._read_csv(rows, content)
-            case RowFormat.JSON:
-                return self._read_json(content)
             case RowFormat.ARROW:
                 return self._read_arrow(content)
         raise errors.UnfitInput(takes="rows of a table", given="an image")
@@ -151,8 +147,7 @@ class TabularModel:
         self._check_columns("The data", frame.columns)
         return frame
 
-    def _read_json(self, content: bytes) -> pd.DataFrame:
-        rows = _parse(content)
+    def _check_rows(self, rows: Any) -> None:
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise errors.BadRows(trouble="they are no array of objects")
         checked: Any = None
@@ -160,6 +155,8 @@ class TabularModel:
             if row.keys() != checked:
                 self._check_columns(f"Row {number}", row)
                 checked = row.keys()
+
+    def _framed(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
         frame = pd.DataFrame({name: _column([row[name] for row in rows]) for name in self._names})
         self._check_types(frame)
         return frame

@@ -61,7 +61,9 @@ def _load_quick(folder: Path) -> Any:
 def _load_autogluon(folder: Path) -> Any:
     from autogluon.tabular import TabularPredictor
 
-    return TabularPredictor.load(str(folder))
+    predictor = TabularPredictor.load(str(folder))
+    predictor.persist()  # otherwise its models are read from their files for each answer
+    return predictor
 
 
 LOADERS = {"quick": _load_quick, "autogluon": _load_autogluon}
