@@ -66,9 +66,8 @@ class Trained:
     seconds: float
 
 
-def measure(house: House, folder: Path) -> str:
+def measure(options: argparse.Namespace, house: House, folder: Path) -> str:
     """Train in turn by both, and report scores, their differences and what the whole flow costs on top."""
-    options = _options()
     lines = [
         f"scores: {options.preset}, {options.seconds} s, {options.seeds} seeds; of each the score by Modelyard and by "
         "AutoGluon, the difference, and the seconds of both"
@@ -81,16 +80,14 @@ def measure(house: House, folder: Path) -> str:
     return "\n".join([*lines, _cost(costs)])
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Scores beside those of AutoGluon.")
-    parser.add_argument("parts", nargs="*")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--preset", default="medium_quality")
-    parser.add_argument(
+def add_options(group: Any) -> None:
+    """What can be chosen, to a group of arguments."""
+    group.add_argument("--seeds", type=int, default=3)
+    group.add_argument("--seconds", type=float, default=20)
+    group.add_argument("--preset", default="medium_quality")
+    group.add_argument(
         "--datasets", nargs="+", choices=TABLES, default=["titanic", "penguins", "autompg", "glass", "wine", "diabetes"]
     )
-    return parser.parse_args()
 
 
 def _pair(house: House, folder: Path, name: str, seed: int, options: argparse.Namespace) -> tuple[Trained, Trained]:

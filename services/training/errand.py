@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from servicekit.errors import Problem
-from services.training.adapters.child import end_with_parent
 from services.training.adapters.limits import readable
+from services.training.adapters.parent import end_with_parent
 from services.training.adapters.ray_errands import Order
 from services.training.adapters.ray_room import END, Room
 from services.training.domain.errors import ArtifactLost, ClusterAway, ClusterFull, ClusterUnfit, NodeFull, RayMissing

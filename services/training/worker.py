@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from servicekit.errors import Problem
-from services.training.adapters.child import end_with_parent
 from services.training.adapters.confinement import confine
 from services.training.adapters.contents import inspect
 from services.training.adapters.limits import readable
+from services.training.adapters.parent import end_with_parent
 from services.training.domain.answers import Loaded, RowsHeader
 from services.training.domain.elsewhere import Fetched, KaggleCredentials
 from services.training.domain.errors import MemoryLimit

@@ -101,14 +101,3 @@ def _start(
         start_new_session=True,
     )
     return Child(process, loop)
-
-
-def end_with_parent() -> None:
-    """In such a process: end it, with its group, when the one that started it is gone."""
-    threading.Thread(target=_wait_for_parent, daemon=True).start()
-
-
-def _wait_for_parent() -> None:
-    while os.read(0, 1024):
-        pass
-    os.killpg(0, signal.SIGKILL)

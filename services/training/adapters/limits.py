@@ -1,7 +1,9 @@
 """What a worker process may take of the machine: processors, memory and time."""
 
 import contextlib
+import math
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,9 @@ LOOK_SECONDS = 0.2
 NICENESS = 5
 OF_MACHINE = 0.9
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+# Of the last ten seconds, in hundredths, those in which somebody waited for a processor.
+PRESSURE = Path("/proc/pressure/cpu")
+CROWDED = 25.0
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,23 @@ class Seats:
         finally:
             if taken:
                 self._free.append(taken)
+
+
+def may_spin(processors: list[int]) -> bool:
+    """Whether threads that wait for each other should keep trying instead of sleeping.
+
+    That is faster by half for small steps, and several times slower where somebody else wants the processor: so only
+    on processors of their own, while next to nobody on this machine waits for one.
+    """
+    return bool(processors) and _pressure() < CROWDED
+
+
+def _pressure() -> float:
+    try:
+        told = re.match(r"some avg10=(\d+\.\d+)", PRESSURE.read_text())
+    except OSError:  # a kernel that does not measure it, or not here
+        return math.inf
+    return float(told[1]) if told else math.inf
 
 
 def settle(pid: int, processors: list[int], niceness: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from servicekit.logging import get_logger
 from services.training.adapters.child import Child, child_process
-from services.training.adapters.limits import NICENESS, Limits, Seats, Watch, settle
+from services.training.adapters.limits import NICENESS, Limits, Seats, Watch, may_spin, settle
 from services.training.adapters.scratch import WORKER_LOCK
 from services.training.adapters.tenants import evict
 from services.training.domain.messages import A, Refusal, Task, TrainTask, WorkerBroke, WorkerDied, decode, encode
@@ -48,9 +48,9 @@ class Home:
     threads: int
     settings: Mapping[str, str] = field(default_factory=dict)
 
-    def environment(self, folder: Path) -> dict[str, str]:
+    def environment(self, folder: Path, spinning: bool = False) -> dict[str, str]:
         """All that a worker in a folder learns of its surroundings."""
-        return {**environment(folder, self.threads), **self.settings}
+        return {**environment(folder, self.threads, spinning), **self.settings}
 
 
 class WorkerProcesses:
@@ -69,7 +69,8 @@ class WorkerProcesses:
         """Do a task on `folder / "dataset"`; the port says how it ends."""
         command = [*COMMAND, self._home.workloads, str(folder), str(self._limits.memory_bytes)]
         with self._seats.seat() as seat:
-            async with started(task, folder, command, self._home.environment(folder)) as (lines, child):
+            spinning = isinstance(task, TrainTask) and may_spin(seat)
+            async with started(task, folder, command, self._home.environment(folder, spinning)) as (lines, child):
                 settle(child.pid, seat, NICENESS)
                 with Watch(child.pid, self._limits_of(task), child.end).watching() as watch:
                     try:
@@ -105,13 +106,13 @@ async def started(
         raise
 
 
-def environment(folder: Path, threads: int) -> dict[str, str]:
-    """All that a worker learns of its surroundings."""
+def environment(folder: Path, threads: int, spinning: bool = False) -> dict[str, str]:
+    """All that a worker learns of its surroundings; spinning where its threads need not sleep while they wait."""
     return {
         **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
         **dict.fromkeys(FOLDERS, str(folder / "tmp")),
         **dict.fromkeys(THREADS, str(threads)),
-        "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait slow down everybody on a busy machine
+        **({} if spinning else {"OMP_WAIT_POLICY": "PASSIVE"}),
         "PYTHONUSERBASE": site.getuserbase(),  # which would be looked for in HOME
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",

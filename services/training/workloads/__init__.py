@@ -5,12 +5,9 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from servicekit.logging import get_logger
 from services.training.domain.errors import PackageBroken, UnknownWorkload
 from services.training.domain.ports import PackagedModel, Workload
 from services.training.workloads.kit.opening import unpack
-
-log = get_logger()
 
 GROUP = "modelyard.workloads"
 OURS = "modelyard"
@@ -41,12 +38,15 @@ def load_package(archive: Path, folder: Path) -> PackagedModel:
 
 def all_workloads() -> list[Workload]:
     """Every workload, in the order of their names; one that cannot be imported is left out, and the log says why."""
+    # Here, because a worker, which does not log, waits for all that this module imports.
+    from servicekit.logging import get_logger
+
     found = []
     for name in sorted(_declared()):
         try:
             found.append(workload_named(name))
         except (ImportError, AttributeError) as error:
-            log.error("workload left out", name=name, source=_declared()[name].value, reason=str(error))
+            get_logger().error("workload left out", name=name, source=_declared()[name].value, reason=str(error))
     return found
 
 

@@ -96,8 +96,9 @@ async def test_a_training_lets_others_go_first_and_keeps_to_its_processors(start
 
 async def test_past_the_queue_a_training_is_refused_with_a_hint_when_to_repeat(start, table):
     async with start(max_workers=1, queue_limit=1) as client:
-        running, waiting = (client.train(train_request(table, name, "lingers")) for name in ("t1", "t2"))
+        running = client.train(train_request(table, "t1", "lingers"))
         await first_pids(running)
+        waiting = client.train(train_request(table, "t2", "lingers"))
         first = await anext(aiter(waiting))
         error = await failure(client, train_request(table, "t3"))
         delay = hint(error)

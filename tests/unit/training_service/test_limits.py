@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from services.training.adapters import limits, ray_janitor
-from services.training.adapters.limits import Limits, Seats, Watch, readable, share_of_memory, takes_more
+from services.training.adapters.limits import Limits, Seats, Watch, may_spin, readable, share_of_memory, takes_more
 from services.training.adapters.tenants import evict, tenants_of
 from services.training.domain.errors import MemoryLimit, TimeLimit
 
@@ -54,6 +54,24 @@ def test_every_worker_has_processors_of_its_own_while_there_are_enough():
 def test_without_threads_nobody_is_kept_to_processors():
     with Seats(0).seat() as seat:
         assert seat == []
+
+
+@pytest.mark.parametrize(
+    ("told", "spins"),
+    [
+        ("some avg10=0.42 avg60=40.00 avg300=1.00 total=7\nfull avg10=99.00 avg60=0.00 avg300=0.00 total=0\n", True),
+        ("some avg10=61.30 avg60=1.00 avg300=1.00 total=7\n", False),
+        ("something else\n", False),
+        (None, False),
+    ],
+)
+def test_threads_sleep_while_they_wait_unless_nobody_else_wants_their_processors(tmp_path, monkeypatch, told, spins):
+    monkeypatch.setattr(limits, "PRESSURE", tmp_path / "cpu")
+    if told is not None:
+        (tmp_path / "cpu").write_text(told)
+
+    assert may_spin([0, 1]) is spins
+    assert not may_spin([])
 
 
 def test_a_share_of_the_memory_leaves_a_tenth(tmp_path, monkeypatch):

@@ -10,13 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from services.training.domain.errors import DatasetChanged, PackageBroken
+from services.training.domain.errors import DatasetChanged, NoSpace, PackageBroken
 from services.training.domain.model import DatasetSource, TrainingSpec
 from services.training.workloads import load_package, workload_named
 from services.training.workloads.detection.measuring import Answer, Truth, measure
 from services.training.workloads.detection.targets import Boxed, aim, box_loss, centre_loss
 from services.training.workloads.detection.templates.load_model import Found, draw, suppress
 from services.training.workloads.detection.varying import vary
+from services.training.workloads.kit import pixels
 from tests.unit.training_workloads.shapes import as_png, coco_files, draw_scenes, pack, yolo_files
 from tests.unit.training_workloads.trial import Trial
 
@@ -288,3 +289,15 @@ def test_a_class_in_one_image_only_is_learned_and_not_measured(tmp_path):
 
     assert (result.train_row_count, result.test_row_count) == (3, 1)
     assert sum(one["boxes"] for one in result.evaluation["per_class"]) > 0
+
+
+def test_many_images_lie_in_a_file_where_there_is_room(shapes, tmp_path, monkeypatch):
+    """A disk that is full is told before anything is written; it would end the process in the middle otherwise."""
+    monkeypatch.setattr(pixels, "MEMORY_BYTES", 1)
+    train(shapes, tmp_path, epochs=1)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    monkeypatch.setattr(pixels, "SPARE_BYTES", 2**60)
+
+    assert left == ["artifact.zip", "unpacked"]
+    with pytest.raises(NoSpace, match="for 60 images of 64 × 64 pixels"):
+        train(shapes, tmp_path / "full", epochs=1)

@@ -26,11 +26,12 @@ from services.training.domain.model import (
     TrainingSpec,
 )
 from services.training.workloads import workload_named
-from services.training.workloads.images import backbones, pixels
+from services.training.workloads.images import backbones
 from services.training.workloads.images.augmenting import varied
 from services.training.workloads.images.fitting import pace
 from services.training.workloads.images.serving import load_model
 from services.training.workloads.images.templates.load_model import SmallConvNet, as_pixels
+from services.training.workloads.kit import pixels
 from tests.unit.training_workloads.albums import SHAPES, album, drawn, shapes
 
 SHORT = {"epochs": 2, "patience": 2}

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL.Image import Image
 
-from services.training.domain.errors import BadImages, UnreadableImage
+from services.training.domain.errors import UnreadableImage
 from services.training.workloads.detection import errors
 from services.training.workloads.detection.annotations import Annotated, Boxes
 from services.training.workloads.kit.archive import Archive
-from services.training.workloads.kit.pictures import open_picture
+from services.training.workloads.kit.pictures import Unreadable, open_picture
 
 LOOKED_AT = 100
 STEP = 32
@@ -35,16 +35,17 @@ class Canvas:
 def look(archive: Archive, images: Sequence[Annotated], image_size: int) -> Canvas:
     """Settle the canvas by some of the images; a BadImages or BadAnnotation where they are not right."""
     step = max(1, -(-len(images) // LOOKED_AT))
-    sizes, sides, bad = [], [], BadOnes(len(images[::step]))
-    for one in images[::step]:
+    some = images[::step]
+    sizes, sides, unreadable = [], [], Unreadable()
+    for one in some:
         try:
             image, boxes = read_one(archive, one)
         except UnreadableImage as error:
-            bad.add(one, error)
+            unreadable.troubles[one.path] = str(error.facts["trouble"])
             continue
         sizes.append(image.size)
         sides.append(np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1)) / max(image.size))
-    bad.refuse()
+    unreadable.refuse(len(some))
     return settle_canvas(np.array(sizes), np.concatenate(sides), image_size)
 
 
@@ -74,21 +75,3 @@ def read_one(archive: Archive, image: Annotated) -> tuple[Image, Boxes]:
         trouble = f"the annotations say that it is {told}, and upright it is {found}"
         raise errors.BadAnnotation(where=str(image.path), trouble=trouble)
     return picture, image.within(*picture.size)
-
-
-class BadOnes:
-    """Counts images that cannot be read."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._found: list[tuple[str, str]] = []
-
-    def add(self, image: Annotated, error: UnreadableImage) -> None:
-        """One more."""
-        self._found.append((str(image.path), str(error.facts["trouble"])))
-
-    def refuse(self) -> None:
-        """Raise BadImages where there were any."""
-        if self._found:
-            name, trouble = self._found[0]
-            raise BadImages(count=len(self._found), total=self._total, name=name, trouble=trouble)

@@ -2,19 +2,14 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from services.training.workloads.kit import parameters
 
 
-class Parameters(BaseModel):
+class Parameters(parameters.ImageParameters):
     """Parameters of the object_detection workload."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    epochs: int = Field(
-        default=0, ge=0, le=1000, description="Times that every image is learned from; 0 settles it by their number."
-    )
     image_size: int = Field(
         default=0,
         ge=0,
@@ -33,24 +28,11 @@ class Parameters(BaseModel):
         le=1000,
         description="Epochs without a gain on the validation images after which learning stops; 0 never stops it.",
     )
-    test_fraction: float = Field(
-        default=0.2,
-        ge=0.05,
-        le=0.5,
-        description="Share of the images held out of training, to measure the model on, unless the archive parts them.",
-    )
     validation_fraction: float = Field(
         default=0.1,
         ge=0,
         le=0.5,
         description="Share of the other images on which the best epoch is found; 0 takes the last epoch.",
-    )
-    seed: int = Field(default=0, ge=0, lt=2**32, description="Settles which images are held out, and every chance.")
-    time_limit: float = Field(
-        default=3600,
-        ge=1,
-        le=7 * 86400,
-        description="Seconds that it may learn. When it is reached, the result depends on how fast the machine is.",
     )
     score_threshold: float = Field(
         default=0.3, ge=0.01, le=1, description="How sure the model has to be of a thing to tell of it."
@@ -63,9 +45,6 @@ class Parameters(BaseModel):
     )
     eval_metric: Literal["map_50", "map"] = Field(
         default="map_50", description="Metric that compares epochs and gives the score."
-    )
-    mixed_precision: bool = Field(
-        default=True, description="Compute with half of the bits on a graphics processor; elsewhere it changes nothing."
     )
 
 

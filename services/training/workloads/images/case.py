@@ -12,11 +12,12 @@ from services.training.domain import errors
 from services.training.domain.model import ProblemType, TrainingPlan, TrainingSpec
 from services.training.workloads.images.backbones import Backbone, find_backbone
 from services.training.workloads.images.layout import TEST, TRAIN, VALIDATION, Found, check_classes, find_images
-from services.training.workloads.images.looking import Unreadable, look_at
+from services.training.workloads.images.looking import look_at
 from services.training.workloads.images.parameters import Parameters, parse
 from services.training.workloads.images.workload import PARTS
 from services.training.workloads.kit.archive import Archive, opened
 from services.training.workloads.kit.parts import is_installed
+from services.training.workloads.kit.pictures import Unreadable
 from services.training.workloads.kit.splitting import Rows, split_rows
 
 TARGET = "class"

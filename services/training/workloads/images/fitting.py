@@ -16,8 +16,8 @@ from services.training.domain import errors
 from services.training.workloads.images.augmenting import varied
 from services.training.workloads.images.case import Case
 from services.training.workloads.images.networks import Made
-from services.training.workloads.images.pixels import Pixels
 from services.training.workloads.images.templates.load_model import Model
+from services.training.workloads.kit.pixels import Pixels
 from services.training.workloads.kit.splitting import Rows
 from services.training.workloads.kit.telling import Telling
 from services.training.workloads.kit.torching import Precision, pick_device

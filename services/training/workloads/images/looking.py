@@ -2,31 +2,15 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from services.training.domain import errors
 from services.training.workloads.images.layout import HEAD_BYTES, Found
 from services.training.workloads.kit.archive import Archive
-from services.training.workloads.kit.pictures import picture_size
+from services.training.workloads.kit.pictures import Unreadable, picture_size
 
 # Of very many images so many are looked at, evenly spread.
 MOST_LOOKED_AT = 5000
-
-
-@dataclass
-class Unreadable:
-    """Images that cannot be read, with what is wrong, in the order in which they were found."""
-
-    troubles: dict[PurePosixPath, str] = field(default_factory=dict)
-
-    def refuse(self, total: int) -> None:
-        """Raise BadImages where there are any."""
-        if self.troubles:
-            path, trouble = next(iter(self.troubles.items()))
-            raise errors.BadImages(
-                count=f"{len(self.troubles):,}", total=f"{total:,}", name=repr(str(path)), trouble=trouble
-            )
 
 
 def look_at(archive: Archive, images: Sequence[Found]) -> tuple[int, Unreadable]:
@@ -39,9 +23,7 @@ def look_at(archive: Archive, images: Sequence[Found]) -> tuple[int, Unreadable]
     for image in images[::step]:
         try:
             sides.append(max(_size(archive, image.path)))
-        except errors.UnreadableImage as error:
-            unreadable.troubles[image.path] = str(error.facts["trouble"])
-        except errors.ArchiveBroken as error:
+        except (errors.UnreadableImage, errors.ArchiveBroken) as error:
             unreadable.troubles[image.path] = str(error.facts["trouble"])
     return round(statistics.median(sides)) if sides else 0, unreadable
 

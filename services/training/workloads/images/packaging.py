@@ -8,10 +8,10 @@ from typing import Any
 from services.training.domain.model import LeaderboardEntry
 from services.training.workloads.images.card import write_card
 from services.training.workloads.images.case import Case
-from services.training.workloads.images.looking import Unreadable
 from services.training.workloads.images.measuring import Measured
 from services.training.workloads.images.networks import Made
 from services.training.workloads.kit import packaging
+from services.training.workloads.kit.pictures import Unreadable
 
 HERE = "services.training.workloads.images.templates"
 PROGRAMS = {"load_model.py": HERE, "predict.py": HERE, "pictures.py": packaging.SHARED}

@@ -2,17 +2,15 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from services.training.workloads.kit import parameters
 
 MetricName = Literal["accuracy", "balanced_accuracy", "f1", "f1_macro", "roc_auc", "roc_auc_ovr", "log_loss"]
 
 
-class Parameters(BaseModel):
+class Parameters(parameters.ImageParameters):
     """Parameters of the workload on images."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     backbone: str = Field(
         default="",
@@ -22,9 +20,6 @@ class Parameters(BaseModel):
     )
     freeze_backbone: bool = Field(
         default=False, description="Leave the backbone as it is and learn only the layer that tells the classes."
-    )
-    epochs: int = Field(
-        default=0, ge=0, le=1000, description="Most times that every image is shown; 0 settles it by their number."
     )
     image_size: int = Field(
         default=0,
@@ -53,27 +48,11 @@ class Parameters(BaseModel):
         le=1000,
         description="Epochs without a better validation loss after which training stops; 0 is a third of all.",
     )
-    test_fraction: float = Field(
-        default=0.2,
-        ge=0.05,
-        le=0.5,
-        description="Share of the images held out of training, to measure the model on, unless the archive has folders "
-        "train and test.",
-    )
     validation_fraction: float = Field(
         default=0.1,
         ge=0.02,
         le=0.5,
         description="Share of the training images that only settle which epoch's weights are kept.",
-    )
-    seed: int = Field(
-        default=0, ge=0, lt=2**32, description="Settles which images are held out, and every other chance."
-    )
-    time_limit: float = Field(
-        default=3600, ge=5, le=604800, description="Seconds of learning after which the best weights so far are taken."
-    )
-    mixed_precision: bool = Field(
-        default=True, description="Compute with 16 bits where it does no harm; on graphics processors only."
     )
     skip_unreadable: bool = Field(
         default=False, description="Leave out images that cannot be read, and tell which, instead of refusing them all."

@@ -16,14 +16,15 @@ from services.training.domain.ports import Reporter
 from services.training.workloads.images.case import TARGET, Asked, Case, choose_side, settle, settle_request
 from services.training.workloads.images.fitting import Fit, chances_of
 from services.training.workloads.images.layout import check_classes, find_images
-from services.training.workloads.images.looking import Unreadable
 from services.training.workloads.images.measuring import Measured, measure_answers
 from services.training.workloads.images.networks import Made, make_from, make_small
 from services.training.workloads.images.packaging import Outcome, write_package
-from services.training.workloads.images.pixels import Pixels, read_all
+from services.training.workloads.images.pixels import read_all
 from services.training.workloads.kit.archive import opened
 from services.training.workloads.kit.fingerprints import dataset_fingerprint, fingerprint
 from services.training.workloads.kit.metrics import as_score
+from services.training.workloads.kit.pictures import Unreadable
+from services.training.workloads.kit.pixels import Pixels
 from services.training.workloads.kit.telling import Telling
 from services.training.workloads.kit.torching import seeded
 

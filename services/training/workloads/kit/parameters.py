@@ -1,12 +1,44 @@
-"""Reads a workload's parameters."""
+"""Reads a workload's parameters, and declares those that workloads on images share."""
 
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.training.domain.errors import BadParameters
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
+
+
+class ImageParameters(BaseModel):
+    """What every workload takes that learns from images, epoch after epoch."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Most times that every image is learned from; 0 settles it by their number.",
+    )
+    test_fraction: float = Field(
+        default=0.2,
+        ge=0.05,
+        le=0.5,
+        description="Share of the images held out of training, to measure the model on, unless the archive parts them.",
+    )
+    seed: int = Field(
+        default=0, ge=0, lt=2**32, description="Settles which images are held out, and every other chance."
+    )
+    time_limit: float = Field(
+        default=3600,
+        ge=1,
+        le=7 * 86400,
+        description="Seconds that it may learn; the best so far is kept. When it is reached, the result depends on how "
+        "fast the machine is.",
+    )
+    mixed_precision: bool = Field(
+        default=True, description="Compute with 16 bits where it does no harm; on graphics processors only."
+    )
 
 
 def parse(kind: type[AnyModel], values: dict[str, Any]) -> AnyModel:

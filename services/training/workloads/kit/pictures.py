@@ -1,12 +1,15 @@
-"""Opens images from outside."""
+"""Opens images from outside, and keeps count of those that cannot be read."""
+
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from PIL import Image
 
-from services.training.domain.errors import UnreadableImage
+from services.training.domain.errors import BadImages, UnreadableImage
 from services.training.workloads.kit.templates import pictures
 from services.training.workloads.kit.templates.pictures import FORMATS, MOST_PIXELS
 
-__all__ = ["FORMATS", "MOST_PIXELS", "open_picture", "picture_size"]
+__all__ = ["FORMATS", "MOST_PIXELS", "Unreadable", "open_picture", "picture_size"]
 
 
 def open_picture(content: bytes, near: int | None = None) -> Image.Image:
@@ -27,3 +30,16 @@ def picture_size(content: bytes) -> tuple[int, int]:
         return pictures.picture_size(content)
     except ValueError as error:
         raise UnreadableImage(trouble=str(error)) from error
+
+
+@dataclass
+class Unreadable:
+    """Images that cannot be read, with what is wrong, in the order in which they were found."""
+
+    troubles: dict[PurePosixPath, str] = field(default_factory=dict)
+
+    def refuse(self, total: int) -> None:
+        """Raise BadImages where there are any."""
+        if self.troubles:
+            path, trouble = next(iter(self.troubles.items()))
+            raise BadImages(count=f"{len(self.troubles):,}", total=f"{total:,}", name=repr(str(path)), trouble=trouble)
