@@ -69,8 +69,9 @@ class Predicted:
     def chances(self) -> Iterator[dict[str, float]]:
         """For each row, class to probability."""
         names = [text_of(label) for label in self.classes]
-        for start in range(0, len(self.probabilities), len(names) or 1):
-            yield dict(zip(names, self.probabilities[start : start + len(names)], strict=True))
+        in_turn = iter(self.probabilities)
+        for row in zip(*[in_turn] * len(names), strict=True):
+            yield dict(zip(names, row, strict=True))
 
 
 async def target_of(peers: Peers, wanted: ResolveModelVersionRequest) -> Target:

@@ -25,7 +25,7 @@ from services.training.workloads.tabular.unwrapped import Matrix, Unwrapped
 
 NAMES_SHOWN = 10
 # With fewer, threads that wait for each other take longer than the work does.
-ROWS_FOR_THREADS = 20_000
+ROWS_FOR_THREADS = 5_000
 TEXT_SHOWN = 60
 NESTED = (list, dict, np.ndarray)
 # What a value of a kind of column has to be, for people.
