@@ -40,6 +40,12 @@ LONGEST_RETRY_SECONDS = 60.0
 UNDO_RETRY_SECONDS = 5.0
 
 
+class NumberTooLarge(errors.InvalidInput):
+    """A number has more than 308 digits, which is more than can be kept. Send a smaller one."""
+
+    field = "parameters"
+
+
 @dataclass(frozen=True)
 class Step:
     """One step of a flow."""
@@ -160,8 +166,11 @@ async def _advance(claim: Claim, step: str, state: State, progress: float) -> No
 
 
 def as_struct(values: State) -> Struct:
-    """A dictionary as protobuf carries it."""
-    return ParseDict(values, Struct())
+    """A dictionary as protobuf carries it. Fails with NumberTooLarge."""
+    try:
+        return ParseDict(values, Struct())
+    except OverflowError as error:
+        raise NumberTooLarge from error
 
 
 def as_timestamp(moment: datetime) -> Timestamp:

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -19,6 +20,7 @@ from modelyard.metadata.v1.prediction_pb2 import BatchCreatePredictionsRequest, 
 from modelyard.training.v1.training_pb2 import (
     PROBLEM_TYPE_OBJECT_DETECTION,
     ROW_FORMAT_IMAGE,
+    ROW_FORMAT_JSON,
     PackageSource,
     PredictHeader,
     PredictRequest,
@@ -103,6 +105,15 @@ async def predict(peers: Peers, target: Target, row_format: RowFormat.ValueType,
         probabilities=list(whole.probabilities),
         latency_ms=(time.perf_counter() - started) * 1000,
     )
+
+
+async def predict_rows(peers: Peers, target: Target, rows: Sequence[Row]) -> Predicted:
+    """What a version answers for rows that came as JSON."""
+    try:
+        written = orjson.dumps(rows)
+    except TypeError:  # a whole number of more than 64 bits
+        written = json.dumps(rows).encode()
+    return await predict(peers, target, ROW_FORMAT_JSON, written)
 
 
 async def predict_images(peers: Peers, target: Target, images: Sequence[bytes]) -> Predicted:

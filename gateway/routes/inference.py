@@ -26,7 +26,6 @@ from gateway.routes.health import why_not
 from gateway.routes.predictions import MANY_ROWS, Version, body_of, parsed
 from gateway.routes.state import peers_of
 from modelyard.metadata.v1.model_pb2 import ResolveModelVersionRequest
-from modelyard.training.v1.training_pb2 import ROW_FORMAT_JSON
 from servicekit import errors
 
 DATATYPES = frozenset(
@@ -224,7 +223,7 @@ async def _infer(request: Request, target: predicting.Target) -> Response:
     if images:
         predicted = await predicting.predict_images(peers, target, images)
     else:
-        predicted = await predicting.predict(peers, target, ROW_FORMAT_JSON, orjson.dumps(rows))
+        predicted = await predicting.predict_rows(peers, target, rows)
     if keep:
         await predicting.log(peers, target, rows, predicted, request.url.path)
     if len(rows) > MANY_ROWS:

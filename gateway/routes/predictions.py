@@ -148,7 +148,7 @@ async def _on_rows(
 ) -> predicting.Predicted:
     peers = peers_of(request)
     predicting.check_log(rows if log else [])
-    predicted = await predicting.predict(peers, target, ROW_FORMAT_JSON, orjson.dumps(rows))
+    predicted = await predicting.predict_rows(peers, target, rows)
     if log:
         await predicting.log(peers, target, rows, predicted, request.url.path)
     return predicted

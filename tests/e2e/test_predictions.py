@@ -267,3 +267,17 @@ def test_the_client_and_the_command_line_predict(house_of_two: House, ann, model
     assert [row["prediction"] for row in written] == list(of_file.predictions)
     assert float(written[0]["probability_Adelie"]) == of_file.probabilities[0]["Adelie"]
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_numbers_of_any_length_are_answered_or_refused_with_a_sentence(ann, model, rows):
+    """M.2: JSON has no largest number, and nobody who sends one is shown a stack."""
+    address = f"/api/models/{model}/predict"
+
+    def told(column: str, value: int, **asked: bool) -> tuple[int, str]:
+        answer = ann.post(address, json={"rows": [rows[0] | {column: value}], **asked})
+        return answer.status_code, answer.json().get("error", {}).get("code", "")
+
+    assert told("body_mass_g", 10**30) == (200, "")
+    assert told("body_mass_g", 10**300, log=True) == (200, "")
+    assert told("body_mass_g", 10**400) == (422, "BAD_ROWS")
+    assert told("island", -(10**400), log=True) == (422, "BAD_ROWS")

@@ -42,7 +42,6 @@ def test_plain_rows_are_as_prepared_ones(rows):
         {"age": "12"},
         {"age": True},
         {"age": float("inf")},
-        {"age": 10**400},
         {"member": 1},
         {"member": "true"},
         {"city": 7},

@@ -37,8 +37,5 @@ def _texts(values: list[Any]) -> npt.NDArray[Any]:
 
 
 def _numbers(values: list[Any]) -> npt.NDArray[np.float64] | None:
-    try:
-        numbers = np.array(values, "float64")
-    except OverflowError:  # a whole number of more than 308 digits
-        return None
+    numbers = np.array(values, "float64")
     return None if np.isinf(numbers).any() else numbers

@@ -4,7 +4,6 @@ package is one of ours, its bytes are those that were recorded."""
 import io
 import json
 from collections.abc import Iterable
-from contextlib import suppress
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,8 @@ NAMES_SHOWN = 10
 # With fewer, threads that wait for each other take longer than the work does.
 ROWS_FOR_THREADS = 5_000
 TEXT_SHOWN = 60
+# Of a whole number: with more, it is none that a table can hold.
+MOST_DIGITS = 308
 NESTED = (list, dict, np.ndarray)
 # What a value of a kind of column has to be, for people.
 KINDS = {"number": "number", "boolean": "truth value (true or false)", "date": "date as in the training data"}
@@ -197,16 +198,21 @@ def _parse(content: bytes) -> Any:
         return orjson.loads(content)
     except ValueError:  # what Python writes need not be JSON: it has a NaN
         try:
-            return json.loads(content)
+            return json.loads(content, parse_int=_whole)
         except ValueError as error:
             raise errors.BadRows(trouble=_short(error)) from error
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a number has more than {MOST_DIGITS} digits")
+    return int(digits)
 
 
 def _column(values: list[Any]) -> npt.NDArray[Any]:
     """Values as an array: of numbers where they are nothing else, with NaN for null."""
     if {float, int, type(None)}.issuperset(map(type, values)):
-        with suppress(OverflowError):  # by a whole number of more than 308 digits
-            return np.array(values, "float64")
+        return np.array(values, "float64")
     column = np.empty(len(values), object)
     column[:] = values
     return column
