@@ -281,3 +281,26 @@ def test_numbers_of_any_length_are_answered_or_refused_with_a_sentence(ann, mode
     assert told("body_mass_g", 10**300, log=True) == (200, "")
     assert told("body_mass_g", 10**400) == (422, "BAD_ROWS")
     assert told("island", -(10**400), log=True) == (422, "BAD_ROWS")
+
+
+def test_a_large_body_of_rows_is_answered_as_a_small_one(ann, model, rows):
+    """M.2: it goes to the model unread, so what is wrong with it is told from there."""
+    address, many = f"/api/models/{model}/predict", rows * 5
+    few = ann.post(address, json={"rows": rows[:20]}).json()
+    large = json.dumps({"rows": many}, indent=1).encode()
+    bad = [
+        (large.replace(b'"rows"', b'"rowz"'), "BODY_UNFIT"),
+        (large[:-1] + b', "surprise": [1]}', "BAD_ROWS"),
+        (large[:-20], "BAD_ROWS"),
+        (large[:-1], "BAD_ROWS"),
+        (large + b"{}", "BAD_ROWS"),
+        (large[:-1] + b', "log": true}', "TOO_MANY_TO_LOG"),
+    ]
+    answer = ann.post(address, content=large, headers={"content-type": "application/json"})
+    refused = [ann.post(address, content=body, headers={"content-type": "application/json"}) for body, _ in bad]
+
+    assert len(large) > 64 * 1024
+    assert answer.json()["rowCount"] == len(many) > 1000
+    assert answer.json()["predictions"][:20] == few["predictions"]
+    assert answer.json()["probabilities"][:20] == few["probabilities"]
+    assert [(each.status_code, each.json()["error"]["code"]) for each in refused] == [(422, code) for _, code in bad]
