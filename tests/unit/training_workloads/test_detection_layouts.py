@@ -268,7 +268,7 @@ def test_images_that_cannot_be_read_are_counted_and_named(check):
     with pytest.raises(BadImages) as caught:
         check(yolo_files(SCENES) | {"images/0003.png": b"no image", "images/0005.png": as_png(SCENES[5].image)[:900]})
 
-    assert caught.value.message.startswith("2 of the 12 images cannot be read, the first of them images/0003.png")
+    assert caught.value.message.startswith("2 of the 12 images cannot be read, the first of them 'images/0003.png'")
 
 
 def test_an_image_of_another_size_than_its_annotations_say_is_refused(check):
