@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
-from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
@@ -22,6 +21,7 @@ from gateway.peers import BYTES_SECONDS, Peers
 from gateway.sendfile import FileSlice, takes_slices
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_DELETED, Artifact, CountDownloadRequest
 from modelyard.storage.v1.storage_pb2 import DownloadHeader, DownloadRequest, DownloadResponse, Object, ObjectName
+from servicekit.disposition import attachment
 from servicekit.logging import get_logger
 
 log = get_logger()
@@ -194,7 +194,7 @@ def _headers(header: DownloadHeader, file_name: str) -> dict[str, str]:
         "etag": _tag(header),
         # Of the whole object, for the reader to verify what came (RFC 9530).
         "repr-digest": f"sha-256=:{base64.b64encode(bytes.fromhex(stored.sha256)).decode()}:",
-        "content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+        "content-disposition": attachment(name),
         # What a user stored is never run as a page of this site.
         "x-content-type-options": "nosniff",
     }

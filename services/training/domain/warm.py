@@ -81,12 +81,15 @@ class WarmModels:
             self._wake()
 
     async def keep_sweeping(self) -> None:
-        """End now and then what nobody has used for a while."""
+        """End now and then what nobody has used for a while, and what has died meanwhile."""
         while True:
             await asyncio.sleep(min(self._bounds.idle_seconds / 2, 10.0))
             oldest = time.monotonic() - self._bounds.idle_seconds
-            for place in [place for place in self._places.values() if not place.users and place.used_at < oldest]:
-                self._end(place, "nobody asked for it")
+            for place in [place for place in self._places.values() if not place.users]:
+                if place.lost:
+                    self._end(place, "it has died")
+                elif place.used_at < oldest:
+                    self._end(place, "nobody asked for it")
             self._wake()
 
     async def close(self) -> None:

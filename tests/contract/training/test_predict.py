@@ -366,6 +366,17 @@ async def test_a_model_that_nobody_asks_is_given_up(start, storage, packages):
     assert again.row_count == len(ROWS)
 
 
+async def test_what_a_killed_model_leaves_is_cleared_without_a_call(start, storage, packages):
+    """M.8: nobody has to ask again for its files to go. It is looked for after 8 s, and would be given up after 16."""
+    source = await package(start, storage, packages)
+    async with start(WORKLOADS, predict_idle_seconds=16) as client:
+        await predict(client, source, ROWS)
+        [model] = workers()
+        model.kill()
+
+        assert await cleared(client) == []
+
+
 async def test_a_model_beyond_its_memory_is_reported(start, storage, packages):
     source = await package(start, storage, packages)
     lines = FEATURES.to_csv(index=False).encode().splitlines(keepends=True)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from servicekit.disposition import attachment
 from services.storage.adapters.azure import names, records
 from services.storage.adapters.azure.pending import BLOCK_BYTES, block_bytes
 from services.storage.domain.errors import BackendNotConfigured
@@ -45,7 +46,7 @@ def test_every_blob_starts_as_the_prefixes_of_its_key_say(key, length):
 
 @given(ANY.filter(bool))
 def test_an_attachment_is_ascii_and_tells_the_whole_name(file_name):
-    disposition = names.attachment(file_name)
+    disposition = attachment(file_name)
     plain = re.search('filename="([^"]*)"', disposition)[1]
     exact = disposition.partition("filename*=UTF-8''")[2]
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from azure.core import MatchConditions
 
+from servicekit.disposition import attachment
 from services.storage.adapters.azure import listing, names, records
 from services.storage.adapters.azure.account import AzureAccount, client_of, credential_of, endpoint_of
 from services.storage.adapters.azure.direct import AzureTickets
@@ -84,7 +85,7 @@ class AzureBackend:
         """An address at Azure that reads this blob, as a file to be saved."""
         name = stored.name
         file_name = stored.draft.file_name or name.key.rpartition("/")[2]
-        disposition = names.attachment(file_name)
+        disposition = attachment(file_name)
         return await self._addresses.of(stored.bucket, names.blob_of(name.key), READ, expires, disposition)
 
     async def probe(self) -> None:

@@ -20,7 +20,6 @@ PROBE = ".modelyard-probe"
 _DOT_AT_END = re.compile(r"\.%*$")
 _MARKED = re.compile(r"\.%+$")
 _UNFIT = re.compile("[\ufffe\uffff]")
-_NOT_PLAIN = re.compile(r"[^ !#-\[\]-~]|[%;]")
 
 
 def container_of(placement: str, containers: Mapping[str, str], backend: str) -> str:
@@ -81,10 +80,3 @@ def block_id(upload: str, number: int) -> str:
 def path_of(container: str, blob: str) -> str:
     """The path of a blob in addresses."""
     return f"{container}/{quote(blob, safe='/~')}"
-
-
-def attachment(file_name: str) -> str:
-    """The header that offers bytes as a file to be saved; in ASCII, whatever the name (RFC 6266)."""
-    plain = _NOT_PLAIN.sub("_", file_name)
-    disposition = f'attachment; filename="{plain}"'
-    return disposition if plain == file_name else f"{disposition}; filename*=UTF-8''{quote(file_name, safe='')}"

@@ -10,8 +10,8 @@ from typing import Any
 
 from azure.storage.blob import ContentSettings
 
+from servicekit.disposition import attachment
 from servicekit.errors import InvalidInput
-from services.storage.adapters.azure.names import attachment
 from services.storage.domain.errors import ObjectDamaged
 from services.storage.domain.model import Access, Draft, ObjectName, StoredObject
 
