@@ -94,8 +94,9 @@ class Versions(Records[ModelVersion]):
             return Resolved(model)
         version = found[0]
         kept = await self._store.get(Artifact, version.artifact_id) if version.artifact_id else None
-        recorded = (version.details or {}).get("artifact_sha256", "")
-        return Resolved(model, replace(version, **LONG), kept, recorded)
+        recorded = (version.details or {}).get("artifact_sha256")
+        # Whoever records a version by hand may write anything there.
+        return Resolved(model, replace(version, **LONG), kept, recorded if isinstance(recorded, str) else "")
 
     async def _named(self, wanted: Wanted) -> Model | None:
         found = await self._store.find(Model, Query({"user_id": wanted.user_id, "name": wanted.name}))

@@ -56,6 +56,7 @@ async def test_newest_version_with_bytes_is_found_by_id_and_by_name(metadata: Me
 async def test_version_of_a_number_is_found_as_it_is(metadata: Metadata):
     first = await _published(metadata)
     elsewhere = ModelVersion(model_id=first.model.id, uri="https://example.org/model.bin")
+    elsewhere.details.update({"artifact_sha256": 256})
     created = await metadata.models.CreateModelVersion(
         CreateModelVersionRequest(model_version=elsewhere, request_id="elsewhere"), **metadata.quick
     )
