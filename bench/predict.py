@@ -13,10 +13,10 @@ import httpx
 import pandas as pd
 import pyarrow as pa
 
+from bench.crowd import SAMPLE
 from services.training.workloads.tabular.templates.load_model import load
-from tests.e2e.house import ROOT, House
+from tests.e2e.house import House
 
-SAMPLE = ROOT / "client" / "modelyard" / "samples" / "penguins.csv"
 TARGET = "species"
 ENGINES = {"quick": {}, "autogluon": {"time_limit": 20}}
 JSON = "application/json"

@@ -4,7 +4,6 @@ import asyncio
 import re
 from typing import Annotated, Any, TypeVar
 
-import orjson
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -97,21 +96,6 @@ def _only_rows(body: bytes) -> bytes | None:
     return body[begins.end() : body.rfind(b"}")] if begins else None
 
 
-def _asked(body: bytes) -> Asked:
-    """What is asked by a JSON body. Fails with BodyUnfit."""
-    try:
-        given = orjson.loads(body)
-    except orjson.JSONDecodeError:  # it may still be what Python writes, with a NaN
-        return parsed(_ASKED, body)
-    if isinstance(given, dict) and given.keys() == {"rows"} and _are_rows(given["rows"]):
-        return Asked.model_construct(rows=given["rows"])  # looked at already: thousands are, and again takes as long
-    return parsed(_ASKED, body)
-
-
-def _are_rows(given: Any) -> bool:
-    return isinstance(given, list) and all(type(row) is dict for row in given)
-
-
 def parsed(adapter: "TypeAdapter[T]", body: bytes) -> T:
     """A JSON body as what it has to be. Fails with BodyUnfit."""
     try:
@@ -145,7 +129,7 @@ async def _predict(request: Request, user: str, model_id: str, version: int, log
     if row_format == ROW_FORMAT_JSON and not log and (unread := _only_rows(body)):
         return await _answer(target, await predicting.predict(peers, target, ROW_FORMAT_JSON, unread))
     if row_format == ROW_FORMAT_JSON:
-        asked = _asked(body)
+        asked = parsed(_ASKED, body)
         return await _answer(target, await _on_rows(request, target, asked.rows, log or asked.log))
     predicted = await predicting.predict(peers, target, row_format, body)
     if log:

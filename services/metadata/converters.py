@@ -235,6 +235,7 @@ WRITTEN = Codec(artifact_pb2.ActivateArtifactRequest, Written)
 MOVED = Codec(artifact_pb2.RelocateArtifactRequest, Moved)
 WANTED = Codec(model_pb2.ResolveModelVersionRequest, Wanted)
 RESOLVED = Codec(model_pb2.ResolveModelVersionResponse, Resolved)
+DIGEST = Codec(admin_pb2.EntityDigest, Digest)
 
 
 class _WithArtifact(typing.Protocol):
@@ -394,8 +395,3 @@ def import_of(note: entities.Import) -> admin_pb2.Import:
     return admin_pb2.Import(
         import_id=note.id, entity=note.entity, position=note.position, count=note.count, complete=note.complete
     )
-
-
-def digest_of(digest: Digest) -> admin_pb2.EntityDigest:
-    """The records of one kind, as a number and a hash."""
-    return admin_pb2.EntityDigest(entity=digest.entity, count=digest.count, sha256=digest.sha256)

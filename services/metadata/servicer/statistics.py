@@ -48,4 +48,4 @@ class AdminServicer(Aggregate, admin_pb2_grpc.AdminServiceServicer):
         self, request: admin_pb2.DigestRecordsRequest, context: object
     ) -> AsyncIterator[admin_pb2.EntityDigest]:
         async for digest in self._exports.digests(request.entities):
-            yield converters.digest_of(digest)
+            yield converters.DIGEST.encode(digest)

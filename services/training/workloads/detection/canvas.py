@@ -41,7 +41,7 @@ def look(archive: Archive, images: Sequence[Annotated], image_size: int) -> Canv
         try:
             image, boxes = read_one(archive, one)
         except UnreadableImage as error:
-            unreadable.troubles[one.path] = str(error.facts["trouble"])
+            unreadable.add(one.path, error)
             continue
         sizes.append(image.size)
         sides.append(np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1)) / max(image.size))

@@ -34,6 +34,12 @@ class Parameters(parameters.ImageParameters):
         le=0.5,
         description="Share of the other images on which the best epoch is found; 0 takes the last epoch.",
     )
+    time_limit: float = Field(
+        default=3600,
+        ge=1,
+        le=7 * 86400,
+        description="Seconds that it may learn. When it is reached, the result depends on how fast the machine is.",
+    )
     score_threshold: float = Field(
         default=0.3, ge=0.01, le=1, description="How sure the model has to be of a thing to tell of it."
     )

@@ -40,7 +40,7 @@ def read_all(archive: Archive, images: Sequence[Annotated], canvas: Canvas, work
         try:
             image, found = read_one(archive, one)
         except UnreadableImage as error:
-            unreadable.troubles[one.path] = str(error.facts["trouble"])
+            unreadable.add(one.path, error)
             continue
         canvases[place], scales[place] = fit_in(image, canvas.width, canvas.height)
         sizes.append(image.size)

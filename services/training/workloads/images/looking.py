@@ -24,7 +24,7 @@ def look_at(archive: Archive, images: Sequence[Found]) -> tuple[int, Unreadable]
         try:
             sides.append(max(_size(archive, image.path)))
         except (errors.UnreadableImage, errors.ArchiveBroken) as error:
-            unreadable.troubles[image.path] = str(error.facts["trouble"])
+            unreadable.add(image.path, error)
     return round(statistics.median(sides)) if sides else 0, unreadable
 
 

@@ -54,6 +54,9 @@ class Parameters(parameters.ImageParameters):
         le=0.5,
         description="Share of the training images that only settle which epoch's weights are kept.",
     )
+    time_limit: float = Field(
+        default=3600, ge=5, le=604800, description="Seconds of learning after which the best weights so far are taken."
+    )
     skip_unreadable: bool = Field(
         default=False, description="Leave out images that cannot be read, and tell which, instead of refusing them all."
     )

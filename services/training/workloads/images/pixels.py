@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from servicekit.errors import Problem
 from services.training.domain import errors
 from services.training.workloads.images.layout import Found
 from services.training.workloads.images.templates.load_model import as_pixels
@@ -29,8 +30,8 @@ def read_all(
     what = f"{len(images):,} images of {side} × {side} pixels"
     pixels, unreadable, count = room_for((len(images), 3, side, side), what, folder), Unreadable(), 0
     for done, (image, read) in enumerate(_read_in_turn(archive, images, side, threads), 1):
-        if isinstance(read, str):
-            unreadable.troubles[image.path] = read
+        if isinstance(read, Problem):
+            unreadable.add(image.path, read)
         else:
             pixels[count] = read
             count += 1
@@ -40,12 +41,12 @@ def read_all(
 
 def _read_in_turn(
     archive: Archive, images: Sequence[Found], side: int, threads: int
-) -> Iterator[tuple[Found, Pixels | str]]:
-    def read(image: Found) -> Pixels | str:
+) -> Iterator[tuple[Found, Pixels | Problem]]:
+    def read(image: Found) -> Pixels | Problem:
         try:
             return as_pixels(open_picture(archive.read(image.path), near=side), side)
         except (errors.UnreadableImage, errors.ArchiveBroken) as error:
-            return str(error.facts["trouble"])
+            return error
 
     with ThreadPoolExecutor(threads) as pool:
         for some in _batches(images, READ_AT_ONCE):

@@ -29,13 +29,6 @@ class ImageParameters(BaseModel):
     seed: int = Field(
         default=0, ge=0, lt=2**32, description="Settles which images are held out, and every other chance."
     )
-    time_limit: float = Field(
-        default=3600,
-        ge=1,
-        le=7 * 86400,
-        description="Seconds that it may learn; the best so far is kept. When it is reached, the result depends on how "
-        "fast the machine is.",
-    )
     mixed_precision: bool = Field(
         default=True, description="Compute with 16 bits where it does no harm; on graphics processors only."
     )

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 
 from PIL import Image
 
+from servicekit.errors import Problem
 from services.training.domain.errors import BadImages, UnreadableImage
 from services.training.workloads.kit.templates import pictures
 from services.training.workloads.kit.templates.pictures import FORMATS, MOST_PIXELS
@@ -37,6 +38,10 @@ class Unreadable:
     """Images that cannot be read, with what is wrong, in the order in which they were found."""
 
     troubles: dict[PurePosixPath, str] = field(default_factory=dict)
+
+    def add(self, path: PurePosixPath, error: Problem) -> None:
+        """One more, and the error that reading it raised."""
+        self.troubles[path] = str(error.facts["trouble"])
 
     def refuse(self, total: int) -> None:
         """Raise BadImages where there are any."""
