@@ -5,7 +5,7 @@ import json
 import statistics
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,40 +13,43 @@ import httpx
 import pandas as pd
 import pyarrow as pa
 
-from bench.crowd import SAMPLE
+from bench.scores import TABLES
 from services.training.workloads.tabular.templates.load_model import load
 from tests.e2e.house import House
 
-TARGET = "species"
 ENGINES = {"quick": {}, "autogluon": {"time_limit": 20}}
 JSON = "application/json"
-CALLS, ROUNDS, ROWS = 300, 9, 10_000
+TABLES_ASKED = ["penguins", "titanic", "autompg"]
+CALLS, ROUNDS, ROWS = 300, 25, 10_000
 
 
 def measure(house: House, folder: Path) -> str:
     """Train with each engine, then ask for one row again and again, and for many in each format."""
     with httpx.Client(base_url=house.url, timeout=600) as http:
-        return "\n".join(_engine(http, folder, name) for name in ENGINES)
+        return "\n".join(_line(http, folder, table, engine) for table in TABLES_ASKED for engine in ENGINES)
 
 
-def _engine(http: httpx.Client, folder: Path, name: str) -> str:
-    model = _trained(http, name)
-    features = http.get(f"/api/models/{model}").raise_for_status().json()["features"]
-    rows = pd.read_csv(SAMPLE)[features]
+def _line(http: httpx.Client, folder: Path, name: str, engine: str) -> str:
+    make, target = TABLES[name]
+    table = make()
+    model = _trained(http, table, target, engine)
+    page = http.get(f"/api/models/{model}").raise_for_status().json()
+    rows = table[page["features"]]
 
-    def milliseconds(body: bytes, media: str, count: int) -> list[float]:
-        headers = {"content-type": media}
-        address = f"/api/models/{model}/predict"
-        return _times(lambda: http.post(address, content=body, headers=headers).raise_for_status(), count)
+    def asked(body: bytes, media: str) -> Callable[[], Any]:
+        address, headers = f"/api/models/{model}/predict", {"content-type": media}
+        return lambda: http.post(address, content=body, headers=headers).raise_for_status()
 
-    cuts = statistics.quantiles(milliseconds(_bodies(rows.dropna().head(1))[JSON], JSON, CALLS), n=100)
+    one = asked(_bodies(rows.dropna().head(1))[JSON], JSON)
+    cuts = statistics.quantiles(_times([one], CALLS)[0], n=100)
     many = rows.sample(ROWS, replace=True, random_state=1)
-    own = _unpacked(http, model, folder / name)
-    library = statistics.median(_times(lambda: own.predict_proba(many), ROUNDS))
-    ours = {media: statistics.median(milliseconds(body, media, ROUNDS)) for media, body in _bodies(many).items()}
-    shares = ", ".join(f"{media} {library / spent:.2f}" for media, spent in ours.items())
+    own, bodies = _unpacked(http, model, folder / name / engine), _bodies(many)
+    answer = own.predict if page["problemType"] == "regression" else own.predict_proba
+    calls = [lambda: answer(many), *(asked(body, media) for media, body in bodies.items())]
+    library, *ours = map(statistics.median, _times(calls, ROUNDS))
+    shares = ", ".join(f"{media} {library / spent:.2f}" for media, spent in zip(bodies, ours, strict=True))
     return (
-        f"predict, {name}: one row p50 {cuts[49]:.1f} ms, p99 {cuts[98]:.1f} ms\n"
+        f"predict, {name} by {engine}: one row p50 {cuts[49]:.1f} ms, p99 {cuts[98]:.1f} ms\n"
         f"  {ROWS:,} rows in one call, of the library's own speed ({library:.0f} ms): {shares}"
     )
 
@@ -59,10 +62,10 @@ def _unpacked(http: httpx.Client, model: str, folder: Path) -> Any:
     return load(folder)
 
 
-def _trained(http: httpx.Client, engine: str) -> str:
-    wish = {"target": TARGET, "parameters": json.dumps({"engine": engine, **ENGINES[engine]}), "model_name": engine}
-    with SAMPLE.open("rb") as file:
-        answer = http.post("/api/train", params={"wait": "true"}, files={"file": file}, data=wish)
+def _trained(http: httpx.Client, table: pd.DataFrame, target: str, engine: str) -> str:
+    wish = {"target": target, "parameters": json.dumps({"engine": engine, **ENGINES[engine]})}
+    file = ("table.csv", table.to_csv(index=False).encode())
+    answer = http.post("/api/train", params={"wait": "true"}, files={"file": file}, data=wish)
     model: str = answer.raise_for_status().json()["result"]["model_id"]
     return model
 
@@ -80,12 +83,12 @@ def _bodies(rows: pd.DataFrame) -> dict[str, bytes]:
     }
 
 
-def _times(call: Callable[[], Any], count: int) -> list[float]:
-    """Milliseconds of each call, after one that warms."""
-    call()
-    spent = []
-    for _ in range(count):
-        began = time.perf_counter()
-        call()
-        spent.append((time.perf_counter() - began) * 1000)
+def _times(calls: Sequence[Callable[[], Any]], count: int) -> list[list[float]]:
+    """Milliseconds of each call, by turns, so that all of them meet the machine in the same state."""
+    spent: list[list[float]] = [[] for _ in calls]
+    for number in range(count + 1):
+        for call, each in zip(calls, spent, strict=True):
+            began = time.perf_counter()
+            call()
+            each += [(time.perf_counter() - began) * 1000] * bool(number)  # the first warms
     return spent

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import Depends, FastAPI
 
 from gateway import problems
+from gateway.flows.lookups import Lookups
 from gateway.flows.workers import Workers
 from gateway.limits import limited, limits_of
 from gateway.middleware import Around
@@ -63,6 +64,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: GatewaySettings = app.state.settings
     app.state.peers = connect(settings)
+    app.state.lookups = Lookups(app.state.peers)
     app.state.workers = Workers(app.state.peers, settings)
     running = [
         asyncio.create_task(app.state.workers.run()),

@@ -1,9 +1,11 @@
 """Records as the JSON that the documented paths answer with. One function a kind of record."""
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import orjson
 from fastapi.responses import Response
 from google.protobuf.json_format import MessageToDict
@@ -42,6 +44,23 @@ ENDED = frozenset({JOB_STATUS_COMPLETED, JOB_STATUS_FAILED, JOB_STATUS_CANCELLED
 def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer."""
     return Response(orjson.dumps(body), status, headers, "application/json")
+
+
+def by_name(names: Sequence[str], numbers: Sequence[float]) -> orjson.Fragment:
+    """Rows of numbers, one after the other, as a list of objects, name to number."""
+    in_turn = iter(numbers)
+    rows = map(_row_type(tuple(names)), *[in_turn] * len(names))
+    return orjson.Fragment(msgspec.json.encode(list(rows)))
+
+
+@functools.lru_cache(maxsize=100)
+def _row_type(names: tuple[str, ...]) -> Callable[..., Any]:
+    """What makes a row of its numbers: a structure, which is made and written in half of the time of a dictionary."""
+    fields = {f"column_{place}": name for place, name in enumerate(names)}
+    try:
+        return msgspec.defstruct("Row", [(field, float) for field in fields], rename=fields, gc=False)
+    except ValueError:  # a structure has no names with quotation marks
+        return lambda *numbers: dict(zip(names, numbers, strict=True))
 
 
 def plain(struct: Struct) -> Json:

@@ -20,7 +20,6 @@ from modelyard.metadata.v1.prediction_pb2 import BatchCreatePredictionsRequest, 
 from modelyard.training.v1.training_pb2 import (
     PROBLEM_TYPE_OBJECT_DETECTION,
     ROW_FORMAT_IMAGE,
-    ROW_FORMAT_JSON,
     PackageSource,
     PredictHeader,
     PredictRequest,
@@ -28,10 +27,11 @@ from modelyard.training.v1.training_pb2 import (
     RowFormat,
 )
 from servicekit import errors
-from servicekit.channels import CHUNK_BYTES
 
 PREDICT_SECONDS = 400.0
 """Deadline of a call that predicts; a model that is not loaded yet is loaded first."""
+PIECE_BYTES = 64 * 1024
+"""Of rows that are sent; with larger pieces a call waits longer for the first of them."""
 MOST_LOGGED = 1000
 LOGGED_AT_ONCE = 100
 
@@ -56,6 +56,11 @@ class Target:
     version: ModelVersion
     artifact: Artifact
 
+    @property
+    def package(self) -> PackageSource:
+        """What the training service has to know of it."""
+        return PackageSource(placement=self.artifact.placement, key=self.artifact.key, sha256=self.artifact.sha256)
+
 
 @dataclass(frozen=True)
 class Predicted:
@@ -68,12 +73,45 @@ class Predicted:
     """Row after row, in the order of the classes."""
     latency_ms: float
 
+    @property
+    def names(self) -> list[str]:
+        """The classes as text."""
+        return [text_of(label) for label in self.classes]
+
     def chances(self) -> Iterator[dict[str, float]]:
         """For each row, class to probability."""
-        names = [text_of(label) for label in self.classes]
-        in_turn = iter(self.probabilities)
+        names, in_turn = self.names, iter(self.probabilities)
         for row in zip(*[in_turn] * len(names), strict=True):
             yield dict(zip(names, row, strict=True))
+
+
+class Heard:
+    """What a version has answered so far. It is taken up message by message, while the next one is made."""
+
+    def __init__(self) -> None:
+        self._whole = PredictResponse()
+        self._probabilities: list[float] = []
+
+    def take(self, part: PredictResponse) -> None:
+        """Take up the next message."""
+        self._probabilities += part.probabilities
+        part.ClearField("probabilities")
+        self._whole.MergeFrom(part)
+
+    def predicted(self, latency_ms: float) -> Predicted:
+        """All of it."""
+        classes = [_label(value) for value in self._whole.classes]
+        return Predicted(self._answers(classes), classes, self._probabilities, latency_ms)
+
+    def _answers(self, classes: list[Any]) -> list[Any]:
+        whole = self._whole
+        if whole.problem_type == PROBLEM_TYPE_OBJECT_DETECTION:
+            found: list[list[Row]] = [[] for _ in range(whole.row_count)]
+            for one in whole.detections:
+                box = [one.x_min, one.y_min, one.x_max, one.y_max]
+                found[one.row].append({"class": classes[one.class_index], "score": one.score, "box": box})
+            return found
+        return [classes[place] for place in whole.class_indexes] if classes else list(whole.values)
 
 
 async def target_of(peers: Peers, wanted: ResolveModelVersionRequest) -> Target:
@@ -95,25 +133,18 @@ async def target_of(peers: Peers, wanted: ResolveModelVersionRequest) -> Target:
 async def predict(peers: Peers, target: Target, row_format: RowFormat.ValueType, rows: bytes) -> Predicted:
     """What a version answers for rows, as the training service is asked."""
     started = time.perf_counter()
-    whole = PredictResponse()
+    heard = Heard()
     async for part in peers.training.Predict(_sent(target, row_format, rows), **peers.within(PREDICT_SECONDS)):
-        whole.MergeFrom(part)
-    classes = [_label(value) for value in whole.classes]
-    return Predicted(
-        predictions=_answers(whole, classes),
-        classes=classes,
-        probabilities=list(whole.probabilities),
-        latency_ms=(time.perf_counter() - started) * 1000,
-    )
+        heard.take(part)
+    return heard.predicted((time.perf_counter() - started) * 1000)
 
 
-async def predict_rows(peers: Peers, target: Target, rows: Sequence[Row]) -> Predicted:
-    """What a version answers for rows that came as JSON."""
+def written(rows: Sequence[Row]) -> bytes:
+    """Rows as JSON."""
     try:
-        written = orjson.dumps(rows)
+        return orjson.dumps(rows)
     except TypeError:  # a whole number of more than 64 bits
-        written = json.dumps(rows).encode()
-    return await predict(peers, target, ROW_FORMAT_JSON, written)
+        return json.dumps(rows).encode()
 
 
 async def predict_images(peers: Peers, target: Target, images: Sequence[bytes]) -> Predicted:
@@ -127,22 +158,11 @@ async def predict_images(peers: Peers, target: Target, images: Sequence[bytes]) 
     )
 
 
-def _answers(whole: PredictResponse, classes: list[Any]) -> list[Any]:
-    if whole.problem_type == PROBLEM_TYPE_OBJECT_DETECTION:
-        found: list[list[Row]] = [[] for _ in range(whole.row_count)]
-        for one in whole.detections:
-            box = [one.x_min, one.y_min, one.x_max, one.y_max]
-            found[one.row].append({"class": classes[one.class_index], "score": one.score, "box": box})
-        return found
-    return [classes[place] for place in whole.class_indexes] if classes else list(whole.values)
-
-
 async def _sent(target: Target, row_format: RowFormat.ValueType, rows: bytes) -> AsyncIterator[PredictRequest]:
-    artifact = target.artifact
-    source = PackageSource(placement=artifact.placement, key=artifact.key, sha256=artifact.sha256)
-    yield PredictRequest(header=PredictHeader(package=source, row_format=row_format, first_chunk=rows[:CHUNK_BYTES]))
-    for start in range(CHUNK_BYTES, len(rows), CHUNK_BYTES):
-        yield PredictRequest(chunk=rows[start : start + CHUNK_BYTES])
+    first = PredictHeader(package=target.package, row_format=row_format, first_chunk=rows[:PIECE_BYTES])
+    yield PredictRequest(header=first)
+    for start in range(PIECE_BYTES, len(rows), PIECE_BYTES):
+        yield PredictRequest(chunk=rows[start : start + PIECE_BYTES])
 
 
 def _label(value: Value) -> Any:

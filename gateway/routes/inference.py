@@ -22,10 +22,12 @@ from typing_extensions import override
 from gateway import problems, rendering
 from gateway.flows import predicting
 from gateway.identity import User
+from gateway.peers import Peers
 from gateway.routes.health import why_not
 from gateway.routes.predictions import MANY_ROWS, Version, body_of, parsed
-from gateway.routes.state import peers_of
+from gateway.routes.state import lookups_of, peers_of
 from modelyard.metadata.v1.model_pb2 import ResolveModelVersionRequest
+from modelyard.training.v1.training_pb2 import ROW_FORMAT_JSON
 from servicekit import errors
 
 DATATYPES = frozenset(
@@ -114,6 +116,11 @@ class Inference(BaseModel):
     inputs: Annotated[list[Tensor], Field(min_length=1)]
     outputs: list[Wanted] = Field(default_factory=list)
 
+    @property
+    def kept(self) -> bool:
+        """Whether to keep what is answered."""
+        return self.parameters.get("log") is True
+
     def rows(self) -> list[predicting.Row]:
         """The columns as rows. Fails with TensorUnfit."""
         columns: dict[str, list[Any]] = {}
@@ -183,19 +190,22 @@ async def version_ready(request: Request, user: User, name: str, version: Versio
 @router.post("/models/{name}/infer")
 async def infer_newest(request: Request, user: User, name: str) -> Response:
     """Answers for columns by the newest version that is ready."""
-    return await _infer(request, await _target(request, user, name))
+    return await _infer(request, _wanted(user, name))
 
 
 @router.post("/models/{name}/versions/{version}/infer")
 async def infer_version(request: Request, user: User, name: str, version: Version) -> Response:
     """Answers for columns by one version."""
-    return await _infer(request, await _target(request, user, name, version))
+    return await _infer(request, _wanted(user, name, version))
 
 
 async def _target(request: Request, user: str, name: str, version: int = 0) -> predicting.Target:
+    return await predicting.target_of(peers_of(request), _wanted(user, name, version))
+
+
+def _wanted(user: str, name: str, version: int = 0) -> ResolveModelVersionRequest:
     # An id where no name is so.
-    wanted = ResolveModelVersionRequest(user_id=user, name=name, model_id=name, version=version)
-    return await predicting.target_of(peers_of(request), wanted)
+    return ResolveModelVersionRequest(user_id=user, name=name, model_id=name, version=version)
 
 
 def _described(target: predicting.Target) -> rendering.Json:
@@ -214,21 +224,29 @@ def _described(target: predicting.Target) -> rendering.Json:
     }
 
 
-async def _infer(request: Request, target: predicting.Target) -> Response:
+async def _infer(request: Request, wanted: ResolveModelVersionRequest) -> Response:
     asked: Inference = parsed(_INFERENCE, await body_of(request))
-    peers, keep = peers_of(request), asked.parameters.get("log") is True
-    images = [] if target.version.features else await asyncio.to_thread(asked.images)
-    rows = [row for image in images for row in predicting.described(IMAGE, image)] or asked.rows()
-    predicting.check_log(rows if keep else [])
-    if images:
-        predicted = await predicting.predict_images(peers, target, images)
-    else:
-        predicted = await predicting.predict_rows(peers, target, rows)
-    if keep:
+    peers = peers_of(request)
+    target, (rows, predicted) = await lookups_of(request).answered(
+        wanted, lambda target: _inferred(peers, target, asked)
+    )
+    if asked.kept:
         await predicting.log(peers, target, rows, predicted, request.url.path)
     if len(rows) > MANY_ROWS:
         return await asyncio.to_thread(_rendered, target, asked, predicted)
     return _rendered(target, asked, predicted)
+
+
+async def _inferred(
+    peers: Peers, target: predicting.Target, asked: Inference
+) -> tuple[list[predicting.Row], predicting.Predicted]:
+    """The rows as they are kept, and what a version answers for them."""
+    images = [] if target.version.features else await asyncio.to_thread(asked.images)
+    rows = [row for image in images for row in predicting.described(IMAGE, image)] or asked.rows()
+    predicting.check_log(rows if asked.kept else [])
+    if images:
+        return rows, await predicting.predict_images(peers, target, images)
+    return rows, await predicting.predict(peers, target, ROW_FORMAT_JSON, predicting.written(rows))
 
 
 def _rendered(target: predicting.Target, asked: Inference, predicted: predicting.Predicted) -> Response:

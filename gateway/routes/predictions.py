@@ -13,7 +13,7 @@ from gateway import incoming, rendering
 from gateway.flows import predicting
 from gateway.identity import User
 from gateway.routes import described
-from gateway.routes.state import peers_of
+from gateway.routes.state import lookups_of, peers_of
 from modelyard.metadata.v1.model_pb2 import ResolveModelVersionRequest
 from modelyard.training.v1.training_pb2 import (
     ROW_FORMAT_ARROW,
@@ -92,8 +92,10 @@ async def body_of(request: Request) -> bytes:
 def _only_rows(body: bytes) -> bytes | None:
     """The array of rows in a large body that has nothing else, as it came: to read it here would hold up everybody
     else, and who predicts reads it anyway, and refuses what is none."""
-    begins = ROWS_BEGIN.match(body) if len(body) > LARGE_BYTES and b'"log"' not in body else None
-    return body[begins.end() : body.rfind(b"}")] if begins else None
+    begins = ROWS_BEGIN.match(body) if len(body) > LARGE_BYTES else None
+    if not begins or b'"log"' in body[body.rfind(b"]") :]:
+        return None
+    return body[begins.end() : body.rfind(b"}")]
 
 
 def parsed(adapter: "TypeAdapter[T]", body: bytes) -> T:
@@ -121,33 +123,37 @@ async def predict_version(request: Request, user: User, model_id: str, version: 
 
 
 async def _predict(request: Request, user: str, model_id: str, version: int, log: bool) -> Response:
-    peers = peers_of(request)
     row_format = format_of(request.headers.get("content-type", JSON))
     wanted = ResolveModelVersionRequest(user_id=user, model_id=model_id, version=version)
-    target = await predicting.target_of(peers, wanted)
     body = await body_of(request)
     if row_format == ROW_FORMAT_JSON and not log and (unread := _only_rows(body)):
-        return await _answer(target, await predicting.predict(peers, target, ROW_FORMAT_JSON, unread))
+        return await _answer(*await _asked(request, wanted, ROW_FORMAT_JSON, unread))
     if row_format == ROW_FORMAT_JSON:
-        asked = parsed(_ASKED, body)
-        return await _answer(target, await _on_rows(request, target, asked.rows, log or asked.log))
-    predicted = await predicting.predict(peers, target, row_format, body)
+        return await _predict_rows(request, wanted, parsed(_ASKED, body), log)
+    target, predicted = await _asked(request, wanted, row_format, body)
     if log:
         predicting.check_log(predicted.predictions)
         rows = await asyncio.to_thread(predicting.described, FILES[row_format], body, len(predicted.predictions))
-        await predicting.log(peers, target, rows, predicted, request.url.path)
+        await predicting.log(peers_of(request), target, rows, predicted, request.url.path)
     return await _answer(target, predicted)
 
 
-async def _on_rows(
-    request: Request, target: predicting.Target, rows: list[predicting.Row], log: bool
-) -> predicting.Predicted:
-    peers = peers_of(request)
-    predicting.check_log(rows if log else [])
-    predicted = await predicting.predict_rows(peers, target, rows)
+async def _predict_rows(request: Request, wanted: ResolveModelVersionRequest, asked: Asked, log: bool) -> Response:
+    log = log or asked.log
+    predicting.check_log(asked.rows if log else [])
+    target, predicted = await _asked(request, wanted, ROW_FORMAT_JSON, predicting.written(asked.rows))
     if log:
-        await predicting.log(peers, target, rows, predicted, request.url.path)
-    return predicted
+        await predicting.log(peers_of(request), target, asked.rows, predicted, request.url.path)
+    return await _answer(target, predicted)
+
+
+async def _asked(
+    request: Request, wanted: ResolveModelVersionRequest, row_format: RowFormat.ValueType, rows: bytes
+) -> tuple[predicting.Target, predicting.Predicted]:
+    peers = peers_of(request)
+    return await lookups_of(request).answered(
+        wanted, lambda target: predicting.predict(peers, target, row_format, rows)
+    )
 
 
 def format_of(content_type: str) -> RowFormat.ValueType:
@@ -167,10 +173,11 @@ async def _answer(target: predicting.Target, predicted: predicting.Predicted) ->
 
 
 def _rendered(target: predicting.Target, predicted: predicting.Predicted) -> Response:
+    chances = rendering.by_name(predicted.names, predicted.probabilities) if predicted.probabilities else None
     return rendering.answer(
         {
             "predictions": predicted.predictions,
-            "probabilities": list(predicted.chances()) if predicted.probabilities else None,
+            "probabilities": chances,
             "rowCount": len(predicted.predictions),
             "modelId": target.model.id,
             "modelVersion": target.version.version,

@@ -4,6 +4,7 @@ from typing import TypeVar
 
 from fastapi import Request
 
+from gateway.flows.lookups import Lookups
 from gateway.flows.workers import Workers
 from gateway.peers import Peers
 from gateway.settings import GatewaySettings
@@ -22,6 +23,12 @@ def peers_of(request: Request) -> Peers:
     """The services behind the gateway."""
     peers: Peers = request.app.state.peers
     return peers
+
+
+def lookups_of(request: Request) -> Lookups:
+    """The versions of models that were asked lately."""
+    lookups: Lookups = request.app.state.lookups
+    return lookups
 
 
 def settings_of(request: Request) -> GatewaySettings:

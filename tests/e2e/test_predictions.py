@@ -304,3 +304,56 @@ def test_a_large_body_of_rows_is_answered_as_a_small_one(ann, model, rows):
     assert answer.json()["predictions"][:20] == few["predictions"]
     assert answer.json()["probabilities"][:20] == few["probabilities"]
     assert [(each.status_code, each.json()["error"]["code"]) for each in refused] == [(422, code) for _, code in bad]
+
+
+@pytest.fixture
+def trained(ann, penguins: Path):
+    """Trains one more version of a model of ann's."""
+
+    def train(name: str, parameters: dict) -> dict:
+        wish = {"target": "species", "model_name": name, "parameters": json.dumps({"engine": "quick"} | parameters)}
+        files = {"file": (penguins.name, penguins.read_bytes())}
+        answer = ann.post("/api/train", params={"wait": "true"}, files=files, data=wish)
+        return answer.raise_for_status().json()["result"]
+
+    return train
+
+
+def test_calls_follow_the_newest_version_and_the_end_of_a_model(ann, clients, trained, rows):
+    """M.2: what answered the last call is asked early, and is never the answer when it is not the one any more."""
+    first = trained("penguins that change", {"seed": 1})
+    model = first["model_id"]
+    addresses = [f"/api/models/{model}/predict", f"/v2/models/{model}/infer"]
+    bodies = [{"rows": rows[:3]}, columns(rows[:3])]
+
+    def asked(client: httpx.Client = ann) -> list[httpx.Response]:
+        return [client.post(address, json=body) for address, body in zip(addresses, bodies, strict=True)]
+
+    def versions() -> list[int]:
+        plain, protocol = [answer.raise_for_status().json() for answer in asked()]
+        return [plain["modelVersion"], int(protocol["model_version"])]
+
+    before = versions() + versions()
+    trained("penguins that change", {"seed": 2})
+    after = versions() + versions()
+    of_another = [answer.status_code for answer in asked(clients["ben"])]
+    refused = ann.post(addresses[0], json={"rows": [{}]}).json()["error"]["code"]
+    ann.delete(f"/api/models/{model}").raise_for_status()
+    gone = [answer.status_code for answer in asked() + asked()]
+
+    assert before == [1] * 4
+    assert after == [2] * 4
+    assert of_another == [404, 404]
+    assert refused == "MISSING_COLUMNS"
+    assert gone == [404] * 4
+
+
+def test_rows_nested_without_end_are_refused(ann, model, rows):
+    """M.2: such a body ends no model."""
+    deep = b'{"rows": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+
+    refused = ann.post(f"/api/models/{model}/predict", content=deep, headers={"content-type": "application/json"})
+    after = ann.post(f"/api/models/{model}/predict", json={"rows": rows[:1]})
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "BAD_ROWS")
+    assert after.status_code == 200

@@ -9,7 +9,8 @@ from typing import Any
 from services.training.domain.model import ProblemType, TableFormat
 
 NUMBER_BYTES, INDEX_BYTES = array("d").itemsize, array("i").itemsize
-BATCH_BYTES = 1024 * 1024
+# Of answers in one message: whoever hears them takes up one while the next is made.
+BATCH_BYTES = 64 * 1024
 
 
 class RowFormat(StrEnum):
@@ -94,7 +95,7 @@ class Answers:
         return cls(header, array("d"), array("i", content[:cut]), array("d", content[cut:]))
 
     def batches(self) -> Iterator["Answers"]:
-        """The same in parts of about 1 MiB, at least one."""
+        """The same in parts of about 64 KiB, at least one."""
         wide = len(self.header.classes)
         rows = max(1, BATCH_BYTES // (NUMBER_BYTES * max(1, wide)))
         for start in range(0, max(1, self.header.row_count), rows):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.training.workloads.tabular.plain import plain_columns
+from services.training.workloads.tabular.plain import PlainRows
 from services.training.workloads.tabular.templates.load_model import prepare
 from services.training.workloads.tabular.unwrapped import Unwrapped
 from tests.unit.training_workloads.trial import train
@@ -21,16 +21,23 @@ FEATURES = [
 ]
 ROWS = st.fixed_dictionaries(
     {
-        "age": st.none() | st.integers(-(10**300), 10**300) | st.floats(allow_infinity=False),
+        "age": st.none() | st.integers(-(10**300), 10**300) | st.floats(allow_infinity=False, allow_nan=False),
         "member": st.none() | st.booleans(),
         "city": st.none() | st.text(),
     }
 )
 
 
+PLAIN = PlainRows(FEATURES, ["answer"])
+
+
+def written(rows):
+    return json.dumps(rows).encode()
+
+
 @given(st.lists(ROWS, min_size=1))
 def test_plain_rows_are_as_prepared_ones(rows):
-    plain = pd.DataFrame(plain_columns(rows, FEATURES))
+    plain = pd.DataFrame(PLAIN.columns(written(rows)))
     long_way = prepare(pd.DataFrame({name: [row[name] for row in rows] for name in rows[0]}, dtype=object), FEATURES)
 
     pd.testing.assert_frame_equal(plain, long_way)
@@ -39,6 +46,9 @@ def test_plain_rows_are_as_prepared_ones(rows):
 @pytest.mark.parametrize(
     "odd",
     [
+        {"age": float("nan")},
+        {"age": 10**310},
+        {"weight": 3},
         {"age": "12"},
         {"age": True},
         {"age": float("inf")},
@@ -51,12 +61,46 @@ def test_plain_rows_are_as_prepared_ones(rows):
 def test_what_has_to_be_looked_at_is_left_to_the_long_way(odd):
     rows = [{"age": 1, "member": None, "city": "Rome"}, {"age": 1, "member": None, "city": "Rome"} | odd]
 
-    assert plain_columns(rows[:1], FEATURES) is not None
-    assert plain_columns(rows, FEATURES) is None
+    assert PLAIN.columns(written(rows[:1])) is not None
+    assert PLAIN.columns(written(rows)) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"[1]",
+        b'[{"age": 1, "member": true}]',
+        b'[{"age": 1, "member": true, "city": "\xff"}]',
+        b"[" * 9999,
+    ],
+)
+def test_what_is_no_table_of_the_features_is_left_to_the_long_way(content):
+    assert PLAIN.columns(content) is None
+
+
+def test_columns_that_may_be_there_are_passed_over():
+    plain, told = {"age": 1, "member": True, "city": None}, {"answer": ["whatever", {"it": 1}]}
+
+    assert {name: list(column) for name, column in PLAIN.columns(written([plain | told, plain])).items()} == {
+        "age": [1.0, 1.0],
+        "member": [1.0, 1.0],
+        "city": [pytest.approx(np.nan, nan_ok=True)] * 2,
+    }
 
 
 def test_kinds_that_make_several_columns_are_left_to_the_long_way():
-    assert plain_columns([{"day": "2026-01-02"}], [{"name": "day", "kind": "date", "format": "%Y-%m-%d"}]) is None
+    days = PlainRows([{"name": "day", "kind": "date", "format": "%Y-%m-%d"}], [])
+
+    assert days.columns(written([{"day": "2026-01-02"}])) is None
+
+
+def test_names_that_a_structure_cannot_have_are_left_to_the_long_way():
+    inches = PlainRows([{"name": 'width in "', "kind": "number"}], [])
+
+    assert inches.columns(written([{'width in "': 7}])) is None
 
 
 @pytest.mark.parametrize("texts", [["town", "shade"], ["town"], []])

@@ -833,7 +833,7 @@ Global___PredictRequest: _TypeAlias = PredictRequest  # noqa: Y015
 
 @_typing.final
 class PredictResponse(_message.Message):
-    """Answers for the next rows, in the order of the rows. One message holds as many as fit into 1 MiB, about."""
+    """Answers for the next rows, in the order of the rows. One message holds as many as fit into 64 KiB, about."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -18,7 +18,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from services.training.domain import errors
 from services.training.domain.answers import AnswersHeader, RowFormat, RowsHeader
 from services.training.domain.model import ProblemType
-from services.training.workloads.tabular.plain import plain_columns
+from services.training.workloads.tabular.plain import PlainRows
 from services.training.workloads.tabular.templates.load_model import LOADERS, prepare, read_table
 from services.training.workloads.tabular.unwrapped import Matrix, Unwrapped
 
@@ -59,21 +59,23 @@ class TabularModel:
         self._features = manifest["features"]
         self._names = [feature["name"] for feature in self._features]
         self._accepted = {*self._names, manifest["target"], *manifest["unused_columns"]}
+        self._plain = PlainRows(self._features, self._accepted.difference(self._names))
 
     def answer(self, rows: RowsHeader, content: bytes) -> tuple[AnswersHeader, bytes]:
         """What the model answers; an InvalidInput that names column and row where the rows are not right."""
         if rows.row_format is RowFormat.JSON:
-            prepared = self._prepared_rows(_parse(content))
+            prepared = self._prepared_rows(content)
         else:
             prepared = self._prepared(self._read(rows, content))
         threads = None if len(prepared) >= ROWS_FOR_THREADS else 1
         with self._libraries.limit(limits=threads, user_api="openmp"):
             return self._predict(prepared)
 
-    def _prepared_rows(self, rows: Any) -> pd.DataFrame:
-        self._check_rows(rows)
-        if rows and (plain := plain_columns(rows, self._features)):
+    def _prepared_rows(self, content: bytes) -> pd.DataFrame:
+        if plain := self._plain.columns(content):
             return pd.DataFrame(plain)
+        rows = _parse(content)
+        self._check_rows(rows)
         return self._prepared(self._framed(rows))
 
     def _prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -93,15 +95,20 @@ class TabularModel:
     def _classify(self, prepared: pd.DataFrame) -> tuple[npt.NDArray[np.int32], Matrix]:
         chances = self._predictor.predict_proba(prepared)
         whole = self._in_order(chances)
-        if isinstance(self._predictor, Unwrapped):
-            # As its library decides, without asking every tree a second time.
-            return whole.argmax(axis=1).astype(np.int32), np.ascontiguousarray(whole)
-        # This one may decide by a threshold of its own.
+        if not isinstance(self._predictor, Unwrapped):
+            whole = whole / whole.sum(axis=1, keepdims=True)
+        return self._decided(chances, whole), np.ascontiguousarray(whole)
+
+    def _decided(self, chances: Any, whole: Matrix) -> npt.NDArray[np.int32]:
+        """The place of the class that each row's chances speak for."""
+        if isinstance(self._predictor, Unwrapped) or len(self._classes) > 2:
+            # As its library does, without asking it a second time.
+            most: npt.NDArray[np.intp] = whole.argmax(axis=1)
+            return most.astype(np.int32)
+        # Between two classes, this one may decide by a threshold of its own.
         decided = np.asarray(self._predictor.predict_from_proba(chances))
         places = {label: place for place, label in enumerate(self._classes)}
-        indexes = np.fromiter((places[label] for label in decided.tolist()), np.int32, len(decided))
-        whole = whole / whole.sum(axis=1, keepdims=True)
-        return indexes, np.ascontiguousarray(whole)
+        return np.fromiter((places[label] for label in decided.tolist()), np.int32, len(decided))
 
     def _in_order(self, chances: Any) -> Matrix:
         """Probabilities in the order of the record's classes."""
@@ -109,7 +116,7 @@ class TabularModel:
         whole = np.asarray(chances, "float64")
         if labels == self._classes:
             return whole
-        return pd.DataFrame(whole, columns=labels).reindex(columns=self._classes).to_numpy()
+        return pd.DataFrame(whole, columns=labels).reindex(columns=self._classes, fill_value=0.0).to_numpy()
 
     def _read(self, rows: RowsHeader, content: bytes) -> pd.DataFrame:
         match rows.row_format:
@@ -175,6 +182,8 @@ class TabularModel:
         for feature, dtype in zip(self._features, frame.dtypes, strict=True):
             if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
                 continue
+            if pd.api.types.infer_dtype(frame[feature["name"]], skipna=True) == "string":
+                continue
             refused = (bool, np.bool_, *NESTED) if feature["kind"] == "number" else NESTED
             for number, value in enumerate(frame[feature["name"]], 1):
                 if isinstance(value, refused):
@@ -199,7 +208,7 @@ def _parse(content: bytes) -> Any:
     except ValueError:  # what Python writes need not be JSON: it has a NaN
         try:
             return json.loads(content, parse_int=_whole)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise errors.BadRows(trouble=_short(error)) from error
 
 

@@ -41,7 +41,7 @@ class Model:
         chances = self._predictor.predict_proba(prepare(frame, self.manifest["features"]))
         labels = list(getattr(chances, "columns", getattr(self._predictor, "classes_", [])))
         table = pd.DataFrame(np.asarray(chances), index=frame.index, columns=labels)
-        return table.reindex(columns=self.manifest["classes"])
+        return table.reindex(columns=self.manifest["classes"], fill_value=0.0)
 
 
 def load(folder: Path | str = HERE) -> Model:
@@ -134,7 +134,9 @@ def _boolean(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]
 
 def _category(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
     text = column.astype(object)
-    return {feature["name"]: text.where(text.isna(), text.astype(str)).where(text.notna(), np.nan)}
+    if pd.api.types.infer_dtype(text, skipna=True) != "string":
+        text = text.where(text.isna(), text.astype(str))
+    return {feature["name"]: text.where(text.notna(), np.nan)}
 
 
 def _date(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
