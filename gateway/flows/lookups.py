@@ -13,7 +13,8 @@ from gateway.flows.predicting import Target, target_of
 from gateway.peers import Peers
 from modelyard.metadata.v1.model_pb2 import ResolveModelVersionRequest
 
-MOST_REMEMBERED = 1000
+MOST_REMEMBERED = 100
+"""More than are kept loaded anywhere: where a model is loaded first, nobody notices how long finding it took."""
 
 T = TypeVar("T")
 Work = Callable[[Target], Awaitable[T]]
@@ -30,24 +31,24 @@ class Lookups:
     async def answered(self, wanted: ResolveModelVersionRequest, work: "Work[T]") -> tuple[Target, T]:
         """A version, and what work with it comes to. Fails as `target_of` and the work do."""
         key = wanted.SerializeToString(deterministic=True)
-        likely = self._found.pop(key, None)
+        likely = self._found.get(key)
         if likely is None:
             target = await target_of(self._peers, wanted)
-            result = await work(target)
-        else:
-            early, found = await asyncio.gather(work(likely), target_of(self._peers, wanted), return_exceptions=True)
-            target = _come_to(found)
-            result = _come_to(early) if target.package == likely.package else await work(target)
-        self._remember(key, target)
-        return target, result
+            self._remember(key, target)
+            return target, await work(target)
+        early, found = await asyncio.gather(work(likely), target_of(self._peers, wanted), return_exceptions=True)
+        if isinstance(found, BaseException):
+            self._found.pop(key, None)
+            raise found
+        self._remember(key, found)
+        if found.package != likely.package:
+            return found, await work(found)
+        if isinstance(early, BaseException):
+            raise early
+        return found, early
 
     def _remember(self, key: bytes, target: Target) -> None:
         self._found[key] = target
+        self._found.move_to_end(key)
         if len(self._found) > MOST_REMEMBERED:
             self._found.popitem(last=False)
-
-
-def _come_to(outcome: T | BaseException) -> T:
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import json
 import time
 from collections.abc import Iterator
@@ -307,44 +308,52 @@ def test_a_large_body_of_rows_is_answered_as_a_small_one(ann, model, rows):
 
 
 @pytest.fixture
-def trained(ann, penguins: Path):
-    """Trains one more version of a model of ann's."""
+def trained(ann, table):
+    """Trains one more version of a model of ann's, without some columns."""
 
-    def train(name: str, parameters: dict) -> dict:
-        wish = {"target": "species", "model_name": name, "parameters": json.dumps({"engine": "quick"} | parameters)}
-        files = {"file": (penguins.name, penguins.read_bytes())}
+    def train(name: str, seed: int, *left_out: str) -> str:
+        written = io.StringIO()
+        names = [column for column in table[0] if column not in left_out]
+        lines = csv.DictWriter(written, names, extrasaction="ignore")
+        lines.writeheader()
+        lines.writerows(table)
+        wish = {"target": "species", "model_name": name, "parameters": json.dumps({"engine": "quick", "seed": seed})}
+        files = {"file": ("penguins.csv", written.getvalue())}
         answer = ann.post("/api/train", params={"wait": "true"}, files=files, data=wish)
-        return answer.raise_for_status().json()["result"]
+        return answer.raise_for_status().json()["result"]["model_id"]
 
     return train
 
 
 def test_calls_follow_the_newest_version_and_the_end_of_a_model(ann, clients, trained, rows):
     """M.2: what answered the last call is asked early, and is never the answer when it is not the one any more."""
-    first = trained("penguins that change", {"seed": 1})
-    model = first["model_id"]
-    addresses = [f"/api/models/{model}/predict", f"/v2/models/{model}/infer"]
-    bodies = [{"rows": rows[:3]}, columns(rows[:3])]
+    name = "penguins that change"
+    model = trained(name, 1)
+    fewer = [{key: value for key, value in row.items() if key != "island"} for row in rows[:3]]
 
-    def asked(client: httpx.Client = ann) -> list[httpx.Response]:
-        return [client.post(address, json=body) for address, body in zip(addresses, bodies, strict=True)]
+    def asked(given: list[dict], user: str = "ann") -> list[httpx.Response]:
+        plain = clients[user].post(f"/api/models/{model}/predict", json={"rows": given})
+        return [plain, clients[user].post(f"/v2/models/{model}/infer", json=columns(given))]
 
-    def versions() -> list[int]:
-        plain, protocol = [answer.raise_for_status().json() for answer in asked()]
+    def versions(given: list[dict]) -> list[int]:
+        plain, protocol = [answer.raise_for_status().json() for answer in asked(given)]
         return [plain["modelVersion"], int(protocol["model_version"])]
 
-    before = versions() + versions()
-    trained("penguins that change", {"seed": 2})
-    after = versions() + versions()
-    of_another = [answer.status_code for answer in asked(clients["ben"])]
-    refused = ann.post(addresses[0], json={"rows": [{}]}).json()["error"]["code"]
+    first = versions(rows[:3]) + versions(rows[:3])
+    trained(name, 2)
+    second = versions(rows[:3]) + versions(rows[:3])
+    trained(name, 3, "island")
+    third = versions(fewer) + versions(fewer)
+    refused = [answer.status_code for answer in asked(rows[:3])]
+    of_another = [answer.status_code for answer in asked(fewer, "ben")]
     ann.delete(f"/api/models/{model}").raise_for_status()
-    gone = [answer.status_code for answer in asked() + asked()]
+    gone = [answer.status_code for answer in asked(fewer) + asked(fewer)]
 
-    assert before == [1] * 4
-    assert after == [2] * 4
+    assert first == [1] * 4
+    assert second == [2] * 4
+    assert third == [3] * 4
+    assert refused == [422, 422]
     assert of_another == [404, 404]
-    assert refused == "MISSING_COLUMNS"
     assert gone == [404] * 4
 
 
