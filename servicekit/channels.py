@@ -22,6 +22,8 @@ OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 3_000),
+    # Its connections are its own: another channel's wait after a failure, at the same address, is not for this one.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 

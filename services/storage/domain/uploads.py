@@ -48,7 +48,9 @@ class Uploads:
                 tally = await self._received(parts, targets, draft)
                 return await self.publish(shelf, draft, targets, tally.size, tally.sha256, silent)
         except errors.QuotaExceeded:
-            if known := await first_of(shelf, draft):  # what leaves no room is this very object
+            async with self._shelves.turns.of(draft.name):  # an attempt that is just being published holds its room
+                known = await first_of(shelf, draft)
+            if known:  # what leaves no room is this very object
                 return known
             raise
 

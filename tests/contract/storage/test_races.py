@@ -168,6 +168,17 @@ async def test_usage_is_right_after_a_caller_left_while_its_object_was_published
             await store.put("c", DATA, owner="u")
 
 
+async def test_a_repeat_is_not_refused_for_the_room_that_its_first_attempt_has_claimed(served, cloud):
+    async with served(quota=len(DATA)) as store:
+        first = await held(cloud, "before it publishes", store.put("a", DATA, owner="u", request_id="r"))
+        repeat = asyncio.ensure_future(store.put("a", DATA, owner="u", request_id="r"))
+        await asyncio.wait([repeat], timeout=0.5)
+        cloud.go_on.set()
+
+        assert await first == await repeat
+        assert await usage(store, "u") == (1, len(DATA))
+
+
 @pytest.mark.parametrize("moment", ["before it deletes", "after it deletes"])
 async def test_usage_is_right_after_a_caller_left_while_its_object_was_deleted(served, cloud, moment):
     async with served(quota=len(DATA)) as store:
