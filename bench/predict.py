@@ -19,7 +19,7 @@ from tests.e2e.house import House
 
 ENGINES = {"quick": {}, "autogluon": {"time_limit": 20}}
 JSON = "application/json"
-TABLES_ASKED = ["penguins", "titanic", "autompg"]
+TABLES_ASKED = ["penguins", "titanic", "autompg", "wine", "digits"]
 CALLS, ROUNDS, ROWS = 300, 25, 10_000
 
 
