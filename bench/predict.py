@@ -84,11 +84,11 @@ def _bodies(rows: pd.DataFrame) -> dict[str, bytes]:
 
 
 def _times(calls: Sequence[Callable[[], Any]], count: int) -> list[list[float]]:
-    """Milliseconds of each call, by turns, so that all of them meet the machine in the same state."""
+    """Milliseconds of each call, by turns, so that all of them meet the machine in the same state; the first warms."""
     spent: list[list[float]] = [[] for _ in calls]
-    for number in range(count + 1):
+    for _ in range(count + 1):
         for call, each in zip(calls, spent, strict=True):
             began = time.perf_counter()
             call()
-            each += [(time.perf_counter() - began) * 1000] * bool(number)  # the first warms
-    return spent
+            each.append((time.perf_counter() - began) * 1000)
+    return [each[1:] for each in spent]

@@ -85,35 +85,6 @@ class Predicted:
             yield dict(zip(names, row, strict=True))
 
 
-class Heard:
-    """What a version has answered so far. It is taken up message by message, while the next one is made."""
-
-    def __init__(self) -> None:
-        self._whole = PredictResponse()
-        self._probabilities: list[float] = []
-
-    def take(self, part: PredictResponse) -> None:
-        """Take up the next message."""
-        self._probabilities += part.probabilities
-        part.ClearField("probabilities")
-        self._whole.MergeFrom(part)
-
-    def predicted(self, latency_ms: float) -> Predicted:
-        """All of it."""
-        classes = [_label(value) for value in self._whole.classes]
-        return Predicted(self._answers(classes), classes, self._probabilities, latency_ms)
-
-    def _answers(self, classes: list[Any]) -> list[Any]:
-        whole = self._whole
-        if whole.problem_type == PROBLEM_TYPE_OBJECT_DETECTION:
-            found: list[list[Row]] = [[] for _ in range(whole.row_count)]
-            for one in whole.detections:
-                box = [one.x_min, one.y_min, one.x_max, one.y_max]
-                found[one.row].append({"class": classes[one.class_index], "score": one.score, "box": box})
-            return found
-        return [classes[place] for place in whole.class_indexes] if classes else list(whole.values)
-
-
 async def target_of(peers: Peers, wanted: ResolveModelVersionRequest) -> Target:
     """A version of a user's model, or the newest that is ready. Fails with NothingToAsk."""
     found = await peers.models.ResolveModelVersion(wanted, **peers.quick)
@@ -133,10 +104,18 @@ async def target_of(peers: Peers, wanted: ResolveModelVersionRequest) -> Target:
 async def predict(peers: Peers, target: Target, row_format: RowFormat.ValueType, rows: bytes) -> Predicted:
     """What a version answers for rows, as the training service is asked."""
     started = time.perf_counter()
-    heard = Heard()
+    whole, probabilities = PredictResponse(), list[float]()
     async for part in peers.training.Predict(_sent(target, row_format, rows), **peers.within(PREDICT_SECONDS)):
-        heard.take(part)
-    return heard.predicted((time.perf_counter() - started) * 1000)
+        probabilities += part.probabilities  # here and not at the end: meanwhile the next ones are made
+        part.ClearField("probabilities")
+        whole.MergeFrom(part)
+    classes = [_label(value) for value in whole.classes]
+    return Predicted(
+        predictions=_answers(whole, classes),
+        classes=classes,
+        probabilities=probabilities,
+        latency_ms=(time.perf_counter() - started) * 1000,
+    )
 
 
 def written(rows: Sequence[Row]) -> bytes:
@@ -156,6 +135,16 @@ async def predict_images(peers: Peers, target: Target, images: Sequence[bytes]) 
         probabilities=[chance for each in answers for chance in each.probabilities],
         latency_ms=sum(each.latency_ms for each in answers),
     )
+
+
+def _answers(whole: PredictResponse, classes: list[Any]) -> list[Any]:
+    if whole.problem_type == PROBLEM_TYPE_OBJECT_DETECTION:
+        found: list[list[Row]] = [[] for _ in range(whole.row_count)]
+        for one in whole.detections:
+            box = [one.x_min, one.y_min, one.x_max, one.y_max]
+            found[one.row].append({"class": classes[one.class_index], "score": one.score, "box": box})
+        return found
+    return [classes[place] for place in whole.class_indexes] if classes else list(whole.values)
 
 
 async def _sent(target: Target, row_format: RowFormat.ValueType, rows: bytes) -> AsyncIterator[PredictRequest]:

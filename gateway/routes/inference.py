@@ -270,7 +270,7 @@ def _outputs(predicted: predicting.Predicted) -> list[rendering.Json]:
         "name": PROBABILITIES,
         "datatype": "FP64",
         "shape": [count, wide],
-        "parameters": {"classes": [predicting.text_of(label) for label in predicted.classes]},
+        "parameters": {"classes": predicted.names},
         "data": predicted.probabilities,
     }
     return [told, chances]
