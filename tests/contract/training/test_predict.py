@@ -8,6 +8,7 @@ import os
 import signal
 import zipfile
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -185,20 +186,32 @@ async def test_arrow_that_is_not_right_is_refused(start, storage, packages):
     assert count == 1, "bad rows cost no process"
 
 
-async def test_dates_and_words_in_arrow_are_those_of_the_training_data(start, storage):
-    """A date is one whatever its type in Arrow, and a dictionary of words is words."""
+@pytest.mark.parametrize("engine", [{"engine": "quick"}, {"engine": "autogluon", "hyperparameters": {"GBM": {}}}])
+async def test_dates_and_words_in_arrow_are_those_of_the_training_data(start, storage, engine):
+    """A date is one whatever its type in Arrow, and a dictionary of words is words; truth may have gaps. A date that
+    is too far away for the model is refused by row and column."""
     days = pd.date_range("2024-01-01", periods=120, freq="3D")
     frame = pd.DataFrame({"day": days.strftime("%d.%m.%Y"), "town": ["Ulm", "Bonn", "Kiel"] * 40, "n": range(120)})
+    frame["paid"] = [None, True, False, True] * 30
     frame["y"] = ["p" if month % 2 else "q" for month in days.month]
     data = storage[0].put("days.csv", frame.to_csv(index=False).encode())
-    typed = pa.table({"day": days, "town": pa.array(frame["town"]).dictionary_encode(), "n": frame["n"]})
+    typed = pa.table(
+        {"day": days, "town": pa.array(frame["town"]).dictionary_encode(), "n": frame["n"], "paid": frame["paid"]}
+    )
+    far = typed.set_column(0, "day", pa.array([*days[1:], datetime(3000, 1, 1, tzinfo=UTC)], pa.timestamp("us", "UTC")))
     async with start(WORKLOADS) as client:
-        await client.trained(train_request(data, "days", "tabular"))
+        await client.trained(train_request(data, "days", "tabular", **engine))
         source = stored(storage, "days", b"".join(await client.artifact("days")))
         as_json = await predict(client, source, frame.drop(columns="y").to_dict("records"))
+        as_csv = await predict(client, source, frame.drop(columns="y").to_csv(index=False).encode())
         as_arrow = await predict(client, source, _arrow(typed), row_format=ARROW)
+        too_far = await refused(client, source, _arrow(far), row_format=ARROW)
 
-    assert as_arrow == as_json
+    right = [as_json.classes[place].string_value for place in as_json.class_indexes] == frame["y"]
+    assert right.mean() > 0.7
+    assert as_arrow == as_csv == as_json
+    assert too_far[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_VALUE")
+    assert "Row 120, column 'day'" in too_far[2]
 
 
 async def test_a_model_of_numbers_answers_with_numbers(start, storage, packages):

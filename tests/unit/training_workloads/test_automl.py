@@ -5,12 +5,14 @@ import math
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from services.training.domain.errors import EngineFailed, EngineUnavailable
 from services.training.workloads.kit.parts import is_installed
 from services.training.workloads.tabular import case
-from tests.unit.training_workloads.trial import check, train
+from tests.unit.training_workloads.trial import check, spec_of, train
 
 TIME_LIMIT = 10
 
@@ -91,6 +93,43 @@ def test_an_engine_that_is_not_installed_is_named(tables, monkeypatch):
         check(tables["wine"], engine="autogluon")
 
     assert caught.value.reason == "ENGINE_UNAVAILABLE"
+
+
+def test_autogluon_makes_the_same_of_our_columns_as_of_the_table(write):
+    """Measure 1: what models learn from is what they would if AutoGluon read the table itself. Whole numbers stay
+    floats, as it advises: a gap in a later row is none to it otherwise, but a zero."""
+    chance = np.random.default_rng(1)
+    days = pd.Timestamp("2021-03-01") + pd.to_timedelta(chance.integers(0, 20_000, 300), unit="h")
+    words = [" ".join(chance.choice(["a", "red", "fox", "ran", "by", "two", "blue", "old", "dogs"], 9)) for _ in days]
+    table = pd.DataFrame(
+        {
+            "x": np.where(chance.random(300) < 0.2, np.nan, chance.normal(size=300)),
+            "whole": chance.integers(0, 9, 300),
+            "town": chance.choice(["Ulm", "Bonn", None], 300),
+            "truth": chance.choice([True, False], 300),
+            "gaps": chance.choice(np.array([True, False, None]), 300),
+            "answer": chance.choice(["yes", "no"], 300),
+            "day": days.strftime("%Y-%m-%d"),
+            "american": days.strftime("%m/%d/%Y"),
+            "moment": days.strftime("%Y-%m-%dT%H:%M:%S+02:00"),
+            "clock": days.strftime("%H:%M"),
+            "words": words,
+            "y": chance.choice(["p", "q"], 300),
+        }
+    )
+    data = write(table)
+    settled = case.settle(spec_of("y", engine="autogluon"), data)
+    ours, theirs = settled.rows(settled.split.train)[0], pd.read_csv(data).drop(columns="y").iloc[settled.split.train]
+    ours, theirs = (_features(frame.reset_index(drop=True)) for frame in (ours, theirs))
+
+    assert {"gaps", "day.dayofweek", "moment", "words.char_count"} <= set(theirs)
+    pd.testing.assert_frame_equal(ours.astype({"whole": "int64"}), theirs)
+
+
+def _features(rows):
+    from autogluon.features.generators import AutoMLPipelineFeatureGenerator
+
+    return AutoMLPipelineFeatureGenerator(verbosity=0).fit_transform(rows)
 
 
 FAMILIES = {

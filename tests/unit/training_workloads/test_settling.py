@@ -14,6 +14,7 @@ from services.training.workloads.kit.splitting import split_rows
 from services.training.workloads.tabular.columns import describe_columns
 from services.training.workloads.tabular.reading import read_table
 from services.training.workloads.tabular.target import detect_problem
+from services.training.workloads.tabular.templates.load_model import prepare
 from tests.unit.training_workloads.trial import check
 
 BINARY, MULTICLASS, REGRESSION = ProblemType.BINARY, ProblemType.MULTICLASS, ProblemType.REGRESSION
@@ -161,7 +162,7 @@ def test_columns_are_read_as_what_they_are():
             "text": ["a", "b", None],
         }
     )
-    columns = describe_columns(frame, decimal_comma=True, drop_naming=True)
+    columns = describe_columns(frame, decimal_comma=True, raw=False)
 
     assert {feature.name: (feature.kind, feature.format or feature.decimal) for feature in columns.features} == {
         "number": ("number", ""),
@@ -174,6 +175,18 @@ def test_columns_are_read_as_what_they_are():
         "almost": ("category", ""),
         "text": ("category", ""),
     }
+
+
+def test_a_model_that_takes_columns_raw_gets_dates_whole_and_truth_with_its_gaps(write):
+    frame = pd.DataFrame({"day": ["31/01/2024", "13/02/2024"], "gaps": [True, None], "truth": [True, False]})
+    columns = describe_columns(frame, decimal_comma=False, raw=True)
+    far = pd.DataFrame({"day": ["01/02/3000", "13/02/2024"], "gaps": ["TRUE", ""], "truth": [True, False]})
+    prepared = prepare(far, [feature.as_manifest() for feature in columns.features])
+
+    assert [feature.name for feature in columns.features if feature.whole] == ["day", "gaps"]
+    assert prepared["day"].tolist() == [pd.NaT, pd.Timestamp("2024-02-13", tz="UTC")]
+    assert prepared["gaps"].tolist() == [True, pytest.approx(np.nan, nan_ok=True)]
+    assert prepared["truth"].tolist() == [1.0, 0.0]
 
 
 def test_a_file_is_read_in_its_encoding_even_where_that_shows_late(write):

@@ -95,7 +95,7 @@ def _settle_parameters(parameters: Parameters) -> Parameters:
 def _settle_columns(table: Table, target: Target, parameters: Parameters) -> Columns:
     weight = parameters.sample_weight if parameters.sample_weight in table.frame.columns else None
     rows = table.frame.loc[target.values.index].drop(columns=[target.name] + [weight] * (weight is not None))
-    columns = describe_columns(rows, table.decimal_comma, drop_naming=parameters.engine == "quick")
+    columns = describe_columns(rows, table.decimal_comma, raw=parameters.engine == "autogluon")
     if not columns.features:
         raise errors.NoFeatures(target=target.name)
     if weight is not None:

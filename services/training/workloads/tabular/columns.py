@@ -46,6 +46,8 @@ class Feature:
     dtype: str
     format: str = ""
     decimal: str = ""
+    whole: bool = False
+    """Of dates, and of truth that has gaps: the model takes them as they are, and makes numbers of them itself."""
 
     def as_manifest(self) -> dict[str, Any]:
         """What the package has to know of it."""
@@ -95,15 +97,15 @@ def _reads(values: "pd.Series[Any]", format_: str) -> bool:
     return bool(pd.to_datetime(values, format=format_, errors="coerce", utc=True).notna().all())
 
 
-def describe_columns(frame: pd.DataFrame, decimal_comma: bool, drop_naming: bool) -> Columns:
-    """Settle what each column is. Columns that cannot tell anything are not used; drop_naming leaves out text that
-    is another in most rows."""
+def describe_columns(frame: pd.DataFrame, decimal_comma: bool, raw: bool) -> Columns:
+    """Settle what each column is. Columns that cannot tell anything are not used. A model that takes them raw makes of
+    dates what it likes; for any other they are taken apart, and text that is another in most rows is left out."""
     features: list[Feature] = []
     unused: dict[str, str] = {}
     empty, constant = _say_nothing(frame)
     for name in frame.columns.difference([*empty, *constant], sort=False):
-        feature = _describe(frame[name], decimal_comma)
-        if drop_naming and feature.kind == "category" and _names_rows(frame[name]):
+        feature = _describe(frame[name], decimal_comma, raw)
+        if not raw and feature.kind == "category" and _names_rows(frame[name]):
             unused[name] = "it is text that differs in most rows"
         else:
             features.append(feature)
@@ -126,15 +128,15 @@ def _names_rows(column: "pd.Series[Any]") -> bool:
     return distinct > NAMING_VALUES and distinct > NAMING_SHARE * column.count()
 
 
-def _describe(column: "pd.Series[Any]", decimal_comma: bool) -> Feature:
+def _describe(column: "pd.Series[Any]", decimal_comma: bool, raw: bool) -> Feature:
     name, dtype = str(column.name), str(column.dtype)
     if pd.api.types.infer_dtype(column, skipna=True) == "boolean":
-        return Feature(name, "boolean", dtype)
+        return Feature(name, "boolean", dtype, whole=raw and bool(column.isna().any()))
     if pd.api.types.is_numeric_dtype(column):
         return Feature(name, "number", dtype)
     if decimal_comma and has_decimal_commas(column):
         return Feature(name, "number", dtype, decimal=",")
     date_format = find_date_format(column)
     if date_format:
-        return Feature(name, "date", dtype, format=date_format)
+        return Feature(name, "date", dtype, format=date_format, whole=raw)
     return Feature(name, "category", dtype)

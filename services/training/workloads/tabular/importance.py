@@ -71,9 +71,9 @@ def feature_importance(
 
 
 def _groups(case: Case, rows: pd.DataFrame) -> dict[str, list[int]]:
-    """The positions of the prepared columns that each column became: a date is several."""
+    """The positions of the prepared columns that each column became: a date may be several."""
     places = {str(name): place for place, name in enumerate(rows.columns)}
-    dates = {feature.name for feature in case.columns.features if feature.kind == "date"}
+    dates = {feature.name for feature in case.columns.features if feature.kind == "date" and not feature.whole}
     groups = {}
     for feature in case.columns.features:
         parts = [feature.name, *(f"{feature.name} [{part}]" for part in ("month", "weekday", "hour"))]

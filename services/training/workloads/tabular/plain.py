@@ -45,7 +45,7 @@ class PlainRows:
 
 def _decoder(features: list[dict[str, Any]], others: Collection[str]) -> "msgspec.json.Decoder[list[Any]] | None":
     """What reads an object for each row with a member for each feature; None where a kind is more than its values."""
-    if not all(feature["kind"] in TYPES for feature in features):
+    if not all(feature["kind"] in TYPES and not feature.get("whole") for feature in features):
         return None
     names = [*(feature["name"] for feature in features), *others]
     renamed = {f"column_{place}": name for place, name in enumerate(names)}

@@ -193,7 +193,7 @@ class TabularModel:
         """Refuse what is there and could not be read; what is not there is for the model to do without."""
         checked = [feature for feature in self._features if feature["kind"] in KINDS]
         # Few columns have a gap, and what takes time is to look at columns one by one.
-        gaps = np.isnan(prepared[[feature["name"] for feature in checked]].to_numpy("float64")).any(axis=0)
+        gaps = np.any(prepared[[feature["name"] for feature in checked]].isna().to_numpy(), axis=0)
         for feature in compress(checked, gaps):
             given = frame[feature["name"]]
             wrong = (given.notna() & prepared[feature["name"]].isna()).to_numpy()

@@ -19,6 +19,7 @@ import pandas as pd
 
 HERE = Path(__file__).resolve().parent
 EPOCH = pd.Timestamp(0, tz="UTC")
+YEARS = (pd.Timestamp.min.year + 1, pd.Timestamp.max.year - 1)
 BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
@@ -99,7 +100,8 @@ def read_table(
 
 
 def prepare(frame: pd.DataFrame, features: list[dict[str, Any]]) -> pd.DataFrame:
-    """The columns a model takes, in its order: numbers, text, and dates as numbers; what cannot be read is missing."""
+    """The columns a model takes, in its order: numbers, text, and truth and dates, as numbers unless the model takes
+    them whole; what cannot be read is missing."""
     missing = [feature["name"] for feature in features if feature["name"] not in frame.columns]
     if missing:
         raise ValueError(f"the data has no column {', '.join(map(repr, missing[:10]))}")
@@ -129,7 +131,8 @@ def _number(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
 
 
 def _boolean(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
-    return {feature["name"]: column.map(lambda value: BOOLEANS.get(str(value).strip().lower(), np.nan))}
+    truth = column.map(lambda value: BOOLEANS.get(str(value).strip().lower(), np.nan))
+    return {feature["name"]: truth.map({1.0: True, 0.0: False}).astype(object) if feature.get("whole") else truth}
 
 
 def _category(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
@@ -140,16 +143,23 @@ def _category(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series
 
 
 def _date(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
-    known = pd.api.types.is_datetime64_any_dtype(column)
-    written = {} if known else {"format": feature["format"]}
-    dates = pd.to_datetime(column if known else column.astype("string"), errors="coerce", utc=True, **written)
-    name = feature["name"]
+    dates, name = _dates(column, feature), feature["name"]
+    if feature.get("whole"):
+        return {name: dates}
     return {
         name: (dates - EPOCH) / pd.Timedelta(days=1),
         f"{name} [month]": dates.dt.month.astype("float64"),
         f"{name} [weekday]": dates.dt.weekday.astype("float64"),
         f"{name} [hour]": dates.dt.hour.astype("float64"),
     }
+
+
+def _dates(column: pd.Series, feature: dict[str, Any]) -> pd.Series:
+    """A column as dates in nanoseconds; those that are too far away for that are missing."""
+    known = pd.api.types.is_datetime64_any_dtype(column)
+    written = {} if known else {"format": feature["format"]}
+    dates = pd.to_datetime(column if known else column.astype("string"), errors="coerce", utc=True, **written)
+    return dates.where(dates.dt.year.between(*YEARS)).dt.as_unit("ns")
 
 
 PREPARERS = {"number": _number, "boolean": _boolean, "category": _category, "date": _date}
