@@ -40,6 +40,8 @@ HTTP_OF_REASON = {
     "TICKET_SPENT": 410,
     "TOO_MUCH_TO_PREDICT": 413,
     "MEDIA_UNFIT": 415,
+    "CONTENT_ENCODING_UNFIT": 415,
+    "CHARSET_UNKNOWN": 415,
 }
 """Where the reason says more than the status."""
 

@@ -27,6 +27,9 @@ STATUS_OF: dict[type[errors.Problem], StatusCode] = {
     errors.DataLoss: StatusCode.DATA_LOSS,
 }
 
+# What gRPC itself says of a message that is larger than a channel or server takes.
+TOO_LARGE = "message larger than max"
+
 # A repeat of the same request may succeed.
 TRANSIENT = frozenset(
     {StatusCode.UNAVAILABLE, StatusCode.RESOURCE_EXHAUSTED, StatusCode.ABORTED, StatusCode.DEADLINE_EXCEEDED}
@@ -81,9 +84,12 @@ def field_of(error: AioRpcError) -> str:
 def is_transient(error: AioRpcError) -> bool:
     """Whether repeating the call may help.
 
-    A call that was cancelled or ended oddly, and not by a service of ours, was broken off: its server was stopped.
+    A call that was cancelled or ended oddly, and not by a service of ours, was broken off: its server was stopped. A
+    message that is larger than gRPC takes is so the next time, too.
     """
     ours = _unpack(error, error_details_pb2.ErrorInfo())
+    if not ours and TOO_LARGE in (error.details() or ""):
+        return False
     if error.code() in {StatusCode.CANCELLED, StatusCode.UNKNOWN}:
         return not ours
     if error.code() is StatusCode.RESOURCE_EXHAUSTED and ours:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc.aio import AioRpcError
@@ -38,10 +38,19 @@ UNDOING = "undoing"
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 60.0
 UNDO_RETRY_SECONDS = 5.0
+MOST_LEVELS = 32
+"""Of objects in each other, each of which takes three of the 100 levels that a message may have."""
 
 
 class NumberTooLarge(errors.InvalidInput):
     """A number has more than 308 digits, which is more than can be kept. Send a smaller one."""
+
+    field = "parameters"
+
+
+class NestedTooDeep(errors.InvalidInput):
+    """Lists or objects lie in each other more than {levels} levels deep, which is more than can be kept. Send them
+    flatter."""
 
     field = "parameters"
 
@@ -91,18 +100,19 @@ async def carry(flow: Flow, claim: Claim) -> None:
     for step in flow.steps[flow.done(claim.job) :]:
         failure = await _attempt(step, claim, state, cancellable=flow.may_return(step) and not step.final)
         if failure is not None:
-            await _after_failure(flow, step, claim, state, failure)
+            # From what is recorded: what the step left may be what could not be.
+            await _after_failure(flow, step, claim, MessageToDict(claim.job.state), failure)
             return
-        await _advance(claim, step.name, state, step.progress)
     await claim.jobs.CompleteJob(CompleteJobRequest(**claim.fence, result=as_struct(flow.result(state))), **claim.quick)
     log.info("job completed", job=claim.job.id)
 
 
 async def _attempt(step: Step, claim: Claim, state: State, cancellable: bool) -> JobError | None:
-    """Do one step; why it failed, if it did."""
+    """Do one step and record that it is done; why that failed, if it did."""
     log.info("step begins", job=claim.job.id, step=step.name)
     try:
         await claim.guard(step.do(claim, state), cancellable)
+        await _advance(claim, step.name, state, step.progress)
     except AioRpcError as error:
         log.info("step failed", job=claim.job.id, step=step.name, code=error.code().name, detail=error.details())
         reason = statuses.reason_of(error)
@@ -166,9 +176,11 @@ async def _advance(claim: Claim, step: str, state: State, progress: float) -> No
 
 
 def as_struct(values: State) -> Struct:
-    """A dictionary as protobuf carries it. Fails with NumberTooLarge."""
+    """A dictionary as protobuf carries it. Fails with NumberTooLarge and NestedTooDeep."""
     try:
-        return ParseDict(values, Struct())
+        return ParseDict(values, Struct(), max_recursion_depth=2 * MOST_LEVELS)  # a level is a value and what it is
+    except (ParseError, RecursionError) as error:
+        raise NestedTooDeep(levels=MOST_LEVELS) from error
     except OverflowError as error:
         raise NumberTooLarge from error
 

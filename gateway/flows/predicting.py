@@ -14,6 +14,7 @@ from google.protobuf.struct_pb2 import Value
 
 from gateway.flows.engine import as_struct
 from gateway.peers import Peers
+from modelyard.common.v1.table_pb2 import TableFormat
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_ACTIVE, Artifact
 from modelyard.metadata.v1.model_pb2 import Model, ModelVersion, ResolveModelVersionRequest
 from modelyard.metadata.v1.prediction_pb2 import BatchCreatePredictionsRequest, Prediction
@@ -35,7 +36,20 @@ PIECE_BYTES = 64 * 1024
 MOST_LOGGED = 1000
 LOGGED_AT_ONCE = 100
 
+LOGGED_BYTES_AT_ONCE = 2 * 1024 * 1024
+"""Of predictions that are kept in one call; no service takes a message of more than 4 MiB."""
+
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What to predict for, as it came."""
+
+    row_format: RowFormat.ValueType
+    content: bytes
+    encoding: str = ""
+    """Of a CSV table, where it is told."""
 
 
 class NothingToAsk(errors.NotReady):
@@ -44,6 +58,13 @@ class NothingToAsk(errors.NotReady):
 
 class TooManyToLog(errors.InvalidInput):
     """There are {count} rows, and predictions of at most {limit} are kept in one call. Send fewer, or leave out log."""
+
+    field = "log"
+
+
+class TooLargeToLog(errors.InvalidInput):
+    """Row {row} has {size} bytes, and at most {limit} of one are kept with its prediction. Send less, or leave out
+    log."""
 
     field = "log"
 
@@ -101,11 +122,11 @@ async def target_of(peers: Peers, wanted: ResolveModelVersionRequest) -> Target:
     return Target(found.model, found.version, found.artifact)
 
 
-async def predict(peers: Peers, target: Target, row_format: RowFormat.ValueType, rows: bytes) -> Predicted:
+async def predict(peers: Peers, target: Target, rows: Rows) -> Predicted:
     """What a version answers for rows, as the training service is asked."""
     started = time.perf_counter()
     whole, probabilities = PredictResponse(), list[float]()
-    async for part in peers.training.Predict(_sent(target, row_format, rows), **peers.within(PREDICT_SECONDS)):
+    async for part in peers.training.Predict(_sent(target, rows), **peers.within(PREDICT_SECONDS)):
         probabilities += part.probabilities  # here and not at the end: meanwhile the next ones are made
         part.ClearField("probabilities")
         whole.MergeFrom(part)
@@ -128,7 +149,7 @@ def written(rows: Sequence[Row]) -> bytes:
 
 async def predict_images(peers: Peers, target: Target, images: Sequence[bytes]) -> Predicted:
     """What a version answers for images, one after the other; the latency is that of all."""
-    answers = [await predict(peers, target, ROW_FORMAT_IMAGE, image) for image in images]
+    answers = [await predict(peers, target, Rows(ROW_FORMAT_IMAGE, image)) for image in images]
     return Predicted(
         predictions=[answer for each in answers for answer in each.predictions],
         classes=answers[0].classes,
@@ -147,11 +168,13 @@ def _answers(whole: PredictResponse, classes: list[Any]) -> list[Any]:
     return [classes[place] for place in whole.class_indexes] if classes else list(whole.values)
 
 
-async def _sent(target: Target, row_format: RowFormat.ValueType, rows: bytes) -> AsyncIterator[PredictRequest]:
-    first = PredictHeader(package=target.package, row_format=row_format, first_chunk=rows[:PIECE_BYTES])
-    yield PredictRequest(header=first)
-    for start in range(PIECE_BYTES, len(rows), PIECE_BYTES):
-        yield PredictRequest(chunk=rows[start : start + PIECE_BYTES])
+async def _sent(target: Target, rows: Rows) -> AsyncIterator[PredictRequest]:
+    table = TableFormat(encoding=rows.encoding) if rows.encoding else None
+    first = rows.content[:PIECE_BYTES]
+    header = PredictHeader(package=target.package, row_format=rows.row_format, table_format=table, first_chunk=first)
+    yield PredictRequest(header=header)
+    for start in range(PIECE_BYTES, len(rows.content), PIECE_BYTES):
+        yield PredictRequest(chunk=rows.content[start : start + PIECE_BYTES])
 
 
 def _label(value: Value) -> Any:
@@ -191,7 +214,22 @@ async def log(peers: Peers, target: Target, rows: Sequence[Row], predicted: Pred
         )
         for row, answer, each in zip(rows, predicted.predictions, chances, strict=False)
     ]
-    for start in range(0, len(logged), LOGGED_AT_ONCE):
-        some = logged[start : start + LOGGED_AT_ONCE]
+    for some in _batches(logged):
         request = BatchCreatePredictionsRequest(predictions=some, request_id=uuid.uuid4().hex)
         await peers.predictions.BatchCreatePredictions(request, **peers.quick)
+
+
+def _batches(logged: Sequence[Prediction]) -> list[list[Prediction]]:
+    """Predictions as they are kept, so many at once as a message can hold. Fails with TooLargeToLog."""
+    batches: list[list[Prediction]] = [[]]
+    held = 0
+    for number, one in enumerate(logged, 1):
+        size = one.ByteSize()
+        if size > LOGGED_BYTES_AT_ONCE:
+            raise TooLargeToLog(row=number, size=f"{size:,}", limit=f"{LOGGED_BYTES_AT_ONCE:,}")
+        if len(batches[-1]) == LOGGED_AT_ONCE or held + size > LOGGED_BYTES_AT_ONCE:
+            batches.append([])
+            held = 0
+        batches[-1].append(one)
+        held += size
+    return batches

@@ -30,9 +30,16 @@ from modelyard.metadata.v1.model_pb2 import ResolveModelVersionRequest
 from modelyard.training.v1.training_pb2 import ROW_FORMAT_JSON
 from servicekit import errors
 
-DATATYPES = frozenset(
-    "BOOL UINT8 UINT16 UINT32 UINT64 INT8 INT16 INT32 INT64 FP16 FP32 FP64 BYTES".split()  # noqa: SIM905
-)
+RANGES = {f"INT{bits}": range(-(2 ** (bits - 1)), 2 ** (bits - 1)) for bits in (8, 16, 32, 64)} | {
+    f"UINT{bits}": range(2**bits) for bits in (8, 16, 32, 64)
+}
+DATATYPES: dict[str, frozenset[type]] = {
+    "BOOL": frozenset({bool}),
+    **dict.fromkeys(RANGES, frozenset({int})),
+    **dict.fromkeys(("FP16", "FP32", "FP64"), frozenset({int, float})),
+    "BYTES": frozenset({str, bool, int, float}),
+}
+"""Of the protocol, each with what its values may be in JSON. Every table comes as text, so text may be a number."""
 PREDICTION, PROBABILITIES = "prediction", "probabilities"
 IMAGE = "image"
 """The input of a model that has no columns: images in base64."""
@@ -95,11 +102,20 @@ class Tensor(BaseModel):
         if not self.shape or math.prod(self.shape[1:]) != 1:
             raise TensorUnfit(name=self.name, trouble=f"its shape {self.shape} is not that of a column")
         values = self.data
-        while values and all(isinstance(value, list) and len(value) == 1 for value in values):
-            values = [value[0] for value in values]
+        for _ in self.shape[1:]:  # nested as the shape says, or not at all
+            if values and all(isinstance(value, list) and len(value) == 1 for value in values):
+                values = [value[0] for value in values]
         if len(values) != self.shape[0]:
             raise TensorUnfit(name=self.name, trouble=f"it has {len(values)} values and its shape says {self.shape[0]}")
+        if not self._fit([value for value in values if value is not None]):
+            raise TensorUnfit(name=self.name, trouble=f"not all of its values are {self.datatype}")
         return values
+
+    def _fit(self, values: list[Any]) -> bool:
+        whole = RANGES.get(self.datatype)
+        return DATATYPES[self.datatype].issuperset(map(type, values)) and (
+            whole is None or all(value in whole for value in values)
+        )
 
 
 class Wanted(BaseModel):
@@ -135,8 +151,8 @@ class Inference(BaseModel):
     def images(self) -> list[bytes]:
         """The images, decoded. Fails with TensorUnfit."""
         rows = self.rows()
-        if len(rows) > MOST_IMAGES:
-            raise TensorUnfit(name=IMAGE, trouble=f"one call takes at most {MOST_IMAGES} images")
+        if not 0 < len(rows) <= MOST_IMAGES:
+            raise TensorUnfit(name=IMAGE, trouble=f"one call takes 1 to {MOST_IMAGES} images")
         try:
             return [base64.b64decode(row[IMAGE], validate=True) for row in rows]
         except KeyError as error:
@@ -225,7 +241,7 @@ def _described(target: predicting.Target) -> rendering.Json:
 
 
 async def _infer(request: Request, wanted: ResolveModelVersionRequest) -> Response:
-    asked: Inference = parsed(_INFERENCE, await body_of(request))
+    asked: Inference = await parsed(_INFERENCE, await body_of(request))
     peers = peers_of(request)
     target, (rows, predicted) = await lookups_of(request).answered(
         wanted, lambda target: _inferred(peers, target, asked)
@@ -246,7 +262,8 @@ async def _inferred(
     predicting.check_log(rows if asked.kept else [])
     if images:
         return rows, await predicting.predict_images(peers, target, images)
-    return rows, await predicting.predict(peers, target, ROW_FORMAT_JSON, predicting.written(rows))
+    written = predicting.Rows(ROW_FORMAT_JSON, predicting.written(rows))
+    return rows, await predicting.predict(peers, target, written)
 
 
 def _rendered(target: predicting.Target, asked: Inference, predicted: predicting.Predicted) -> Response:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from gateway import outgoing, rendering
-from gateway.flows.models import let_go
+from gateway.flows.models import let_go, versions_of
 from gateway.identity import User
 from gateway.peers import Peers
 from gateway.routes.listing import Listing
@@ -15,13 +15,15 @@ from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_DELETED, Artifact,
 from modelyard.metadata.v1.model_pb2 import (
     GetModelVersionRequest,
     ListModelsRequest,
-    ListModelVersionsRequest,
     Model,
     ModelVersion,
 )
 from modelyard.storage.v1.storage_pb2 import ObjectName, SignDownloadRequest
 
 router = APIRouter(prefix="/api/models", tags=["models"])
+
+OneVersion = Annotated[int, Query(ge=0, le=2**31 - 1)]
+"""Which version; 0 for the newest."""
 
 
 @router.get("")
@@ -39,18 +41,14 @@ async def get_model(request: Request, user: User, model_id: str) -> Response:
     """A model with its scores, leaderboard, parameters and versions."""
     peers = peers_of(request)
     model = await owned_model(peers, user, model_id)
-    page = await peers.models.ListModelVersions(
-        ListModelVersionsRequest(model_id=model.id, page_size=1000), **peers.quick
-    )
-    artifact = await _artifact(peers, page.model_versions[0])
-    return rendering.answer(rendering.model_page(model, page.model_versions, artifact))
+    versions = [version async for version in versions_of(peers, model)]
+    artifact = await _artifact(peers, versions[0])
+    return rendering.answer(rendering.model_page(model, versions, artifact))
 
 
 @router.head("/{model_id}/download", include_in_schema=False)
 @router.get("/{model_id}/download")
-async def download_model(
-    request: Request, user: User, model_id: str, version: Annotated[int, Query(ge=0)] = 0
-) -> Response:
+async def download_model(request: Request, user: User, model_id: str, version: OneVersion = 0) -> Response:
     """The packaged model; the newest version unless one is named. Ranges and entity tags work."""
     peers = peers_of(request)
     model = await owned_model(peers, user, model_id)
@@ -60,7 +58,7 @@ async def download_model(
 
 
 @router.post("/{model_id}/link")
-async def link_model(request: Request, user: User, model_id: str, version: Annotated[int, Query(ge=0)] = 0) -> Response:
+async def link_model(request: Request, user: User, model_id: str, version: OneVersion = 0) -> Response:
     """An address from which anyone who holds it may download the packaged model for an hour."""
     peers = peers_of(request)
     artifact = await _artifact(peers, await _version(peers, await owned_model(peers, user, model_id), version))

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from email.message import Message
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
@@ -29,8 +30,10 @@ router = APIRouter(prefix="/api/models", tags=["models"])
 BODY_BYTES = 64 * 1024 * 1024
 MANY_ROWS = 500
 LARGE_BYTES = 64 * 1024
-ROWS_BEGIN = re.compile(rb'\s*\{\s*"rows"\s*:\s*(?=\[)')
-Version = Annotated[int, Path(ge=1)]
+ROWS_BEGIN, ROWS_END = re.compile(rb'\s*\{\s*"rows"\s*:\s*(?=\[)'), re.compile(rb"\]\s*\}\s*\Z")
+LAST_BYTES = 256
+"""Of a body, in which its rows end if nothing else follows them."""
+Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Log = Annotated[bool, Query(description="Whether to keep what is asked and answered.")]
 JSON = "application/json"
 T = TypeVar("T")
@@ -64,6 +67,18 @@ class MediaUnfit(errors.InvalidInput):
     field = "Content-Type"
 
 
+class ContentEncodingUnfit(errors.InvalidInput):
+    """The body is packed ({given}), and what to predict for is taken as it is. Send it without Content-Encoding."""
+
+    field = "Content-Encoding"
+
+
+class CharsetUnknown(errors.InvalidInput):
+    """The charset {given!r} is not known here. Send the table in UTF-8, or name its encoding as IANA does."""
+
+    field = "Content-Type"
+
+
 class Asked(BaseModel):
     """Rows to predict for, and whether to keep what is answered."""
 
@@ -77,7 +92,10 @@ _ASKED: TypeAdapter[Asked] = TypeAdapter(Asked)
 
 
 async def body_of(request: Request) -> bytes:
-    """The body of a request. Fails with TooMuchToPredict and CutOff."""
+    """The body of a request. Fails with ContentEncodingUnfit, TooMuchToPredict and CutOff."""
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("identity", ""):
+        raise ContentEncodingUnfit(given=coding)
     received = bytearray()
     try:
         async for piece in request.stream():
@@ -90,17 +108,18 @@ async def body_of(request: Request) -> bytes:
 
 
 def _only_rows(body: bytes) -> bytes | None:
-    """The array of rows in a large body that has nothing else, as it came: to read it here would hold up everybody
-    else, and who predicts reads it anyway, and refuses what is none."""
-    begins = ROWS_BEGIN.match(body) if len(body) > LARGE_BYTES else None
-    if not begins or b'"log"' in body[body.rfind(b"]") :]:
-        return None
-    return body[begins.end() : body.rfind(b"}")]
+    """The array of rows in a body that has nothing else, as it came: who predicts reads it anyway, and refuses what is
+    none, and to read a large one here would hold up everybody else."""
+    begins = ROWS_BEGIN.match(body)
+    ends = begins and ROWS_END.search(body, max(begins.end(), len(body) - LAST_BYTES))
+    return body[begins.end() : ends.start() + 1] if begins and ends else None
 
 
-def parsed(adapter: "TypeAdapter[T]", body: bytes) -> T:
+async def parsed(adapter: "TypeAdapter[T]", body: bytes) -> T:
     """A JSON body as what it has to be. Fails with BodyUnfit."""
     try:
+        if len(body) > LARGE_BYTES:  # it takes a while to read
+            return await asyncio.to_thread(adapter.validate_json, body)
         return adapter.validate_json(body)
     except ValidationError as error:
         first = error.errors()[0]
@@ -123,37 +142,47 @@ async def predict_version(request: Request, user: User, model_id: str, version: 
 
 
 async def _predict(request: Request, user: str, model_id: str, version: int, log: bool) -> Response:
-    row_format = format_of(request.headers.get("content-type", JSON))
+    rows, kept = await _rows_of(request, log)
     wanted = ResolveModelVersionRequest(user_id=user, model_id=model_id, version=version)
-    body = await body_of(request)
-    if row_format == ROW_FORMAT_JSON and not log and (unread := _only_rows(body)):
-        return await _answer(*await _asked(request, wanted, ROW_FORMAT_JSON, unread))
-    if row_format == ROW_FORMAT_JSON:
-        return await _predict_rows(request, wanted, parsed(_ASKED, body), log)
-    target, predicted = await _asked(request, wanted, row_format, body)
-    if log:
-        predicting.check_log(predicted.predictions)
-        rows = await asyncio.to_thread(predicting.described, FILES[row_format], body, len(predicted.predictions))
-        await predicting.log(peers_of(request), target, rows, predicted, request.url.path)
-    return await _answer(target, predicted)
-
-
-async def _predict_rows(request: Request, wanted: ResolveModelVersionRequest, asked: Asked, log: bool) -> Response:
-    log = log or asked.log
-    predicting.check_log(asked.rows if log else [])
-    target, predicted = await _asked(request, wanted, ROW_FORMAT_JSON, predicting.written(asked.rows))
-    if log:
-        await predicting.log(peers_of(request), target, asked.rows, predicted, request.url.path)
-    return await _answer(target, predicted)
-
-
-async def _asked(
-    request: Request, wanted: ResolveModelVersionRequest, row_format: RowFormat.ValueType, rows: bytes
-) -> tuple[predicting.Target, predicting.Predicted]:
     peers = peers_of(request)
-    return await lookups_of(request).answered(
-        wanted, lambda target: predicting.predict(peers, target, row_format, rows)
+    target, predicted = await lookups_of(request).answered(
+        wanted, lambda target: predicting.predict(peers, target, rows)
     )
+    if kept is not None:
+        await _log(request, target, rows, kept, predicted)
+    return await _answer(target, predicted)
+
+
+async def _rows_of(request: Request, log: bool) -> tuple[predicting.Rows, list[predicting.Row] | None]:
+    """What to predict for, and what of it is kept with the answers: rows, or, of a file, none; None to keep nothing."""
+    content_type = request.headers.get("content-type", JSON)
+    row_format = format_of(content_type)
+    body = await body_of(request)
+    if row_format != ROW_FORMAT_JSON:
+        encoding = _charset_of(content_type) if row_format == ROW_FORMAT_CSV else ""
+        return predicting.Rows(row_format, body, encoding), [] if log else None
+    unread = _only_rows(body)
+    if unread and not log:
+        return predicting.Rows(ROW_FORMAT_JSON, unread), None
+    asked = await parsed(_ASKED, body)
+    content = unread if unread else await asyncio.to_thread(predicting.written, asked.rows)
+    kept = asked.rows if log or asked.log else None
+    predicting.check_log(kept or [])
+    return predicting.Rows(ROW_FORMAT_JSON, content), kept
+
+
+async def _log(
+    request: Request,
+    target: predicting.Target,
+    rows: predicting.Rows,
+    kept: list[predicting.Row],
+    predicted: predicting.Predicted,
+) -> None:
+    if rows.row_format != ROW_FORMAT_JSON:
+        predicting.check_log(predicted.predictions)
+        kind, count = FILES[rows.row_format], len(predicted.predictions)
+        kept = await asyncio.to_thread(predicting.described, kind, rows.content, count)
+    await predicting.log(peers_of(request), target, kept, predicted, request.url.path)
 
 
 def format_of(content_type: str) -> RowFormat.ValueType:
@@ -164,6 +193,18 @@ def format_of(content_type: str) -> RowFormat.ValueType:
     if media not in FORMATS:
         raise MediaUnfit(given=media)
     return FORMATS[media]
+
+
+def _charset_of(content_type: str) -> str:
+    """The encoding that a media type tells; none where it does not. Fails with CharsetUnknown."""
+    message = Message()
+    message["content-type"] = content_type
+    charset = message.get_content_charset("")
+    try:
+        "".encode(charset or "utf-8")  # refuses also what turns bytes into other bytes
+    except (LookupError, UnicodeError) as error:
+        raise CharsetUnknown(given=charset) from error
+    return charset
 
 
 async def _answer(target: predicting.Target, predicted: predicting.Predicted) -> Response:

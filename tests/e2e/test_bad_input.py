@@ -91,12 +91,18 @@ def test_a_hostile_file_name_is_only_a_name(http: httpx.Client, name: str, store
     assert answer.json()["fileName"] == stored_as
 
 
+NESTED: dict = {}
+for _ in range(90):
+    NESTED = {"a": NESTED}
+
+
 @pytest.mark.parametrize(
     ("wish", "field"),
     [
         ({"engine": "magic"}, "parameters"),
         ({"time_limit": -1}, "parameters"),
         ({"time_limit": 10**400}, "parameters"),
+        ({"engine": "autogluon", "hyperparameters": {"GBM": NESTED}}, "hyperparameters"),
         ({"surprise": 1}, "surprise"),
         ({"test_fraction": 3}, "parameters"),
     ],

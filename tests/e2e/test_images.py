@@ -161,6 +161,11 @@ def test_a_model_of_images_is_not_asked_with_rows(http: httpx.Client):
     tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "data": ["no base64!"]}
     unfit = http.post(f"/v2/models/{result['model_id']}/infer", json={"inputs": [tensor]})
 
+    odd = [tensor | {"datatype": "FP32"}, tensor | {"shape": [0], "data": []}]
+    refused = [http.post(f"/v2/models/{result['model_id']}/infer", json={"inputs": [each]}).json() for each in odd]
+
+    assert "not all of its values are FP32" in refused[0]["error"]
+    assert "one call takes 1 to 64 images" in refused[1]["error"]
     assert (rows.status_code, rows.json()["error"]["code"]) == (422, "UNFIT_INPUT")
     assert (text.status_code, text.json()["error"]["code"]) == (422, "UNREADABLE_IMAGE")
     assert unfit.status_code == 422

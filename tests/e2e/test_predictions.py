@@ -1,6 +1,7 @@
 """Predicting over HTTP with a model that was trained a moment ago, in both protocols."""
 
 import csv
+import gzip
 import hashlib
 import io
 import json
@@ -202,8 +203,23 @@ UNFIT = [
     {"inputs": [{"name": "island", "shape": [1], "datatype": "TEXT", "data": ["Dream"]}]},
     {"inputs": [{"name": "island", "shape": [1, 2], "datatype": "BYTES", "data": ["Dream", "Dream"]}]},
     {"inputs": [{"name": "island", "shape": [1], "datatype": "BYTES", "data": ["Dream"]}]},
+    {"inputs": [{"name": "island", "shape": [1], "datatype": "BYTES", "data": [["Dream"]]}]},
     [],
 ]
+MISFITS = [("INT64", 1.5), ("INT64", "1"), ("UINT8", 300), ("UINT8", -1), ("INT32", 2**31), ("BOOL", "1"), ("BOOL", 1)]
+MISFITS += [("FP32", "3700"), ("FP64", True), ("BYTES", {"a": 1})]
+
+
+@pytest.mark.parametrize(("datatype", "value"), MISFITS)
+def test_values_are_of_the_type_that_their_tensor_tells(ann, model, rows, datatype, value):
+    asked = columns(rows[:2])
+    [tensor] = [each for each in asked["inputs"] if each["name"] == "body_mass_g"]
+    tensor |= {"datatype": datatype, "data": [None, value]}
+    answer = ann.post(f"/v2/models/{model}/infer", json=asked)
+    fitting = ann.post(f"/v2/models/{model}/infer", json=columns(rows[:2]))
+
+    assert (answer.status_code, fitting.status_code) == (422, 200)
+    assert f"not all of its values are {datatype}" in answer.json()["error"]
 
 
 @pytest.mark.parametrize("asked", UNFIT)
@@ -284,27 +300,111 @@ def test_numbers_of_any_length_are_answered_or_refused_with_a_sentence(ann, mode
     assert told("island", -(10**400), log=True) == (422, "BAD_ROWS")
 
 
-def test_a_large_body_of_rows_is_answered_as_a_small_one(ann, model, rows):
-    """M.2: it goes to the model unread, so what is wrong with it is told from there."""
-    address, many = f"/api/models/{model}/predict", rows * 5
-    few = ann.post(address, json={"rows": rows[:20]}).json()
-    large = json.dumps({"rows": many}, indent=1).encode()
+@pytest.mark.parametrize("times", [1, 100])
+def test_a_large_body_of_rows_is_answered_as_a_small_one(ann, model, rows, times):
+    """M.2: rows go to the model unread, so what is wrong with them is told from there, however many there are."""
+    address, many = f"/api/models/{model}/predict", rows[:20] * times
+    few = ann.post(address, content=written({"rows": rows[:20]})).json()
+    whole = written({"rows": many})
     bad = [
-        (large.replace(b'"rows"', b'"rowz"'), "BODY_UNFIT"),
-        (large[:-1] + b', "surprise": [1]}', "BAD_ROWS"),
-        (large[:-20], "BAD_ROWS"),
-        (large[:-1], "BAD_ROWS"),
-        (large + b"{}", "BAD_ROWS"),
-        (large[:-1] + b', "log": true}', "TOO_MANY_TO_LOG"),
+        (whole.replace(b'"rows"', b'"rowz"'), "BODY_UNFIT"),
+        (whole[:-1] + b', "surprise": [1]}', "BAD_ROWS"),
+        (whole[:-1] + b', "surprise": 1}', "BODY_UNFIT"),
+        (whole[:-1] + b', "rows": []}', "BAD_ROWS"),
+        (whole[:-20], "BODY_UNFIT"),
+        (whole[:-1], "BODY_UNFIT"),
+        (whole + b"{}", "BODY_UNFIT"),
+        (whole + b" garbage", "BODY_UNFIT"),
+        (whole + b"]]]", "BODY_UNFIT"),
+        (written({"rows": [*many, 1]}), "BAD_ROWS"),
+        (written({"rows": [*many, rows[0] | {"body_mass_g": float("inf")}]}), "BAD_VALUE"),
+        (b'{"log": false, ' + whole[1:].replace(b'"island"', b'"isle"'), "MISSING_COLUMNS"),
     ]
-    answer = ann.post(address, content=large, headers={"content-type": "application/json"})
-    refused = [ann.post(address, content=body, headers={"content-type": "application/json"}) for body, _ in bad]
+    answer = ann.post(address, content=whole)
+    padded = ann.post(address, content=b" " + whole + b"\n" * 1000)
+    refused = [ann.post(address, content=body) for body, _ in bad]
 
-    assert len(large) > 64 * 1024
-    assert answer.json()["rowCount"] == len(many) > 1000
-    assert answer.json()["predictions"][:20] == few["predictions"]
-    assert answer.json()["probabilities"][:20] == few["probabilities"]
+    assert (len(whole) > 64 * 1024) == (times > 1)
+    assert answer.json()["rowCount"] == len(many)
+    assert answer.json()["predictions"] == padded.json()["predictions"] == few["predictions"] * times
+    assert answer.json()["probabilities"] == few["probabilities"] * times
     assert [(each.status_code, each.json()["error"]["code"]) for each in refused] == [(422, code) for _, code in bad]
+
+
+def written(asked: dict) -> bytes:
+    """As people indent it."""
+    return json.dumps(asked, indent=1).encode()
+
+
+def test_a_large_body_that_asks_to_be_kept_says_so_at_its_end(ann, model, rows):
+    body = written({"rows": rows * 5})[:-1] + b', "log": true}'
+    answer = ann.post(f"/api/models/{model}/predict", content=body)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "TOO_MANY_TO_LOG")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF-16", "cp1252"])
+def test_a_table_comes_in_the_encoding_that_its_media_type_tells(ann, model, rows, charset):
+    """M.2: as what it says it is, and not as the training data was."""
+    lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows[:3])]
+    text = "\n".join([lines[0] + ",species", *(f"{line},Adélie" for line in lines[1:])])
+    address, media = f"/api/models/{model}/predict", f'text/csv; charset="{charset}"'
+    answer = ann.post(address, content=text.encode(charset), headers={"content-type": media})
+    plain = ann.post(address, json={"rows": rows[:3]})
+
+    assert answer.json()["probabilities"] == plain.json()["probabilities"]
+
+
+UNTAKEN = [
+    ({"content-type": "text/csv; charset=klingon"}, "CHARSET_UNKNOWN"),
+    ({"content-type": "text/csv; charset=rot13"}, "CHARSET_UNKNOWN"),
+    ({"content-type": "text/csv", "content-encoding": "gzip"}, "CONTENT_ENCODING_UNFIT"),
+    ({"content-type": "application/json", "content-encoding": "br"}, "CONTENT_ENCODING_UNFIT"),
+]
+
+
+@pytest.mark.parametrize(("headers", "code"), UNTAKEN)
+def test_what_is_not_taken_is_told_before_it_is_read(ann, model, headers, code):
+    answer = ann.post(f"/api/models/{model}/predict", content=gzip.compress(b"a,b\n1,2\n"), headers=headers)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (415, code)
+    assert ann.post(f"/v2/models/{model}/infer", content=b"{}", headers={"content-encoding": "gzip"}).status_code == 415
+
+
+@pytest.mark.parametrize("version", [2**31, 2**40, 10**30])
+def test_a_version_that_no_model_can_have_is_refused(ann, model, rows, version):
+    row = {"rows": rows[:1]}
+    plain = ann.post(f"/api/models/{model}/versions/{version}/predict", json=row)
+    inferred = ann.post(f"/v2/models/{model}/versions/{version}/infer", json=columns(rows[:1]))
+    described = ann.get(f"/v2/models/{model}/versions/{version}")
+    download = ann.get(f"/api/models/{model}/download", params={"version": version})
+
+    assert {each.status_code for each in (plain, inferred, described, download)} == {422}
+    assert list(inferred.json()) == list(described.json()) == ["error"]
+
+
+def test_rows_are_kept_however_long_they_are_or_refused(ann, model, rows):
+    """Together they are more than a message of ours may hold; one alone may not be."""
+    address = f"/api/models/{model}/predict"
+    long = [row | {"species": "x" * 60_000} for row in rows[:100]]
+    kept = ann.post(address, json={"rows": long, "log": True})
+    query, pages = {"modelId": model, "page_size": 1000}, list[list[dict]]()
+    while sum(map(len, pages)) < 100:
+        page = ann.get("/api/registry/predictions", params=query).json()
+        pages.append(page["predictions"])
+        query |= {"page_token": page["nextPageToken"]}
+    too_long = ann.post(address, json={"rows": [rows[0], rows[0] | {"species": "x" * 5_000_000}], "log": True})
+    nested: list = []
+    for _ in range(90):
+        nested = [nested]
+    too_deep = ann.post(address, json={"rows": [rows[0] | {"species": nested}], "log": True})
+
+    assert kept.status_code == 200, kept.text
+    assert len(pages) > 1, "a page has no more than a message may hold"
+    assert sum(each["inputData"].get("species") == "x" * 60_000 for page in pages for each in page) == 100
+    assert (too_long.status_code, too_long.json()["error"]["code"]) == (422, "TOO_LARGE_TO_LOG")
+    assert too_long.json()["detail"].startswith("Row 2 has 5,")
+    assert (too_deep.status_code, too_deep.json()["error"]["code"]) == (422, "NESTED_TOO_DEEP")
 
 
 @pytest.fixture

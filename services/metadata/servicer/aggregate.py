@@ -6,7 +6,9 @@ which of their fields a record lies, is what the contract says of them:
     Aggregate(project_pb2.DESCRIPTOR.services_by_name["ProjectService"], Standard(projects, converters.PROJECT))
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
@@ -20,6 +22,16 @@ from services.metadata.domain.records import Records
 
 Handler = Callable[[Any, object], Awaitable[Message]]
 PageOf = Callable[[Any], PageRequest]
+
+
+PAGE_BYTES = 3 * 1024 * 1024
+"""Of records on a page; no channel takes a message of more than 4 MiB. Who lists asks for the next page."""
+
+
+def _fitting(records: Sequence[Message]) -> int:
+    """How many of some records a page has room for, at least one."""
+    ends = accumulate(record.ByteSize() for record in records)
+    return max(1, sum(end <= PAGE_BYTES for end in ends))
 
 
 class Standard:
@@ -65,8 +77,12 @@ class Standard:
         answer, field = GetMessageClass(method.output_type), self._field(method.output_type)
 
         async def find(request: Any, _: object) -> Message:
-            page = await self._records.page(self._page_of(request))
+            wanted = self._page_of(request)
+            page = await self._records.page(wanted)
             records = [self._encoded(record) for record in page.records]
+            if (fitting := _fitting(records)) < len(records):
+                page = await self._records.page(replace(wanted, size=fitting))
+                records = [self._encoded(record) for record in page.records]
             return answer(next_page_token=page.next_page_token, **{field: records})
 
         return find

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import httpx
 
 from servicekit.errors import Problem
-from services.training.domain.addresses import PORTS, Address, HostList, is_public
+from services.training.domain.addresses import Address, HostList, is_public
 from services.training.domain.elsewhere import (
     Arrival,
     HostBusy,
@@ -71,8 +71,7 @@ def _client(trust: ssl.SSLContext) -> httpx.AsyncClient:
 async def _asked(client: httpx.AsyncClient, address: Address) -> httpx.Response:
     """Ask at the very IP address that was checked: asked for it again, a name server could give another one."""
     url = httpx.URL(address.url)
-    usual = address.port == PORTS[url.scheme]
-    headers = {"host": url.host if usual else url.netloc.decode()}
+    headers = {"host": url.netloc.decode()}  # as name servers know it, which `host` need not be
     with _told(address):
         for ip in await _resolved(address):
             request = client.build_request("GET", url.copy_with(host=ip), headers=headers)

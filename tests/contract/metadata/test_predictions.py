@@ -58,6 +58,22 @@ async def test_what_was_not_measured_is_absent(aggregates: Aggregates):
     assert abs(prediction.predict_time.seconds - aggregates.clock().timestamp()) < 5
 
 
+async def test_a_page_has_no_more_than_a_message_may_hold(aggregates: Aggregates):
+    """Five predictions of 1.25 MiB are three pages, however many a page may have."""
+    version = await a_version(aggregates)
+    inputs = {"text": "x" * (5 * 2**18)}
+    made = [(await aggregates.prediction(version.id, inputs=inputs)).id for _ in range(5)]
+    pages, token = [], ""
+    while not pages or token:
+        request = pb.ListPredictionsRequest(page_size=4, page_token=token)
+        page = await aggregates.predictions.ListPredictions(request, **aggregates.quick)
+        pages.append([each.id for each in page.predictions])
+        token = page.next_page_token
+
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert {each for page in pages for each in page} == set(made)
+
+
 async def test_latest_prediction_comes_first(aggregates: Aggregates):
     """004: predictions come newest first, by when they were made and not by when they were logged."""
     version = await a_version(aggregates)

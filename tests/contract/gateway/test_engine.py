@@ -1,0 +1,86 @@
+"""Carrying a flow through: what cannot be recorded fails for good, as a step does."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import MessageToDict
+
+from gateway.flows.claim import Claim
+from gateway.flows.engine import Flow, NestedTooDeep, State, Step, as_struct, carry
+from gateway.peers import Peers
+from modelyard.metadata.v1.job_pb2 import (
+    JOB_STATUS_FAILED,
+    ClaimJobRequest,
+    CreateJobRequest,
+    GetJobRequest,
+    Job,
+)
+from tests.contract.gateway.standing import standing
+
+
+@pytest.fixture
+async def peers(tmp_path: Path) -> AsyncIterator[Peers]:
+    async with standing(tmp_path) as services:
+        yield services.peers
+
+
+async def claimed(peers: Peers) -> Claim:
+    await peers.jobs.CreateJob(CreateJobRequest(job=Job(user_id="ada", kind="trial"), request_id="1"), **peers.quick)
+    lease = Duration(seconds=60)
+    answer = await peers.jobs.ClaimJob(ClaimJobRequest(worker="w", kinds=["trial"], lease=lease), **peers.quick)
+    return Claim(peers, answer.job, 60)
+
+
+def leaves(value: Any, undone: list[State]) -> Flow:
+    """A flow of two steps, of which the second leaves a value."""
+
+    async def begin(_: Claim, state: State) -> None:
+        state["begun"] = True
+
+    async def leave(_: Claim, state: State) -> None:
+        state["left"] = value
+
+    async def undo(_: Claim, state: State) -> None:
+        undone.append(dict(state))
+
+    return Flow("trial", [Step("begin", begin, undo), Step("leave", leave, undo)], result=lambda state: state)
+
+
+def deep(levels: int, wrap: Any) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = wrap(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("a\0b", "FIELD_MALFORMED"),
+        ("x" * 5 * 2**20, "RESOURCE_EXHAUSTED"),
+        (deep(99, lambda inner: [inner]), "NESTED_TOO_DEEP"),
+    ],
+)
+async def test_what_cannot_be_recorded_ends_the_job_and_undoes_it(peers: Peers, value: Any, code: str):
+    """It would be so at every attempt: a job that is tried again for ever ends for nobody."""
+    claim, undone = await claimed(peers), []
+    await carry(leaves(value, undone), claim)
+    job = await peers.jobs.GetJob(GetJobRequest(id=claim.job.id), **peers.quick)
+
+    assert job.status == JOB_STATUS_FAILED
+    assert (job.error.code, job.error.retryable) == (code, False)
+    assert [state["begun"] for state in undone] == [True, True]
+    assert not any("left" in state for state in undone)
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"a": inner}])
+def test_what_is_nested_as_deep_as_may_be_comes_back(wrap: Any):
+    """Within a message of ours, which has levels of its own."""
+    job = Job.FromString(Job(input=as_struct({"given": deep(30, wrap)})).SerializeToString())
+
+    assert MessageToDict(job.input) == {"given": deep(30, wrap)}
+    with pytest.raises(NestedTooDeep):
+        as_struct({"given": deep(33, wrap)})
