@@ -104,6 +104,20 @@ def test_classes_without_names_are_told_by_number_and_those_without_boxes_left_o
     assert (named.classes, named.unused_classes) == (["circle", "square", "triangle"], ["star"])
 
 
+@pytest.mark.parametrize("tag", ["", "!!bool ", "!!int ", "!!float ", "!!timestamp ", "!!null ", "!shape "])
+@pytest.mark.parametrize("form", ["[{}yes, no, 2024-01-01]", "{{0: {}yes, 1: no, '2': 2024-01-01}}"])
+def test_names_are_the_texts_that_they_are(listing, form, tag):
+    """A class may be called yes, and a tag makes nothing else of its name."""
+    files = yolo_files(SCENES) | {"data.yaml": f"names: {form.format(tag)}\n"}
+
+    assert listing(files).classes == ["yes", "no", "2024-01-01"]
+
+
+@pytest.mark.parametrize("content", ["nc: 3\n", "names:\n", "names: []\n", "- names\n"])
+def test_names_may_be_missing(listing, content):
+    assert listing(yolo_files(SCENES) | {"data.yaml": content}).classes == ["0", "1", "2"]
+
+
 def test_labels_may_lie_beside_the_images_and_be_outlines(listing):
     files = {f"shots/{number}.png": as_png(scene.image) for number, scene in enumerate(SCENES)}
     files["shots/3.txt"] = "0 0.1 0.2 0.5 0.2 0.5 0.6 0.1 0.6\n"
@@ -223,6 +237,9 @@ BAD_YOLO = [
     ("data.yaml", "names: {0: circle, 2: square}\n", AnnotationsUnreadable, "not numbered from 0"),
     ("data.yaml", "!!python/object/apply:os.getcwd []\n", AnnotationsUnreadable, "'data.yaml' cannot be read"),
     ("data.yaml", "[" * 5000, AnnotationsUnreadable, "'data.yaml' cannot be read"),
+    ("data.yaml", "names: red\n", AnnotationsUnreadable, "its names, 'red', are no list"),
+    ("data.yaml", "names: &loop [*loop]\n", AnnotationsUnreadable, "found unconstructable recursive node"),
+    ("data.yaml", "names: [[circle], square]\n", AnnotationsUnreadable, "its names are no list of texts"),
     ("images/0003.jpg", b"x", ImageTwice, "images/0003"),
 ]
 

@@ -4,7 +4,7 @@ a line "class x y width height" a thing, in shares of the image's sides, x and y
 import math
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, ClassVar, Never
 
 import numpy as np
 import yaml
@@ -28,6 +28,16 @@ LISTS = ("classes.txt", "obj.names", "_darknet.labels", "labels.txt", "names.txt
 # Text files that say something of the whole, not of an image.
 NOT_LABELS = {*LISTS, "readme.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "license.txt", "notes.txt",
               "readme.dataset.txt", "readme.roboflow.txt"}  # fmt: skip
+
+
+def _refuse_python(_loader: yaml.BaseLoader, name: str, node: yaml.Node) -> Never:
+    raise yaml.constructor.ConstructorError(problem=f"it asks for {name!r} of Python", problem_mark=node.start_mark)
+
+
+class TextLoader(yaml.BaseLoader):
+    """Makes lists, mappings and texts of a file, and nothing else: a class may be called yes, or 2024-01-01."""
+
+    yaml_multi_constructors: ClassVar[dict[str | None, Any]] = {"tag:yaml.org,2002:python/": _refuse_python}
 
 
 @dataclass
@@ -149,7 +159,7 @@ def _read_names(archive: Archive) -> list[str]:
 
 def _load(archive: Archive, path: PurePosixPath) -> Any:
     try:
-        return yaml.safe_load(_text_of(archive, path, YAML_BYTES))
+        return yaml.load(_text_of(archive, path, YAML_BYTES), Loader=TextLoader)  # noqa: S506 - it makes no objects
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise errors.AnnotationsUnreadable(file=str(path), trouble=f"{line}{shown(error.problem)}") from error
@@ -160,17 +170,20 @@ def _load(archive: Archive, path: PurePosixPath) -> Any:
 def _names_of(path: PurePosixPath, content: Any) -> list[Any]:
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, dict):
-        if sorted(map(str, names)) != sorted(map(str, range(len(names)))):
+        numbers = [str(number) for number in range(len(names))]
+        if names.keys() != set(numbers):
             trouble = "its names are not numbered from 0 without gaps"
             raise errors.AnnotationsUnreadable(file=str(path), trouble=trouble)
-        return [name for _, name in sorted(names.items(), key=lambda item: int(item[0]))]
-    return names if isinstance(names, list) else []
+        return [names[number] for number in numbers]
+    if names and not isinstance(names, list):
+        raise errors.AnnotationsUnreadable(file=str(path), trouble=f"its names, {shown(names)!r}, are no list")
+    return names or []
 
 
 def _checked(path: PurePosixPath, names: list[Any]) -> list[str]:
-    if len(names) > MOST_CLASSES or not all(isinstance(name, str | int | float) for name in names):
+    if len(names) > MOST_CLASSES or not all(isinstance(name, str) for name in names):
         raise errors.AnnotationsUnreadable(file=str(path), trouble="its names are no list of texts")
-    texts = [" ".join(str(name).split()) for name in names]
+    texts = [" ".join(name.split()) for name in names]
     if len(set(texts)) < len(texts):
         twice = next(text for text in texts if texts.count(text) > 1)
         raise errors.AnnotationsUnreadable(file=str(path), trouble=f"more than one class is named {shown(twice)!r}")
