@@ -118,6 +118,13 @@ def test_names_may_be_missing(listing, content):
     assert listing(yolo_files(SCENES) | {"data.yaml": content}).classes == ["0", "1", "2"]
 
 
+def test_a_name_in_a_list_of_classes_can_be_printed(listing):
+    files = yolo_files(SCENES)
+    del files["data.yaml"]
+    with pytest.raises(AnnotationsUnreadable, match=r"'classes\.txt' cannot be read: names\[1\]: 'sq�' is no name"):
+        listing(files | {"classes.txt": "circle\n\nsq\0\ntriangle\n"})
+
+
 def test_labels_may_lie_beside_the_images_and_be_outlines(listing):
     files = {f"shots/{number}.png": as_png(scene.image) for number, scene in enumerate(SCENES)}
     files["shots/3.txt"] = "0 0.1 0.2 0.5 0.2 0.5 0.6 0.1 0.6\n"
@@ -189,6 +196,10 @@ def annotation(**facts):
     return lambda content: content["annotations"][3].update(facts)
 
 
+def category(**facts):
+    return lambda content: content["categories"][1].update(facts)
+
+
 BAD_COCO = [
     (annotation(bbox=[5, 5, 0, 10]), BadAnnotation, "annotations[3] of annotations/instances.json: its box"),
     (annotation(bbox=[5, 5, 900, 10]), BadAnnotation, "reaches out of the image"),
@@ -205,6 +216,10 @@ BAD_COCO = [
     (lambda content: content["images"][2].update(id=0), BadAnnotation, "another image has its id, 0"),
     (lambda content: content["images"].append(content["images"][2] | {"id": 99}), ImageTwice, "0002.png"),
     (lambda content: content["categories"][1].update(name=" "), BadAnnotation, "categories[1] of"),
+    (category(name="a\0b"), BadAnnotation, "categories[1] of annotations/instances.json: 'a�b' is no name for a class"),
+    (category(name="a\ud800"), BadAnnotation, "'a�' is no name for a class, which has 1 to 200 characters"),
+    (category(name="x" * 201), BadAnnotation, "categories[1] of"),
+    (annotation(image_id="\ud800"), BadAnnotation, "no image with the id �"),
     (lambda content: content["categories"][1].update(name="circle"), AnnotationsUnreadable, "the same name"),
     (lambda content: content["categories"][1].update(id=1), BadAnnotation, "that of 'circle' already"),
     (lambda content: content.update(annotations=[]), NoBoxes, "None of the 12 images has a box"),
@@ -240,6 +255,20 @@ BAD_YOLO = [
     ("data.yaml", "names: red\n", AnnotationsUnreadable, "its names, 'red', are no list"),
     ("data.yaml", "names: &loop [*loop]\n", AnnotationsUnreadable, "found unconstructable recursive node"),
     ("data.yaml", "names: [[circle], square]\n", AnnotationsUnreadable, "its names are no list of texts"),
+    ("data.yaml", 'names: ["", circle]\n', AnnotationsUnreadable, "names[0]: '' is no name for a class"),
+    (
+        "data.yaml",
+        'names: [circle, "a\\0b"]\n',
+        AnnotationsUnreadable,
+        "'data.yaml' cannot be read: names[1]: 'a�b' is",
+    ),
+    (
+        "data.yaml",
+        'names: {0: circle, 1: "a\\ud800"}\n',
+        AnnotationsUnreadable,
+        "names[1]: 'a�' is no name for a class",
+    ),
+    ("data.yaml", f"names: [{'x' * 201}]\n", AnnotationsUnreadable, "which has 1 to 200 characters"),
     ("images/0003.jpg", b"x", ImageTwice, "images/0003"),
 ]
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.training.workloads.detection import errors
+from services.training.workloads.kit.naming import MOST_NAME, is_class_name
 
 Boxes = npt.NDArray[np.float64]
 
@@ -124,7 +125,15 @@ def part_named(*words: str) -> str:
     return found[-1] if found else ""
 
 
+def trouble_with_name(name: str) -> str:
+    """What is wrong with the name of a class; nothing where it can be one."""
+    if is_class_name(name):
+        return ""
+    return f"{shown(name)!r} is no name for a class, which has 1 to {MOST_NAME} characters that can be printed"
+
+
 def shown(what: Any) -> str:
-    """Something from outside in at most so many characters, on one line."""
+    """Something from outside in at most so many characters, on one line; those that cannot be printed as �."""
     text = " ".join(str(what).split())
-    return text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}…"
+    cut = text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}…"
+    return "".join(letter if letter.isprintable() else "�" for letter in cut)

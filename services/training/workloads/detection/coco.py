@@ -19,6 +19,7 @@ from services.training.workloads.detection.annotations import (
     list_used,
     part_named,
     shown,
+    trouble_with_name,
 )
 from services.training.workloads.kit.archive import Archive
 from services.training.workloads.kit.suffixes import SUFFIXES
@@ -101,6 +102,8 @@ def _read_names(file: PurePosixPath, content: Any, names: dict[int, str]) -> Non
         if not isinstance(category, dict) or not _is_id(category.get("id")) or not _is_name(category.get("name")):
             raise errors.BadAnnotation(where=where, trouble="it needs an id, a whole number, and a name")
         key, name = category["id"], " ".join(category["name"].split())
+        if trouble := trouble_with_name(name):
+            raise errors.BadAnnotation(where=where, trouble=trouble)
         if names.setdefault(key, name) != name:
             raise errors.BadAnnotation(where=where, trouble=f"its id {key} is that of {shown(names[key])!r} already")
     if len(set(names.values())) < len(names):

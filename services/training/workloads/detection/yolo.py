@@ -18,6 +18,7 @@ from services.training.workloads.detection.annotations import (
     list_used,
     part_named,
     shown,
+    trouble_with_name,
 )
 from services.training.workloads.kit.archive import Archive
 from services.training.workloads.kit.suffixes import SUFFIXES
@@ -184,6 +185,9 @@ def _checked(path: PurePosixPath, names: list[Any]) -> list[str]:
     if len(names) > MOST_CLASSES or not all(isinstance(name, str) for name in names):
         raise errors.AnnotationsUnreadable(file=str(path), trouble="its names are no list of texts")
     texts = [" ".join(name.split()) for name in names]
+    for number, text in enumerate(texts):
+        if trouble := trouble_with_name(text):
+            raise errors.AnnotationsUnreadable(file=str(path), trouble=f"names[{number}]: {trouble}")
     if len(set(texts)) < len(texts):
         twice = next(text for text in texts if texts.count(text) > 1)
         raise errors.AnnotationsUnreadable(file=str(path), trouble=f"more than one class is named {shown(twice)!r}")

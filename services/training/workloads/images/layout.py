@@ -6,12 +6,12 @@ from pathlib import PurePosixPath
 
 from services.training.domain import errors
 from services.training.workloads.kit.archive import Archive
+from services.training.workloads.kit.naming import MOST_NAME, is_class_name
 from services.training.workloads.kit.suffixes import SUFFIXES
 
 FEWEST_IMAGES = 4
 FEWEST_OF_CLASS = 2
 MOST_CLASSES = 1000
-MOST_NAME = 200
 HEAD_BYTES = 64 * 1024
 SHOWN = 10
 
@@ -112,7 +112,7 @@ def _find(path: PurePosixPath, shared: int, parts: dict[str, str]) -> Found:
     label, *rest = inner[1:] if part else inner
     if not rest:
         raise errors.BadLayout(trouble=f"the image {str(path)!r} is in no folder of a class. {ADVICE}")
-    if not label.isprintable() or len(label) > MOST_NAME or not label.strip():
+    if not is_class_name(label):
         raise errors.BadLayout(trouble=f"{label[:MOST_NAME]!r} is no name for a class. Give its folder another name.")
     return Found(path, label, part)
 
