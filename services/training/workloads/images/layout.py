@@ -94,16 +94,34 @@ def _shared_folders(paths: list[PurePosixPath]) -> int:
 
 
 def _parts_of(paths: list[PurePosixPath]) -> dict[str, str]:
-    """Top folder to the part of a split that it is; empty where the archive does not split its images."""
-    tops = {path.parts[0] for path in paths}
+    """Top folder to the part of a split that it is; empty where the archive does not split its images. BadLayout where
+    it splits some of them only."""
+    flat = {path.parts[0]: path for path in reversed(paths) if len(path.parts) == 2}
+    tops = sorted({path.parts[0] for path in paths if len(path.parts) > 1})
     parts = {top: SPLITS[top.lower()] for top in tops if top.lower() in SPLITS}
-    if len(parts) < len(tops) or TRAIN not in parts.values() or len(set(parts.values())) < 2:
+    train = next((top for top, part in parts.items() if part == TRAIN and top not in flat), "")
+    if not train:
         return {}
-    if any(len(path.parts) < 3 for path in paths):
-        return {}
+    for top in tops:
+        _check_part(top, train, flat.get(top))
     if TEST not in parts.values():  # what is held out has many names
         parts = {top: TEST if part == VALIDATION else part for top, part in parts.items()}
     return parts
+
+
+def _check_part(top: str, train: str, flat: PurePosixPath | None) -> None:
+    """Refuse what stands beside the folders of a split and is none, or is one and has an image in no class."""
+    beside = f"beside the folder {train!r}, which has a folder for each class, "
+    if top.lower() not in SPLITS:
+        raise errors.BadLayout(
+            trouble=f"{beside}stands {top[:MOST_NAME]!r}, which is neither val nor test. Name it so, or remove it. If "
+            f"{train!r} is a class, put its images directly into it."
+        )
+    if flat:
+        raise errors.BadLayout(
+            trouble=f"{beside}stands {top!r} with {flat.name[:MOST_NAME]!r} in no folder of a class. Put the images "
+            f"of {top!r} into folders of their classes, or remove it."
+        )
 
 
 def _find(path: PurePosixPath, shared: int, parts: dict[str, str]) -> Found:
