@@ -45,14 +45,16 @@ def read(path: Path, name: str) -> bytes:
 
 
 def test_files_are_read_by_their_paths(tmp_path):
-    """Folders, and what systems leave behind, are no members; backslashes part folders."""
+    """Folders, what is hidden, and what systems leave behind, are no members; backslashes part folders."""
     litter = ["__MACOSX/a/._1.png", "a/.DS_Store", "a/Thumbs.db", "a/._2.png", "a/Icon\r"]
-    files = [("a/", b""), ("a/1.png", b"one"), ("b\\2.png", b"two"), *[(name, b"litter") for name in litter]]
+    litter += [".ipynb_checkpoints/1.png", "a/.ipynb_checkpoints/1-checkpoint.png", ".git/config", "a\\.hidden.png"]
+    files = [("a/", b""), ("a/1.png", b"one"), ("b\\2.png", b"two"), ("./3.png", b"three")]
+    files += [(name, b"litter") for name in litter]
     path = packed(tmp_path, *files)
     with opened(path) as archive:
         members = [(str(member.path), member.size) for member in archive.members]
 
-    assert members == [("a/1.png", 3), ("b/2.png", 3)]
+    assert members == [("3.png", 5), ("a/1.png", 3), ("b/2.png", 3)]
     assert read(path, "b/2.png") == b"two"
 
 

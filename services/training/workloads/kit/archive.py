@@ -25,8 +25,8 @@ MOST_RATIO, RATIO_BYTES = 200, 10 * 2**20
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 0x1 | 0x40 | 0x2000
 
-# What systems leave in archives that nobody put there.
-LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini", "Icon\r")
+# What systems leave in archives that nobody put there, beside what is hidden: .DS_Store, .git, .ipynb_checkpoints.
+LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini", "Icon\r")
 BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, ValueError, OSError)
 
 # The last record of a zip, and the two that stand before it in a large one: https://pkware.com/appnote, 4.3.14–16.
@@ -165,4 +165,4 @@ def _path_of(entry: zipfile.ZipInfo) -> PurePosixPath:
 
 def _is_wanted(entry: zipfile.ZipInfo) -> bool:
     path = _path_of(entry)
-    return not entry.is_dir() and not any(part in LITTER or part.startswith("._") for part in path.parts)
+    return not entry.is_dir() and not any(part in LITTER or part.startswith(".") for part in path.parts)
