@@ -173,15 +173,17 @@ def test_a_box_a_little_over_the_border_is_cut_off(listing):
     assert image.within(width, 200)[0].tolist() == [0, 10, width, 30]
 
 
-def test_a_crowd_is_no_thing_to_find(listing):
+@pytest.mark.parametrize(("mark", "crowds"), [(1, 1), (True, 1), (0, 0), (False, 0), (None, 0)])
+def test_a_crowd_is_no_thing_to_find(listing, mark, crowds):
     files = coco_files(SCENES)
     content = json.loads(files["annotations/instances.json"])
-    content["annotations"][0]["iscrowd"] = 1
+    content["annotations"][0]["iscrowd"] = mark
+    del content["annotations"][1]["iscrowd"]
     files["annotations/instances.json"] = json.dumps(content)
     listed = listing(files)
 
-    assert listed.box_count == sum(len(scene.things) for scene in SCENES) - 1
-    assert listed.images[0].crowd.tolist().count(True) == 1
+    assert listed.box_count == sum(len(scene.things) for scene in SCENES) - crowds
+    assert listed.images[0].crowd.tolist().count(True) == crowds
 
 
 def in_coco(change) -> dict[str, bytes | str]:
@@ -210,6 +212,10 @@ BAD_COCO = [
     (annotation(category_id=77), BadAnnotation, "no category with the id 77"),
     (annotation(category_id=[1]), BadAnnotation, "no category with the id [1]"),
     (annotation(image_id=4711), BadAnnotation, "no image with the id 4711"),
+    (annotation(iscrowd="0"), BadAnnotation, "annotations[3] of annotations/instances.json: its iscrowd '0' is"),
+    (annotation(iscrowd="false"), BadAnnotation, "its iscrowd 'false' is neither 0 nor 1"),
+    (annotation(iscrowd=2), BadAnnotation, "its iscrowd 2 is neither"),
+    (annotation(iscrowd=[]), BadAnnotation, "its iscrowd [] is neither"),
     (lambda content: content["annotations"].append("x"), BadAnnotation, "it is no object"),
     (lambda content: content["images"][2].update(file_name="gone.png"), ImageMissing, "images[2] of"),
     (lambda content: content["images"][2].update(file_name=7), BadAnnotation, "a file_name"),

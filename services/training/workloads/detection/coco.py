@@ -165,7 +165,7 @@ def _read_annotation(
     image = described[image_id]
     image.boxes.append([x, y, x + width, y + height])
     image.classes.append(order[category_id])
-    image.crowd.append(bool(annotation.get("iscrowd")))
+    image.crowd.append(_is_crowd(where, annotation.get("iscrowd")))
     image.numbers.append(number)
 
 
@@ -173,6 +173,12 @@ def _box_of(where: str, box: Any) -> list[float]:
     if not isinstance(box, list) or len(box) != 4 or not all(_is_number(each) for each in box):
         raise errors.BadAnnotation(where=where, trouble=f"its bbox {shown(box)} is not [x, y, width, height]")
     return [float(each) for each in box]
+
+
+def _is_crowd(where: str, value: Any) -> bool:
+    if value not in (0, 1, None):  # as which false and true count
+        raise errors.BadAnnotation(where=where, trouble=f"its iscrowd {shown(repr(value))} is neither 0 nor 1")
+    return bool(value)
 
 
 def _is_number(value: Any) -> bool:
