@@ -136,6 +136,40 @@ def test_labels_may_lie_beside_the_images_and_be_outlines(listing):
     assert found["4.png"].has_boxes
 
 
+@pytest.mark.parametrize(("images", "labels"), [("Images", "Labels"), ("Images", "labels"), ("images", "LABELS")])
+def test_folders_are_paired_in_any_case(listing, images, labels):
+    files = {
+        name.replace("images/", f"x/{images}/").replace("labels/", f"x/{labels}/"): content
+        for name, content in yolo_files(SCENES).items()
+    }
+
+    assert listing(files).box_count == listing(yolo_files(SCENES)).box_count
+    with pytest.raises(ImageMissing, match=f"x/{labels}/away.txt is about the image"):
+        listing(files | {f"x/{labels}/away.txt": "0 0.5 0.5 0.2 0.2"})
+
+
+def test_of_two_images_that_differ_in_case_each_has_its_own_labels(listing):
+    files = yolo_files(SCENES) | {"images/a.png": as_png(SCENES[0].image), "images/A.png": as_png(SCENES[0].image)}
+    one = {image.path.name: image.has_boxes for image in listing(files | {"labels/a.txt": "0 .5 .5 .1 .1"}).images}
+    with pytest.raises(ImageMissing, match=r"labels/b\.txt is about the image"):
+        listing(yolo_files(SCENES) | {"images/B.png": as_png(SCENES[0].image), "labels/B.txt": "", "labels/b.txt": ""})
+
+    assert (one["a.png"], one["A.png"]) == (True, False)
+
+
+@pytest.mark.parametrize("name", ["train", "test", "valid", "names", "notes", "labels", "README", "classes"])
+@pytest.mark.parametrize("folder", ["labels", "images"])
+def test_a_text_file_named_as_an_image_is_its_label_file(listing, name, folder):
+    files = yolo_files(SCENES)
+    files |= {f"images/{name}.png": as_png(SCENES[0].image), f"{folder}/{name}.txt": "2 0.5 0.5 0.5 0.5"}
+    del files["data.yaml"]
+    listed = listing(files | {"classes.txt": "circle\nsquare\ntriangle"})
+    boxes = {image.path.stem: image.boxes.tolist() for image in listed.images}
+
+    assert boxes[name] == [[0.25, 0.25, 0.75, 0.75]]
+    assert listed.classes == ["circle", "square", "triangle"]
+
+
 def test_the_parts_that_an_archive_tells_are_kept(tmp_path):
     train, held = coco_of(SCENES[:8]), coco_of(SCENES[8:], first=8)
     images = {f"pictures/{number:04}.png": as_png(scene.image) for number, scene in enumerate(SCENES)}

@@ -33,12 +33,13 @@ def _read(archive: Archive) -> Listing:
     images = [member.path for member in archive.members if member.path.suffix.lower() in SUFFIXES]
     if not images:
         raise BadLayout(trouble="there is no image in it. Send images with annotations in COCO or YOLO layout.")
-    has_labels = bool(yolo.label_files(archive).keys() & {path.with_suffix("") for path in images})
+    labels = yolo.label_files(archive)
+    has_labels = bool(labels.keys() & {path.with_suffix("") for path in images})
     files = _annotation_files(archive, forgiving=has_labels)
     if files:
         return coco.read(archive, files)
-    if has_labels or yolo.label_files(archive):
-        return yolo.read(archive)
+    if labels:
+        return yolo.read(archive, labels)
     raise BadLayout(trouble=_advice(images))
 
 

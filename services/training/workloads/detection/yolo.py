@@ -26,7 +26,7 @@ from services.training.workloads.kit.suffixes import SUFFIXES
 YAML_BYTES = 256 * 1024
 TEXT_BYTES = 4 * 1024 * 1024
 LISTS = ("classes.txt", "obj.names", "_darknet.labels", "labels.txt", "names.txt")
-# Text files that say something of the whole, not of an image.
+# Text files that say something of the whole, unless there is an image of that name.
 NOT_LABELS = {*LISTS, "readme.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "license.txt", "notes.txt",
               "readme.dataset.txt", "readme.roboflow.txt"}  # fmt: skip
 
@@ -51,13 +51,27 @@ class Lines:
 
 
 def label_files(archive: Archive) -> dict[PurePosixPath, PurePosixPath]:
-    """The label files of an archive, each by the path without suffix of the image that it is about."""
-    found = {}
-    for member in archive.members:
-        path = member.path
-        if path.suffix.lower() == ".txt" and path.name.lower() not in NOT_LABELS:
-            found[_of_image(path)] = path
+    """The label files of an archive, each by the path without suffix of the image that it is about; where none is
+    called so, of one that is but for the case."""
+    images = {member.path.with_suffix("") for member in archive.members if member.path.suffix.lower() in SUFFIXES}
+    in_any_case = {_lowered(stem): stem for stem in images}
+    texts = [(_of_image(path), path) for path in _texts(archive)]
+    found: dict[PurePosixPath, PurePosixPath] = {}
+    for stem, path in sorted(texts, key=lambda text: text[0] not in images):
+        image = stem if stem in images else in_any_case.get(_lowered(stem))
+        if image and image not in found:
+            found[image] = path
+        elif path.name.lower() not in NOT_LABELS:
+            found[stem] = path
     return found
+
+
+def _texts(archive: Archive) -> list[PurePosixPath]:
+    return [member.path for member in archive.members if member.path.suffix.lower() == ".txt"]
+
+
+def _lowered(path: PurePosixPath) -> PurePosixPath:
+    return PurePosixPath(str(path).lower())
 
 
 def _of_image(path: PurePosixPath) -> PurePosixPath:
@@ -69,16 +83,15 @@ def _of_image(path: PurePosixPath) -> PurePosixPath:
     return PurePosixPath(*parts)
 
 
-def read(archive: Archive) -> Listing:
+def read(archive: Archive, labels: dict[PurePosixPath, PurePosixPath]) -> Listing:
     """What the label files describe. Raises an InvalidInput that names the file and the line."""
-    labels = label_files(archive)
     pictures = _pictures(archive)
     folders = {stem.parent for stem in pictures}
     for stem, path in labels.items():
         # A text file that lies elsewhere is about something else.
-        if stem not in pictures and (stem.parent in folders or "labels" in path.parts):
+        if stem not in pictures and (stem.parent in folders or "labels" in _lowered(path).parts):
             raise errors.ImageMissing(where=str(path), name=f"{shown(stem)}.*")
-    names = _read_names(archive)
+    names = _read_names(archive, labels)
     images = [_read_image(archive, path, labels.get(stem), len(names)) for stem, path in pictures.items()]
     most = max((int(image.classes.max()) for image in images if len(image.classes)), default=-1)
     return list_used("YOLO", names or [str(number) for number in range(most + 1)], images)
@@ -145,14 +158,14 @@ def _bad_line(where: str, line: str) -> errors.BadAnnotation:
     return errors.BadAnnotation(where=where, trouble=trouble)
 
 
-def _read_names(archive: Archive) -> list[str]:
+def _read_names(archive: Archive, labels: dict[PurePosixPath, PurePosixPath]) -> list[str]:
     """The names of the classes, in their order; none where the archive does not tell them."""
     paths = sorted((member.path for member in archive.members), key=lambda path: (len(path.parts), str(path)))
     for path in paths:
         if path.suffix.lower() in (".yaml", ".yml") and (names := _names_of(path, _load(archive, path))):
             return _checked(path, names)
     for path in paths:
-        if path.name.lower() in LISTS:
+        if path.name.lower() in LISTS and path not in labels.values():
             lines = _text_of(archive, path, YAML_BYTES).splitlines()
             return _checked(path, [line for line in lines if line.strip()])
     return []
