@@ -136,6 +136,16 @@ def test_labels_may_lie_beside_the_images_and_be_outlines(listing):
     assert found["4.png"].has_boxes
 
 
+@pytest.mark.parametrize("names", ["names: [circle, square, triangle]\n", ""])
+def test_the_points_of_a_pose_are_passed_over(listing, names):
+    files = yolo_files(SCENES)
+    lines = "".join(f"{line} 0.9 0.9 2 0.1 0.8 0\n" for line in str(files["labels/0003.txt"]).splitlines())
+    plain = listing(files).images[3]
+    found = listing(files | {"data.yaml": f"kpt_shape: [2, 3]\n{names}", "labels/0003.txt": lines}).images[3]
+
+    assert found.boxes.tolist() == plain.boxes.tolist()
+
+
 @pytest.mark.parametrize(("images", "labels"), [("Images", "Labels"), ("Images", "labels"), ("images", "LABELS")])
 def test_folders_are_paired_in_any_case(listing, images, labels):
     files = {

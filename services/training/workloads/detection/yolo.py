@@ -41,6 +41,15 @@ class TextLoader(yaml.BaseLoader):
     yaml_multi_constructors: ClassVar[dict[str | None, Any]] = {"tag:yaml.org,2002:python/": _refuse_python}
 
 
+@dataclass(frozen=True)
+class Told:
+    """What an archive says of its lines: the names of the classes, none where it does not tell them, and whether points
+    of a pose follow each box."""
+
+    names: list[str]
+    posed: bool
+
+
 @dataclass
 class Lines:
     """The boxes of a label file and the lines that they stand in."""
@@ -91,10 +100,10 @@ def read(archive: Archive, labels: dict[PurePosixPath, PurePosixPath]) -> Listin
         # A text file that lies elsewhere is about something else.
         if stem not in pictures and (stem.parent in folders or "labels" in _lowered(path).parts):
             raise errors.ImageMissing(where=str(path), name=f"{shown(stem)}.*")
-    names = _read_names(archive, labels)
-    images = [_read_image(archive, path, labels.get(stem), len(names)) for stem, path in pictures.items()]
+    told = _read_told(archive, labels)
+    images = [_read_image(archive, path, labels.get(stem), told) for stem, path in pictures.items()]
     most = max((int(image.classes.max()) for image in images if len(image.classes)), default=-1)
-    return list_used("YOLO", names or [str(number) for number in range(most + 1)], images)
+    return list_used("YOLO", told.names or [str(number) for number in range(most + 1)], images)
 
 
 def _pictures(archive: Archive) -> dict[PurePosixPath, PurePosixPath]:
@@ -109,8 +118,8 @@ def _pictures(archive: Archive) -> dict[PurePosixPath, PurePosixPath]:
     return pictures
 
 
-def _read_image(archive: Archive, path: PurePosixPath, label: PurePosixPath | None, classes: int) -> Annotated:
-    lines = Lines() if label is None else _read_lines(archive, label, classes)
+def _read_image(archive: Archive, path: PurePosixPath, label: PurePosixPath | None, told: Told) -> Annotated:
+    lines = Lines() if label is None else _read_lines(archive, label, told)
     return Annotated(
         path=path,
         boxes=np.array(lines.boxes, np.float64).reshape(-1, 4),
@@ -122,19 +131,19 @@ def _read_image(archive: Archive, path: PurePosixPath, label: PurePosixPath | No
     )
 
 
-def _read_lines(archive: Archive, path: PurePosixPath, classes: int) -> Lines:
+def _read_lines(archive: Archive, path: PurePosixPath, told: Told) -> Lines:
     lines = Lines()
     for number, line in enumerate(_text_of(archive, path, TEXT_BYTES).splitlines(), 1):
         if line.strip():
-            label, box = _read_line(f"{path} line {number}", line, classes)
+            label, box = _read_line(f"{path} line {number}", line, told)
             lines.boxes.append(box)
             lines.classes.append(label)
             lines.numbers.append(number)
     return lines
 
 
-def _read_line(where: str, line: str, classes: int) -> tuple[int, list[float]]:
-    words = line.split()
+def _read_line(where: str, line: str, told: Told) -> tuple[int, list[float]]:
+    words, classes = line.split(), len(told.names)
     try:
         label, numbers = int(words[0]), [float(word) for word in words[1:]]
     except ValueError as error:
@@ -144,8 +153,8 @@ def _read_line(where: str, line: str, classes: int) -> tuple[int, list[float]]:
     if not 0 <= label < (classes or MOST_CLASSES):
         known = f"there are {classes} classes, from 0" if classes else f"at most {MOST_CLASSES:,} can be read"
         raise errors.BadAnnotation(where=where, trouble=f"there is no class {label}: {known}")
-    if len(numbers) == 4:
-        x, y, width, height = numbers
+    if len(numbers) == 4 or (told.posed and len(numbers) > 4):
+        x, y, width, height = numbers[:4]
         return label, [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
     if len(numbers) >= 6 and len(numbers) % 2 == 0:  # an outline: what surrounds it is its box
         across, down = numbers[::2], numbers[1::2]
@@ -158,17 +167,20 @@ def _bad_line(where: str, line: str) -> errors.BadAnnotation:
     return errors.BadAnnotation(where=where, trouble=trouble)
 
 
-def _read_names(archive: Archive, labels: dict[PurePosixPath, PurePosixPath]) -> list[str]:
-    """The names of the classes, in their order; none where the archive does not tell them."""
+def _read_told(archive: Archive, labels: dict[PurePosixPath, PurePosixPath]) -> Told:
+    posed = False
     paths = sorted((member.path for member in archive.members), key=lambda path: (len(path.parts), str(path)))
     for path in paths:
-        if path.suffix.lower() in (".yaml", ".yml") and (names := _names_of(path, _load(archive, path))):
-            return _checked(path, names)
+        if path.suffix.lower() in (".yaml", ".yml"):
+            content = _load(archive, path)
+            posed = posed or (isinstance(content, dict) and "kpt_shape" in content)
+            if names := _names_of(path, content):
+                return Told(_checked(path, names), posed)
     for path in paths:
         if path.name.lower() in LISTS and path not in labels.values():
             lines = _text_of(archive, path, YAML_BYTES).splitlines()
-            return _checked(path, [line for line in lines if line.strip()])
-    return []
+            return Told(_checked(path, [line for line in lines if line.strip()]), posed)
+    return Told([], posed)
 
 
 def _load(archive: Archive, path: PurePosixPath) -> Any:
