@@ -184,8 +184,12 @@ def test_the_parts_that_an_archive_tells_are_kept(tmp_path):
     train, held = coco_of(SCENES[:8]), coco_of(SCENES[8:], first=8)
     images = {f"pictures/{number:04}.png": as_png(scene.image) for number, scene in enumerate(SCENES)}
     by_file = {"instances_train2017.json": json.dumps(train), "instances_val2017.json": json.dumps(held), **images}
+    by_folder = {
+        f"{'train2017' if name < 'pictures/0008.png' else 'val2017'}/{name[9:]}": content
+        for name, content in images.items()
+    } | {"annotations.json": json.dumps(coco_of(SCENES))}
     yolo = yolo_files(SCENES[:8], "train/") | yolo_files(SCENES[8:], "val/")
-    cases = [settle(spec_of(), pack(tmp_path / "data.zip", files)) for files in (by_file, yolo)]
+    cases = [settle(spec_of(), pack(tmp_path / "data.zip", files)) for files in (by_file, by_folder, yolo)]
 
     for case in cases:
         assert case.parts.method == "as in the archive"

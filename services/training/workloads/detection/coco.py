@@ -89,7 +89,7 @@ class Pictures:
         tail = [word for word in wanted.parts if word not in ("/", "..", ".")]
         found = [path for path in self._by_name[wanted.name] if list(path.parts[-len(tail) :]) == tail]
         if len(found) > 1 and part:
-            found = [path for path in found if part_named(*re.split(r"[^a-zA-Z]+", str(path.parent))) == part]
+            found = [path for path in found if _part_in(path.parent) == part]
         return found[0] if len(found) == 1 else None
 
 
@@ -111,7 +111,7 @@ def _read_names(file: PurePosixPath, content: Any, names: dict[int, str]) -> Non
 
 
 def _read_file(file: PurePosixPath, content: Any, order: dict[int, int], pictures: Pictures) -> list[Annotated]:
-    part = part_named(*re.split(r"[^a-zA-Z]+", str(file.with_suffix(""))))
+    part = _part_in(file.with_suffix(""))
     described = _read_images(file, content["images"], part, pictures)
     for number, annotation in enumerate(content["annotations"]):
         _read_annotation(f"annotations[{number}] of {file}", number, annotation, described, order)
@@ -123,10 +123,14 @@ def _read_file(file: PurePosixPath, content: Any, order: dict[int, int], picture
             crowd=np.array(one.crowd, bool),
             place=Place("annotations[", f"] of {file}", one.numbers),
             size=one.size,
-            part=part,
+            part=part or _part_in(one.path.parent),
         )
         for one in described.values()
     ]
+
+
+def _part_in(path: PurePosixPath) -> str:
+    return part_named(*re.split(r"[^a-zA-Z]+", str(path)))
 
 
 def _read_images(file: PurePosixPath, images: list[Any], part: str, pictures: Pictures) -> dict[Any, Described]:
