@@ -12,6 +12,8 @@ from PIL import Image
 
 from services.training.domain import errors
 from services.training.workloads.kit.pictures import open_picture, picture_size
+from services.training.workloads.kit.suffixes import SUFFIXES
+from services.training.workloads.kit.templates import pictures
 
 RAMP = np.linspace(0, 255, 32 * 24).reshape(24, 32).astype("uint8")
 GREY = Image.fromarray(RAMP)
@@ -55,6 +57,20 @@ def test_an_image_of_any_mode_becomes_colours(mode, format_):
     assert picture.mode == "RGB"
     assert picture.size == (32, 24)
     assert correlation > (0.6 if mode == "1" else 0.95)
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_an_image_is_read_by_each_of_its_suffixes(suffix):
+    """Pillow writes what a suffix stands for; .pnm stands for all of its kind."""
+    file = io.BytesIO()
+    GREY.convert("1" if suffix == ".pbm" else "RGB").save(file, Image.registered_extensions()[suffix])
+
+    assert open_picture(file.getvalue()).size == GREY.size
+
+
+def test_a_package_knows_the_same_suffixes():
+    assert pictures.SUFFIXES == SUFFIXES
+    assert {".jfif", ".pnm", ".pbm"} < SUFFIXES
 
 
 def test_sixteen_bits_become_eight_by_what_there_is():
