@@ -193,6 +193,32 @@ def test_an_image_or_a_package_that_is_not_right_is_told(trial, tmp_path):
     assert bad_package.stderr.startswith("predict.py: model/weights.safetensors is not the file that was packaged")
 
 
+def test_an_image_that_cannot_be_read_leaves_the_others_their_answers(trial, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number, scene in enumerate(draw_scenes(2, seed=9, sizes=(64, 90))):
+        (photos / f"{number}.png").write_bytes(as_png(scene.image))
+    sound = _predict(trial, tmp_path, photos, "--threshold", "0.05")
+    (photos / "0a.png").write_bytes(b"nothing")
+    done = _predict(trial, tmp_path, photos, tmp_path / "gone.png", "--threshold", "0.05")
+
+    assert (sound.returncode, done.returncode) == (0, 1)
+    assert done.stdout == sound.stdout
+    assert [line.split(":")[1] for line in done.stderr.splitlines()] == [" 0a.png", " gone.png"]
+
+
+def test_no_drawing_takes_the_place_of_another(trial, tmp_path):
+    scene = draw_scenes(1, seed=9, sizes=(64, 90))[0]
+    for name in ("a/1.jpg", "a/1.jpg.png", "a/1.png", "b/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(as_png(scene.image))
+    _predict(trial, tmp_path, tmp_path / "a", tmp_path / "b", "--draw", tmp_path / "drawn")
+
+    assert {path.name for path in (tmp_path / "drawn").iterdir()} == {
+        "1.jpg.png", "1.jpg.2.png", "1.png", "1.2.png",
+    }  # fmt: skip
+
+
 def test_a_changed_package_is_never_loaded(trial, tmp_path):
     with zipfile.ZipFile(trial.folder / "artifact.zip") as archive, zipfile.ZipFile(tmp_path / "x.zip", "w") as other:
         for name in archive.namelist():
