@@ -10,10 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from services.training.domain.errors import DatasetChanged, NoSpace, PackageBroken
+from services.training.domain.answers import RowFormat, RowsHeader
+from services.training.domain.errors import DatasetChanged, NoSpace, PackageBroken, UnreadableImage
 from services.training.domain.model import DatasetSource, TrainingSpec
 from services.training.workloads import load_package, workload_named
 from services.training.workloads.detection.measuring import Answer, Truth, measure
+from services.training.workloads.detection.serving import load_model
 from services.training.workloads.detection.targets import Boxed, aim, box_loss, centre_loss
 from services.training.workloads.detection.templates.load_model import Found, draw, suppress
 from services.training.workloads.detection.varying import vary
@@ -217,6 +219,13 @@ def test_no_drawing_takes_the_place_of_another(trial, tmp_path):
     assert {path.name for path in (tmp_path / "drawn").iterdir()} == {
         "1.jpg.png", "1.jpg.2.png", "1.png", "1.2.png",
     }  # fmt: skip
+
+
+def test_a_body_without_an_image_is_refused(trial):
+    served = load_model(trial.package, json.loads((trial.package / "manifest.json").read_text()))
+
+    with pytest.raises(UnreadableImage, match="image cannot be read: there is none in the body"):
+        served.answer(RowsHeader(RowFormat.IMAGE, None, 0), b"")
 
 
 def test_a_changed_package_is_never_loaded(trial, tmp_path):

@@ -193,7 +193,7 @@ def test_rows_of_a_table_and_what_is_no_image_are_refused(learned):
         served.answer(RowsHeader(RowFormat.CSV, None, 3), b"a,b")
     with pytest.raises(errors.UnreadableImage):
         served.answer(RowsHeader(RowFormat.IMAGE, None, 3), b"a,b")
-    with pytest.raises(errors.NoRowsToPredict):
+    with pytest.raises(errors.UnreadableImage, match="image cannot be read: there is none in the body"):
         served.answer(RowsHeader(RowFormat.IMAGE, None, 0), b"")
 
 

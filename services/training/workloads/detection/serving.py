@@ -27,6 +27,8 @@ class DetectionModel:
         """What is in an image, best first; UnfitInput for anything else, UnreadableImage for one that is damaged."""
         if rows.row_format is not RowFormat.IMAGE:
             raise errors.UnfitInput(takes="one image", given="rows of a table")
+        if not content:
+            raise errors.UnreadableImage(trouble="there is none in the body")
         found = self._detector.detect(open_picture(content))
         detections = [Detection(0, one.class_index, one.score, *one.box) for one in found]
         classes = self._detector.config.classes

@@ -32,7 +32,7 @@ class ImageModel:
         if rows.row_format is not RowFormat.IMAGE:
             raise errors.UnfitInput(takes="one image", given="rows of a table")
         if not content:
-            raise errors.NoRowsToPredict
+            raise errors.UnreadableImage(trouble="there is none in the body")
         image = open_picture(content, near=self._model.image_size)
         chances = self._model.predict_proba([image])
         header = AnswersHeader(1, self._problem_type, self._model.classes)
