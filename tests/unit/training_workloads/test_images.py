@@ -226,16 +226,17 @@ def test_what_the_archive_holds_out_is_held_out(tmp_path, parts):
         (shapes(3) | {"labels/1.txt": b"0 .5 .5 .1 .1"}, "in the layout of YOLO. Ask for the workload 'object_dete"),
         (shapes(3) | {"notes/all.json": b'{"images": [{"file_name": "1.png"}]}'}, "in the layout of COCO"),
         (shapes(3) | shapes(3, ["a\x07b"]), "is no name for a class"),
-        (shapes(3, top="train/") | shapes(3, ["test"]), "stands 'test' with '0.png' in no folder of a class. Put the"),
+        (shapes(3, top="train/") | shapes(3, ["test"]), "the folder 'test' holds '0.png' in no folder of a class"),
         (shapes(3, top="train/") | shapes(3, top="dev/"), "beside the folder 'train', which has a folder for each"),
         (shapes(3, top="x/train/") | shapes(2, top="x/test/") | shapes(2, top="x/dev/"), "stands 'dev', which is nei"),
         (shapes(3, top="train/") | shapes(3, ["bus"]), "If 'train' is a class, put its images directly into it."),
-        (shapes(3, top="train/") | shapes(2, top="test/") | shapes(1, ["Val"]), "stands 'Val' with '0.png' in no"),
+        (shapes(3, top="train/") | shapes(2, top="test/") | shapes(1, ["Val"]), "the folder 'Val' holds '0.png' in no"),
+        (shapes(3, top="train/") | shapes(2, top="test/") | {"train/5.png": b""}, "the folder 'train' holds '5.png'"),
         (shapes(3, top="train/") | {"5.png": b""}, "the image '5.png' is in no folder of a class"),
     ],
     ids=["empty", "no images", "one class", "few images", "single images", "a single image", "no folder",
          "not in train", "YOLO", "COCO", "a bell", "a flat test", "another folder", "test and another folder",
-         "a class beside train", "a part with some in no class", "an image beside train"],
+         "a class beside train", "a part with some in no class", "an image in train", "an image beside train"],
 )  # fmt: skip
 def test_an_archive_that_nothing_can_be_learned_from_is_refused(tmp_path, files, sentence):
     data = album(tmp_path / "data.zip", files)

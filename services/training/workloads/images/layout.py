@@ -99,7 +99,10 @@ def _parts_of(paths: list[PurePosixPath]) -> dict[str, str]:
     flat = {path.parts[0]: path for path in reversed(paths) if len(path.parts) == 2}
     tops = sorted({path.parts[0] for path in paths if len(path.parts) > 1})
     parts = {top: SPLITS[top.lower()] for top in tops if top.lower() in SPLITS}
-    train = next((top for top, part in parts.items() if part == TRAIN and top not in flat), "")
+    nested = {path.parts[0] for path in paths if len(path.parts) > 2}
+    all_parts = len(parts) == len(tops) > 1  # then a stray image makes no class of one
+    learned = [top for top, part in parts.items() if part == TRAIN and top in nested]
+    train = next((top for top in learned if all_parts or top not in flat), "")
     if not train:
         return {}
     for top in tops:
@@ -111,16 +114,16 @@ def _parts_of(paths: list[PurePosixPath]) -> dict[str, str]:
 
 def _check_part(top: str, train: str, flat: PurePosixPath | None) -> None:
     """Refuse what stands beside the folders of a split and is none, or is one and has an image in no class."""
-    beside = f"beside the folder {train!r}, which has a folder for each class, "
     if top.lower() not in SPLITS:
         raise errors.BadLayout(
-            trouble=f"{beside}stands {top[:MOST_NAME]!r}, which is neither val nor test. Name it so, or remove it. If "
-            f"{train!r} is a class, put its images directly into it."
+            trouble=f"beside the folder {train!r}, which has a folder for each class, stands {top[:MOST_NAME]!r}, "
+            f"which is neither val nor test. Name it so, or remove it. If {train!r} is a class, put its images "
+            "directly into it."
         )
     if flat:
         raise errors.BadLayout(
-            trouble=f"{beside}stands {top!r} with {flat.name[:MOST_NAME]!r} in no folder of a class. Put the images "
-            f"of {top!r} into folders of their classes, or remove it."
+            trouble=f"the folder {top!r} holds {flat.name[:MOST_NAME]!r} in no folder of a class, where {train!r} has "
+            f"one for each. Put the images of {top!r} into folders of their classes, or remove those."
         )
 
 
