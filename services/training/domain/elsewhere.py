@@ -11,7 +11,8 @@ from servicekit.errors import Denied, Exhausted, InvalidInput, LimitReached, Not
 EVERYTHING = "*"
 """Name of a file that stands for all of them, as one zip."""
 TABLES = (".csv", ".tsv", ".tab")
-IMAGES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pnm", ".ppm", ".pgm", ".pbm")
+IMAGES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff",
+          ".pnm", ".ppm", ".pgm", ".pbm")  # fmt: skip
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 MOST_LISTED = 20
 MOST_NAME = 200
