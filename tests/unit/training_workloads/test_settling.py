@@ -13,7 +13,7 @@ from services.training.workloads import all_workloads, workload_named
 from services.training.workloads.kit.splitting import split_rows
 from services.training.workloads.tabular.columns import describe_columns
 from services.training.workloads.tabular.reading import read_table
-from services.training.workloads.tabular.target import detect_problem
+from services.training.workloads.tabular.target import detect_problem, settle_target
 from services.training.workloads.tabular.templates.load_model import prepare
 from tests.unit.training_workloads.trial import check
 
@@ -146,6 +146,28 @@ def test_data_that_cannot_be_learned_from_is_refused(write, case):
     assert caught.value.reason == reason
     assert isinstance(caught.value, Problem)
     assert "{" not in caught.value.message
+
+
+BEYOND = 2**53
+CLASSES = {
+    "small numbers": ([3, 1, 2], [3, 1, 2]),
+    "numbers that doubles still tell apart": ([BEYOND, BEYOND - 1], [BEYOND, BEYOND - 1]),
+    "numbers that are one as doubles": ([BEYOND, BEYOND + 1], [str(BEYOND), str(BEYOND + 1)]),
+    "a large one below zero": ([5, -BEYOND - 1], ["5", str(-BEYOND - 1)]),
+    "numbers without a sign": ([2**64 - 1, 2**63, 7], [str(2**64 - 1), str(2**63), "7"]),
+    "floats": ([1e20, 2e20], ["1" + "0" * 20, "2" + "0" * 20]),
+    "numbers that nothing but text holds": ([10**30, 2 * 10**30], [str(10**30), str(2 * 10**30)]),
+}
+
+
+@pytest.mark.parametrize("case", CLASSES)
+def test_classes_that_doubles_would_mix_up_are_the_digits_of_their_numbers(write, case):
+    values, labels = CLASSES[case]
+    rows = "".join(f"{place},{value}\n" for place, value in enumerate(values * 20))
+    target = settle_target(read_table(write("a,y\n" + rows), None), "y", None)
+
+    assert target.values.tolist() == labels * 20
+    assert target.classes == sorted(labels)
 
 
 def test_columns_are_read_as_what_they_are():

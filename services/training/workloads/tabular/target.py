@@ -22,6 +22,9 @@ SHARE_OF_ROWS = 0.05
 
 MAXIMUM_CLASSES = 1000
 
+# Classes travel to the caller as JSON has them, whose numbers are doubles: further out, two become one.
+EXACT_INTEGERS = 2**53
+
 
 @dataclass(frozen=True)
 class Target:
@@ -110,8 +113,10 @@ def _as_amounts(name: str, values: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def _as_labels(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Whole numbers stay numbers; everything else becomes the text it is written as."""
+    """Whole numbers stay numbers as far as doubles tell them apart; everything else becomes the text of it."""
     numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-    if numeric and bool((values == values.round()).all()):
-        return values.astype("int64")
-    return values.astype(str)
+    if not (numeric and bool((values == values.round()).all())):
+        return values.astype(str)
+    if values.max() > EXACT_INTEGERS or values.min() < -EXACT_INTEGERS:
+        return values.map(lambda value: str(int(value)))
+    return values.astype("int64")
