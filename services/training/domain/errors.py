@@ -144,6 +144,20 @@ class TooManyClasses(InvalidInput):
     field = "target"
 
 
+class ClassTooLong(InvalidInput):
+    """The target column {target!r} has a class of {length} characters, {label!r}, and at most {limit} can be told.
+    Give its classes short names, or choose another column."""
+
+    field = "target"
+
+
+class ClassesTooLong(InvalidInput):
+    """The {classes} classes of the target column {target!r} have {length} characters in all, and at most {limit} can be
+    told. Give them shorter names, or choose another column."""
+
+    field = "target"
+
+
 class NotBinary(InvalidInput):
     """The target column {target!r} has {classes} different values, and a binary problem has exactly two. Leave out the
     problem type, or choose a column with two values."""

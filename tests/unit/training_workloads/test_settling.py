@@ -137,6 +137,28 @@ UNFIT = {
 }
 
 
+UNFIT_NAMES = {
+    "a class whose name is a document": (["x" * 501, "y"], "CLASS_TOO_LONG", "501 characters"),
+    "classes with long names": ([f"{place:03}" + "x" * 497 for place in range(201)], "CLASSES_TOO_LONG", "100,500"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT_NAMES)
+def test_classes_whose_names_no_result_has_room_for_are_refused(write, case):
+    names, reason, hint = UNFIT_NAMES[case]
+    with pytest.raises(InvalidInput, match=hint) as caught:
+        check(write(pd.DataFrame({"a": range(3 * len(names)), "y": names * 3})))
+
+    assert (caught.value.reason, caught.value.field) == (reason, "target")
+    assert len(caught.value.message) < 400
+
+
+def test_classes_with_names_of_some_length_are_learned(write):
+    names = [f"{place:03}" + "x" * 497 for place in range(200)]
+
+    assert check(write(pd.DataFrame({"a": range(600), "y": names * 3}))).problem_type is MULTICLASS
+
+
 @pytest.mark.parametrize("case", UNFIT)
 def test_data_that_cannot_be_learned_from_is_refused(write, case):
     text, asked, kind, reason = UNFIT[case]

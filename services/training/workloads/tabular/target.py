@@ -25,6 +25,10 @@ MAXIMUM_CLASSES = 1000
 # Classes travel to the caller as JSON has them, whose numbers are doubles: further out, two become one.
 EXACT_INTEGERS = 2**53
 
+# A result tells up to four times what its classes are called, and a message of gRPC holds 4 MiB.
+CLASS_CHARACTERS, CLASSES_CHARACTERS = 500, 100_000
+CHARACTERS_SHOWN = 60
+
 
 @dataclass(frozen=True)
 class Target:
@@ -47,12 +51,14 @@ def settle_target(table: Table, name: str, wanted: ProblemType | None) -> Target
         raise errors.TooFewRows(found=len(values), which=which, minimum=MINIMUM_ROWS)
     distinct = values.nunique()
     if distinct == 1:
-        raise errors.OneClass(target=name, value=str(values.iloc[0]))
+        raise errors.OneClass(target=name, value=_cut(values.iloc[0]))
     problem_type = _settle_problem(name, values, wanted, distinct)
     if problem_type is ProblemType.REGRESSION:
         return Target(name, problem_type, _as_amounts(name, values), [])
     labels = _as_labels(values)
-    return Target(name, problem_type, labels, sorted(labels.unique().tolist()))
+    classes = sorted(labels.unique().tolist())
+    _check_lengths(name, [label for label in classes if isinstance(label, str)])
+    return Target(name, problem_type, labels, classes)
 
 
 def _find(frame: pd.DataFrame, name: str) -> str:
@@ -108,7 +114,7 @@ def _as_amounts(name: str, values: "pd.Series[Any]") -> "pd.Series[Any]":
     numbers = pd.to_numeric(values, errors="coerce")
     wrong = values[numbers.isna()]
     if len(wrong):
-        raise errors.TargetNotNumeric(target=name, example=str(wrong.iloc[0]))
+        raise errors.TargetNotNumeric(target=name, example=_cut(wrong.iloc[0]))
     return numbers.astype("float64")
 
 
@@ -120,3 +126,19 @@ def _as_labels(values: "pd.Series[Any]") -> "pd.Series[Any]":
     if values.max() > EXACT_INTEGERS or values.min() < -EXACT_INTEGERS:
         return values.map(lambda value: str(int(value)))
     return values.astype("int64")
+
+
+def _check_lengths(name: str, labels: list[str]) -> None:
+    longest = max(labels, key=len, default="")
+    if len(longest) > CLASS_CHARACTERS:
+        length, limit = f"{len(longest):,}", f"{CLASS_CHARACTERS:,}"
+        raise errors.ClassTooLong(target=name, label=_cut(longest), length=length, limit=limit)
+    if sum(map(len, labels)) > CLASSES_CHARACTERS:
+        length, limit = f"{sum(map(len, labels)):,}", f"{CLASSES_CHARACTERS:,}"
+        raise errors.ClassesTooLong(target=name, classes=f"{len(labels):,}", length=length, limit=limit)
+
+
+def _cut(value: Any) -> str:
+    """A value as a message can show it."""
+    text = str(value)
+    return text if len(text) <= CHARACTERS_SHOWN else f"{text[:CHARACTERS_SHOWN]}…"
