@@ -130,6 +130,20 @@ class TargetNotNumeric(InvalidInput):
     field = "target"
 
 
+class TargetTooLarge(InvalidInput):
+    """The target column {target!r} holds numbers as large as {largest}, and at most {limit} can be learned. Divide the
+    column by a power of ten, or take its logarithms."""
+
+    field = "target"
+
+
+class TargetTooFine(InvalidInput):
+    """The values of the target column {target!r} differ by {spread} at most, and less than {limit} cannot be learned.
+    Multiply the column by a power of ten."""
+
+    field = "target"
+
+
 class OneClass(InvalidInput):
     """The target column {target!r} has the same value, {value!r}, in every row, so there is nothing to tell apart.
     Choose another column, or add rows with other values."""

@@ -159,6 +159,21 @@ def test_classes_with_names_of_some_length_are_learned(write):
     assert check(write(pd.DataFrame({"a": range(600), "y": names * 3}))).problem_type is MULTICLASS
 
 
+@pytest.mark.parametrize(
+    ("scale", "reason"),
+    [
+        *((scale, "TARGET_TOO_LARGE") for scale in (1e308, 1e200, 1e155, -1e38)),
+        *((scale, "TARGET_TOO_FINE") for scale in (1e-40, -1e-200, 1e-308)),
+    ],
+)
+def test_amounts_that_single_precision_has_no_digits_for_are_refused(write, scale, reason):
+    """Engines would learn nothing from them without a word, or fail."""
+    with pytest.raises(InvalidInput, match=r"Divide|Multiply") as caught:
+        check(write(pd.DataFrame({"a": range(100), "y": np.linspace(0.1, 1, 100) * scale})))
+
+    assert (caught.value.reason, caught.value.field) == (reason, "target")
+
+
 @pytest.mark.parametrize("case", UNFIT)
 def test_data_that_cannot_be_learned_from_is_refused(write, case):
     text, asked, kind, reason = UNFIT[case]

@@ -29,6 +29,9 @@ EXACT_INTEGERS = 2**53
 CLASS_CHARACTERS, CLASSES_CHARACTERS = 500, 100_000
 CHARACTERS_SHOWN = 60
 
+# Trees and networks reckon in single precision: beyond 3e38 it has no numbers, and below 1e-38 it loses their digits.
+LARGEST_AMOUNT, SMALLEST_SPREAD = 1e37, 1e-37
+
 
 @dataclass(frozen=True)
 class Target:
@@ -115,7 +118,18 @@ def _as_amounts(name: str, values: "pd.Series[Any]") -> "pd.Series[Any]":
     wrong = values[numbers.isna()]
     if len(wrong):
         raise errors.TargetNotNumeric(target=name, example=_cut(wrong.iloc[0]))
-    return numbers.astype("float64")
+    amounts = numbers.astype("float64")
+    _check_sizes(name, amounts)
+    return amounts
+
+
+def _check_sizes(name: str, amounts: "pd.Series[float]") -> None:
+    largest = amounts.abs().max()
+    if largest > LARGEST_AMOUNT:
+        raise errors.TargetTooLarge(target=name, largest=f"{largest:g}", limit=f"{LARGEST_AMOUNT:g}")
+    spread = amounts.max() - amounts.min()
+    if spread < SMALLEST_SPREAD:
+        raise errors.TargetTooFine(target=name, spread=f"{spread:g}", limit=f"{SMALLEST_SPREAD:g}")
 
 
 def _as_labels(values: "pd.Series[Any]") -> "pd.Series[Any]":
