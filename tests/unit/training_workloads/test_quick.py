@@ -137,6 +137,23 @@ def test_text_dates_booleans_and_holes_are_learned_from(tmp_path):
     assert all(re.search(rf"- `{name}`: ", card) for name in ("id", "nothing", "same"))
 
 
+HOLES = {
+    "infinity only": np.where(np.arange(120) % 2, np.inf, -np.inf),
+    "infinity and one number": np.where(np.arange(120) % 2, np.inf, 1.0),
+    **{f"one number, in row {place}": np.where(np.arange(120) == place, 1.0, np.nan) for place in range(6)},
+    "one text": np.where(np.arange(120) == 5, "x", None),
+}
+
+
+@pytest.mark.parametrize("case", HOLES)
+def test_a_column_with_hardly_a_value_stands_in_nobodys_way(write, tmp_path, case):
+    """Where its only value is held out, there is none to learn from."""
+    frame = pd.DataFrame({"hole": HOLES[case], "a": np.arange(120) % 17})
+    result = train(write(frame.assign(y=np.where(frame["a"] > 8, "p", "q"))), tmp_path / "folder").result
+
+    assert result.score == 1.0
+
+
 def test_a_wide_table_is_trained_on(tmp_path, write):
     """10,000 columns work, within seconds."""
     random = np.random.default_rng(0)

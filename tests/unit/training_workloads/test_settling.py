@@ -236,6 +236,16 @@ def test_columns_are_read_as_what_they_are():
     }
 
 
+def test_infinity_is_no_value():
+    """It is prepared as missing, so a column of nothing else is as good as empty."""
+    infinite = [np.inf, -np.inf, np.inf, np.nan]
+    frame = pd.DataFrame({"only": [np.inf] * 4, "both": infinite, "some": [1.0, *infinite[:3]], "other": range(4)})
+    columns = describe_columns(frame, decimal_comma=False, raw=False)
+
+    assert [feature.name for feature in columns.features] == ["some", "other"]
+    assert columns.unused == {"only": "it is empty", "both": "it is empty"}
+
+
 def test_a_model_that_takes_columns_raw_gets_dates_whole_and_truth_with_its_gaps(write):
     frame = pd.DataFrame({"day": ["31/01/2024", "13/02/2024"], "gaps": [True, None], "truth": [True, False]})
     columns = describe_columns(frame, decimal_comma=False, raw=True)

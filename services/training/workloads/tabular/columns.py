@@ -4,6 +4,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 LOOK = 200  # values that are looked at before a whole column is
@@ -116,11 +117,12 @@ def describe_columns(frame: pd.DataFrame, decimal_comma: bool, raw: bool) -> Col
 
 def _say_nothing(frame: pd.DataFrame) -> tuple[set[str], set[str]]:
     """Names of columns without a value, and of those with one value in all rows."""
-    known = frame.notna()
-    empty = set(frame.columns[~known.any()])
-    full = frame.loc[:, known.all()]
+    floats = frame.select_dtypes("float")
+    finite = np.isfinite(floats.to_numpy()).any(axis=0)  # infinite values are prepared as missing
+    empty = set(frame.columns[frame.isna().all()]) | set(floats.columns[~finite])
+    full = frame.loc[:, frame.notna().all()]
     same = (full == full.iloc[0]).all()
-    return empty, set(full.columns[same])
+    return empty, set(full.columns[same]) - empty
 
 
 def _names_rows(column: "pd.Series[Any]") -> bool:

@@ -65,7 +65,7 @@ class Learning:
     def fit(self, model: Any, positions: Any) -> Any:
         """The model, fitted on some of the rows."""
         weights = None if self.weights is None else self.weights[positions]
-        return model.fit(self.encoded[positions], self.truth[positions], sample_weight=weights)
+        return model.fit(_without_empty(self.encoded[positions]), self.truth[positions], sample_weight=weights)
 
 
 class QuickFitted:
@@ -116,6 +116,12 @@ class QuickEngine:
             growth = _fit(case, trees, Learning(encoded, truth, weights), telling)
         pipeline = Pipeline([("encoder", encoder), ("trees", growth.model)])
         return QuickFitted(case, pipeline, growth, time.monotonic() - started)
+
+
+def _without_empty(encoded: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Zeros in columns without a value: scikit-learn fails on those, and parts no rows where all are the same."""
+    empty = np.isnan(encoded).all(axis=0)
+    return np.where(empty, 0.0, encoded) if empty.any() else encoded
 
 
 def _threads(rows: int) -> int | None:
