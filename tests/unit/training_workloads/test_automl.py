@@ -197,6 +197,16 @@ def test_the_same_seed_gives_the_same_score(tables, tmp_path):
     assert first.score != other.score
 
 
+def test_columns_with_names_of_arguments_and_classes_of_many_digits_are_learned(write, tmp_path):
+    frame = pd.DataFrame({"data": np.arange(120) % 17, "path": np.where(np.arange(120) % 2, np.inf, np.nan)})
+    frame["self"] = np.where(frame["data"] > 8, str(2**64 - 1), str(2**63))
+    wish = {"hyperparameters": {"GBM": {"num_boost_round": 10}}, "time_limit": 60}
+    result = train(write(frame), tmp_path / "folder", engine="autogluon", **wish).result
+
+    assert (result.target, result.features, result.score) == ("self", ["data"], 1.0)
+    assert result.evaluation["confusion_matrix"]["labels"] == [str(2**64 - 1), str(2**63)]
+
+
 @pytest.mark.parametrize("engine", ["quick", "autogluon"])
 def test_rows_that_weigh_more_count_for_more(write, tmp_path, engine):
     """Of rows that say p and q of the same thing, those that weigh a hundred times as much are believed."""

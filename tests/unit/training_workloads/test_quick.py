@@ -154,6 +154,14 @@ def test_a_column_with_hardly_a_value_stands_in_nobodys_way(write, tmp_path, cas
     assert result.score == 1.0
 
 
+@pytest.mark.parametrize("name", ["self", "data", "index", "__class__", "{x}", "1"])
+def test_a_column_may_have_any_name(write, tmp_path, name):
+    frame = pd.DataFrame({name: np.arange(60) % 17, "b": np.arange(60) % 2})
+    result = train(write(frame.assign(y=np.where(frame[name] > 8, "p", "q"))), tmp_path / "folder").result
+
+    assert result.evaluation["feature_importance"][0]["feature"] == name
+
+
 def test_a_wide_table_is_trained_on(tmp_path, write):
     """10,000 columns work, within seconds."""
     random = np.random.default_rng(0)

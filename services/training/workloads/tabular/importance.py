@@ -111,8 +111,10 @@ def _shuffled_scores(
 
 def _shuffled(rows: pd.DataFrame, places: list[int], random: np.random.Generator) -> pd.DataFrame:
     order = random.permutation(len(rows))
-    columns = {rows.columns[place]: rows.iloc[order, place].to_numpy() for place in places}
-    return rows.assign(**columns)
+    shuffled = rows.copy()
+    for place in places:
+        shuffled.isetitem(place, rows.iloc[order, place].to_numpy())
+    return shuffled
 
 
 def _part(answers: Answers, start: int, count: int) -> Answers:

@@ -112,7 +112,7 @@ class AutogluonFitted:
 
     def leaderboard(self, rows: pd.DataFrame, truth: npt.NDArray[Any]) -> list[LeaderboardEntry]:
         """Every model that can still predict; those that were fitted again on all rows have no validation score."""
-        board = self._predictor.leaderboard(rows.assign(**{self._case.target.name: truth}))
+        board = self._predictor.leaderboard(_joined(rows, self._case.target.name, truth))
         board = board[board["can_infer"]].sort_values("score_test", ascending=False, kind="stable")
         columns = board[["model", "score_val", "score_test", "fit_time"]].astype({"score_val": float})
         return [
@@ -212,8 +212,15 @@ def _make_predictor(case: Case, folder: Path) -> Any:
 
 def _learning_rows(case: Case) -> pd.DataFrame:
     rows, truth = case.rows(case.split.train)
-    rows = rows.assign(**{case.target.name: truth})
-    return rows if case.weights is None else rows.assign(**{WEIGHT: case.weights[case.split.train]})
+    rows = _joined(rows, case.target.name, truth)
+    return rows if case.weights is None else _joined(rows, WEIGHT, case.weights[case.split.train])
+
+
+def _joined(rows: pd.DataFrame, name: str, values: npt.NDArray[Any]) -> pd.DataFrame:
+    """Rows with one more column, whatever its name: `assign` has arguments of its own."""
+    joined = rows.copy(deep=False)
+    joined[name] = values
+    return joined
 
 
 def _send_logs_on() -> None:
