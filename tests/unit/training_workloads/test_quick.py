@@ -162,6 +162,14 @@ def test_a_column_may_have_any_name(write, tmp_path, name):
     assert result.evaluation["feature_importance"][0]["feature"] == name
 
 
+def test_amounts_that_hardly_differ_have_a_score(write, tmp_path):
+    """The held-out rows may all have the same number, which defines no r2."""
+    frame = pd.DataFrame({"a": range(120), "y": np.where(np.arange(120) < 3, [1.5, 2.25, 3.75] * 40, 0)})
+    results = [train(write(frame), tmp_path / str(seed), seed=seed).result for seed in range(4)]
+
+    assert {result.score_name for result in results} == {"r2", "rmse"}
+
+
 def test_a_wide_table_is_trained_on(tmp_path, write):
     """10,000 columns work, within seconds."""
     random = np.random.default_rng(0)

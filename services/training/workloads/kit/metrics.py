@@ -64,10 +64,10 @@ def defined_metrics(problem_type: ProblemType, truth: npt.NDArray[Any], classes:
     return [name for name in metrics_for(problem_type) if name not in undefined]
 
 
-def default_metric(problem_type: ProblemType, row_count: int) -> str:
-    """The metric that gives the score unless another is asked for."""
+def default_metric(problem_type: ProblemType, row_count: int, defined: list[str]) -> str:
+    """The metric that gives the score unless another is asked for; one of those that the held-out rows define."""
     if problem_type is REGRESSION:
-        return "r2" if row_count >= ROWS_FOR_R2 else "rmse"
+        return "r2" if row_count >= ROWS_FOR_R2 and "r2" in defined else "rmse"
     return "accuracy"
 
 

@@ -118,10 +118,10 @@ def _settle_weights(table: Table, target: Target, parameters: Parameters) -> npt
 
 def _settle_metric(target: Target, split: Split, parameters: Parameters) -> str:
     asked = parameters.eval_metric
-    if asked is None:
-        return default_metric(target.problem_type, len(target.values))
     suitable = metrics_for(target.problem_type)
     defined = defined_metrics(target.problem_type, target.values.to_numpy()[split.test], target.classes)
+    if asked is None:
+        return default_metric(target.problem_type, len(target.values), defined)
     if asked not in suitable:
         why = f"it does not measure a {target.problem_type} problem"
         raise errors.UnfitMetric(metric=asked, why=why, known=", ".join(defined))
