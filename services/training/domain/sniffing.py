@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import charset_normalizer
 
 from services.training.domain import errors
+from services.training.domain.alphabets import find_latin_encoding
 from services.training.domain.model import TableFormat
 
 MINIMUM_ROWS = 4
@@ -127,7 +128,10 @@ def _is_utf8(head: bytes, complete: bool) -> bool:
 
 def _find_legacy_encoding(head: bytes) -> str:
     first = next(position for position, byte in enumerate(head) if byte > 127)
-    matches = charset_normalizer.from_bytes(head[max(0, first - 1024) : first + DETECTED_BYTES])
+    looked_at = head[max(0, first - 1024) : first + DETECTED_BYTES]
+    if latin := find_latin_encoding(looked_at):
+        return latin
+    matches = charset_normalizer.from_bytes(looked_at)
     best = matches.best()
     if best is None:
         raise errors.NotText(evidence="its bytes are text in no encoding that is known")

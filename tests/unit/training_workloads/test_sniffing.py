@@ -103,6 +103,21 @@ WESTERN = {
     "one letter": "a,b,Qualität\n" + "1,2,x\n2,3,y\n" * 10,
     "French": "âge,salaire,décision\n" + "1,2,accepté\n2,3,refusé\n" * 10,
     "a sign": "name,price €\n" + "a,1\nb,2\n" * 5,
+    "prices": "name,preis\n" + "Kaffee,5 €\nTee,3 €\n" * 50,
+    "pounds": "item,price\n" + "Tea,£3\nCake,£4.50\n" * 20,
+    "degrees": "t,b\n" + "20 °C,1\n21 °C,2\n" * 50,
+    "micrometres": "size\n" + "5 µm\n7 µm\n" * 20,
+    "tolerances": "x,y\n" + "5 ±1,2\n6±2,2\n" * 20,
+    "products": "a,b\n" + "3×4,1\n5×6,2\n" * 10,
+    "areas": "flat,area\n" + "a,50 m²\nb,70 m²\n" * 20,
+    "typed quotation marks": "a,t\n" + "1,“hello” – he said…\n2,it’s fine\n" * 30,
+    "Spanish questions": "a,b\n" + "¿Qué?,1\n¡Sí!,2\n" * 10,
+    "single letters": "größe,b\n1,ü\n2,é\n3,ß\n4,ö\n",
+    "three letters": "a,b\n" + "å,1\nä,2\nö,3\n" * 20,
+    "one word in many rows": "farbe,b\n" + "grün,1\nrot,2\n,3\n" * 100,
+    "Finnish": "nimi,kaupunki\n" + "Väinö,Hämeenlinna\nÄijä,Jyväskylä\n" * 20,
+    "Icelandic": "nafn,borg,staða\n" + "Þór,Ísafjörður,já\nGuðrún,Höfn,nei\n" * 20,
+    "names from everywhere": "name\n" + "Søren\nHélène\nIñigo\nJoão\nGünther\nÅsa\nZoë\nGuðrún\nJosé\n" * 9,
 }
 
 
@@ -116,10 +131,49 @@ def test_short_western_text_is_not_taken_for_something_exotic(case):
     [
         ("имя,город\n" + "Иван,Москва\nМария,Санкт-Петербург\n" * 10, "cp1251"),
         ("名前,都市\n" + "太郎,東京\n花子,大阪\n" * 10, "cp932"),
+        ("姓名,城市,状态\n" + "王伟,北京,是\n李娜,上海,否\n" * 30, "gb18030"),
+        ("姓名,城市,狀態\n" + "王偉,台北,是\n李娜,高雄,否\n" * 30, "big5"),
+        ("이름,도시,상태\n" + "김민수,서울,예\n이영희,부산,아니오\n" * 30, "cp949"),
+        ("όνομα,πόλη\n" + "Γιώργος,Αθήνα\nΜαρία,Θεσσαλονίκη\n" * 30, "cp1253"),
     ],
 )
 def test_other_scripts_are_recognised(text, encoding):
     assert sniff(text.encode(encoding), complete=True).format.encoding == encoding
+
+
+POLISH = "imię,miasto,wynik\n" + "Łukasz,Łódź,zły\nŻaneta,Poznań,średni\nJędrzej,Częstochowa,dobry\n" * 20
+CZECH = "jméno,město\n" + "Jiří,Plzeň\nTomáš,Ústí nad Labem\nKateřina,České Budějovice\nLukáš,Třebíč\n" * 15
+HUNGARIAN = "név,város\n" + "Gergő,Győr\nZsófia,Pécs\nTünde,Kőszeg\nÖdön,Szentendre\nGyőző,Tótkomlós\n" * 12
+CROATIAN = "ime,grad\n" + "Đuro,Čakovec\nŽeljka,Šibenik\nAnić,Požega\nKovačić,Đakovo\n" * 15
+TURKISH = "isim,şehir\n" + "Ayşe,İstanbul\nÇağlar,Muğla\nIşıl,Diyarbakır\nGülşen,Eskişehir\n" * 15
+LITHUANIAN = "vardas,būsena\n" + "Jūratė,gerai\nŽygimantas,blogai\nRūta,įdomiai\nAgnė,šaltai\n" * 15
+GERMAN = "name,größe\n" + "Jürgen,groß\nKäthe,höher\nGünther,mäßig\nSören,größer\n" * 15
+SPANISH = "nombre,ciudad\n" + "Íñigo,Málaga\nJosé,León\nBegoña,Cádiz\nÁngel,Córdoba\n" * 15
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (POLISH, "cp1250"),
+        (POLISH, "iso8859_2"),
+        (POLISH, "cp852"),
+        (CZECH, "cp1250"),
+        (CZECH, "iso8859_2"),
+        (HUNGARIAN, "cp1250"),
+        (CROATIAN, "cp1250"),
+        (TURKISH, "cp1254"),
+        (LITHUANIAN, "cp1257"),
+        (GERMAN, "mac_roman"),
+        (GERMAN, "cp850"),
+        (SPANISH, "mac_roman"),
+        (SPANISH, "cp850"),
+    ],
+)
+def test_latin_letters_are_read_in_the_encoding_in_which_they_make_words(text, encoding):
+    """Which of two encodings that read it alike is named does not matter."""
+    content = text.encode(encoding)
+
+    assert content.decode(sniff(content, complete=True).format.encoding) == text
 
 
 def test_names_are_stripped_and_nameless_columns_are_named_for_their_place():
