@@ -10,7 +10,8 @@ from services.training.adapters.tally import NumberTally, Stores, Tally, TextTal
 from services.training.domain.inspection import Column, Statistics
 
 BOOLS = frozenset({"bool", "bool?"})
-NUMBERS = frozenset({"int64", "uint64", "float64"})
+WHOLE = frozenset({"int64", "int64-", "uint64"})
+NUMBERS = WHOLE | {"float64"}
 
 Reread = Callable[[Mapping[str, str]], Iterator[pd.DataFrame]]
 
@@ -69,12 +70,14 @@ class Survey:
         return _settled(self._kinds[name], has_nulls=self._nulls[name] > 0)
 
     def _is_mixed(self, name: str) -> bool:
-        kinds = self._kinds[name]
-        if len(kinds) < 2 or kinds <= BOOLS:
+        kinds, dtype = self._kinds[name], self._dtype(name)
+        if kinds <= BOOLS or dtype in WHOLE:
             return False
+        if dtype == "object":
+            return kinds != {"object"}
         # Whole numbers that floats can hold are counted as the floats that they turn out to be.
         numbers = self._tallies[name].get(NumberTally)
-        return self._dtype(name) != "float64" or not isinstance(numbers, NumberTally) or numbers.beyond_floats
+        return not isinstance(numbers, NumberTally) or numbers.beyond_floats
 
 
 def _family(kind: str) -> type[Tally]:
@@ -92,12 +95,13 @@ def _settled(kinds: set[str], has_nulls: bool) -> str:
     if not kinds or "float64" in kinds:
         return "float64"
     if "uint64" in kinds:
-        return "uint64" if len(kinds) == 1 and not has_nulls else "object"
+        return "object" if has_nulls or "int64-" in kinds else "uint64"
     return "float64" if has_nulls else "int64"
 
 
 def _kind(present: "pd.Series[Any]") -> str:
-    """The type of a column in one chunk; `bool?` for truth values among which some are missing."""
+    """The type of a column in one chunk; `bool?` for truth values among which some are missing, `int64-` for whole
+    numbers among which some are negative."""
     if present.dtype == object:
         return "bool?" if isinstance(present.iloc[0], bool) else "object"
-    return str(present.dtype)
+    return "int64-" if present.dtype == "int64" and present.min() < 0 else str(present.dtype)

@@ -50,6 +50,57 @@ def test_types_and_counts_do_not_depend_on_the_pieces(tmp_path: Path, columns: l
         ), column.name
 
 
+BEYOND = 2**63 + 5
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [BEYOND] * 6 + [1] * 6,
+        [1] * 6 + [BEYOND, 2**64 - 1] * 3,
+        [BEYOND] * 4 + [2**63 - 1] * 4 + [2**53 + 1] * 4,
+        [BEYOND] * 6 + [-1] * 6,
+        [BEYOND] * 4 + [1] * 4 + [-3] * 4,
+        [-1] * 6 + [2**63 - 1] * 6,
+        [BEYOND] * 6 + [1.5] * 6,
+        [BEYOND] * 6 + [2**64] * 6,
+        [2**53 + 1] * 6 + [2**53] * 2 + [""] * 4,
+    ],
+)
+@pytest.mark.parametrize("chunk_rows", [4, 6, 12])
+def test_large_whole_numbers_in_one_piece_and_small_ones_in_another_are_what_they_are_together(
+    tmp_path: Path, values: list, chunk_rows: int
+):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["id,big", *(f"{place},{value}" for place, value in enumerate(values))]) + "\n")
+    whole = pd.read_csv(path, low_memory=False)["big"]
+    column = inspect_table(path, tmp_path, TableFormat(), 0, chunk_rows).columns[1]
+    bounds = (whole.min(), whole.max()) if whole.dtype != object else (None, None)
+
+    assert (column.dtype, column.null_count, column.unique_count) == (
+        str(whole.dtype),
+        whole.isna().sum(),
+        whole.nunique(),
+    )
+    assert column.statistics.kind == (ColumnKind.TEXT if whole.dtype == object else ColumnKind.NUMBER)
+    assert (_number(column.statistics.least), _number(column.statistics.greatest)) == bounds
+
+
+def _number(value):
+    """A bound, which is text where JSON has no such number."""
+    return int(value) if isinstance(value, str) else value
+
+
+def test_large_whole_numbers_with_gaps_are_texts(tmp_path: Path):
+    """pandas has no whole numbers of that size that may be missing."""
+    path = tmp_path / "table.csv"
+    path.write_text("id,big\n" + f"1,{BEYOND}\n" * 4 + "2,\n" * 4)
+    column = inspect_table(path, tmp_path, TableFormat(), 0, chunk_rows=4).columns[1]
+
+    assert (column.dtype, column.null_count, column.unique_count) == ("object", 4, 1)
+    assert [(one.value, one.count) for one in column.statistics.top_values] == [(str(BEYOND), 4)]
+
+
 def test_hashes_beyond_the_memory_go_to_files_and_are_counted_the_same(tmp_path: Path):
     counter = DistinctCounter(Spill(tmp_path, in_memory=100), kept=5_000)
     values = np.random.default_rng(0).integers(0, 5_000, 20_000).astype(np.uint64)
