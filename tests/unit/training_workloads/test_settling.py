@@ -163,7 +163,7 @@ def test_classes_with_names_of_some_length_are_learned(write):
     ("scale", "reason"),
     [
         *((scale, "TARGET_TOO_LARGE") for scale in (1e308, 1e200, 1e155, -1e38)),
-        *((scale, "TARGET_TOO_FINE") for scale in (1e-40, -1e-200, 1e-308)),
+        *((scale, "TARGET_TOO_FINE") for scale in (1e-31, -1e-200, 1e-308)),
     ],
 )
 def test_amounts_that_single_precision_has_no_digits_for_are_refused(write, scale, reason):

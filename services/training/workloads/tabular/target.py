@@ -29,8 +29,8 @@ EXACT_INTEGERS = 2**53
 CLASS_CHARACTERS, CLASSES_CHARACTERS = 500, 100_000
 CHARACTERS_SHOWN = 60
 
-# Trees and networks reckon in single precision: beyond 3e38 it has no numbers, and below 1e-38 it loses their digits.
-LARGEST_AMOUNT, SMALLEST_SPREAD = 1e37, 1e-37
+# Trees and networks reckon in single precision, which ends at 3e38, and LightGBM takes less than 1e-35 for zero.
+LARGEST_AMOUNT, SMALLEST_SPREAD = 1e37, 1e-30
 
 
 @dataclass(frozen=True)
