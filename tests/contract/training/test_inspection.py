@@ -100,6 +100,15 @@ async def test_numbers_that_a_double_cannot_hold_are_texts(client: Client, stora
     assert quantiles(found["inf"])[:2] == [1.75, 2.5]
 
 
+async def test_whole_numbers_are_of_one_type_wherever_the_large_ones_stand(client: Client, storage):
+    """Parts of 50,000 rows are read one by one, and the large numbers are all in the first ones."""
+    big = 2**63 + 5
+    found = await columns_of(client, storage, b"n\n" + b"%d\n" % big * 60_000 + b"1\n" * 60_000)
+
+    assert (found["n"].dtype, found["n"].kind) == ("uint64", table_pb2.COLUMN_KIND_NUMBER)
+    assert (plain(found["n"].min), plain(found["n"].max), found["n"].unique_count) == (1, str(big), 2)
+
+
 async def test_a_mean_between_two_infinities_is_left_out(client: Client, storage):
     found = await columns_of(client, storage, b"a,x\n1,inf\n2,-inf\n3,\n4,\n")
 

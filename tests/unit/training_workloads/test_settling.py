@@ -138,6 +138,7 @@ UNFIT = {
 
 
 UNFIT_NAMES = {
+    "one class whose name is a document": (["x" * 5_000] * 2, "ONE_CLASS", "…"),
     "a class whose name is a document": (["x" * 501, "y"], "CLASS_TOO_LONG", "501 characters"),
     "classes with long names": ([f"{place:03}" + "x" * 497 for place in range(201)], "CLASSES_TOO_LONG", "100,500"),
 }
