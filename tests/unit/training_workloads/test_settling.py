@@ -208,6 +208,14 @@ def test_classes_that_doubles_would_mix_up_are_the_digits_of_their_numbers(write
     assert target.classes == sorted(labels)
 
 
+@pytest.mark.parametrize("classes", [["p", "q"], ["7", "8"], [str(2**63), str(2**63 + 1)]])
+def test_rows_without_a_class_are_left_out(write, classes):
+    rows = "".join(f"{place},{value}\n" for place, value in enumerate([*classes, ""] * 20))
+    target = settle_target(read_table(write("a,y\n" + rows), None), "y", None)
+
+    assert (len(target.values), [str(label) for label in target.classes]) == (40, classes)
+
+
 def test_columns_are_read_as_what_they_are():
     frame = pd.DataFrame(
         {

@@ -86,7 +86,7 @@ def _known(values: "pd.Series[Any]") -> "pd.Series[Any]":
     """The values that are there; infinity is not a value that could be learned."""
     if pd.api.types.is_float_dtype(values):
         values = values.replace([np.inf, -np.inf], np.nan)
-    return values.dropna()
+    return values[values != ""].dropna()  # pandas leaves gaps empty among whole numbers from 2^63 on
 
 
 def _settle_problem(name: str, values: "pd.Series[Any]", wanted: ProblemType | None, distinct: int) -> ProblemType:
