@@ -244,7 +244,7 @@ BAD = [
     ({"rows": 1}, "BAD_ROWS", "no array of objects"),
     (b"", "BAD_ROWS", ""),
     ([ROWS[0], {**ROWS[1], "alcohol": "strong"}], "BAD_VALUE", "Row 2, column 'alcohol': 'strong'"),
-    ([ROWS[0], {**ROWS[1], "alcohol": True}], "BAD_VALUE", "Row 2, column 'alcohol': True"),
+    ([ROWS[0], {**ROWS[1], "alcohol": True}], "BAD_VALUE", "Row 2, column 'alcohol': true is not a number"),
     ([{**ROWS[0], "alcohol": [1]}], "BAD_VALUE", "Row 1, column 'alcohol': [1]"),
     ([ROWS[0], {"alcohol": 13}], "MISSING_COLUMNS", "Row 2 has no column 'malic_acid'"),
     ([{**ROWS[0], "colour": 1}], "UNKNOWN_COLUMNS", "Row 1 has a column that the model does not know, 'colour'"),

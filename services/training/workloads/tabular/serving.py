@@ -19,18 +19,16 @@ from services.training.domain import errors
 from services.training.domain.answers import AnswersHeader, RowFormat, RowsHeader
 from services.training.domain.model import ProblemType
 from services.training.workloads.tabular.plain import PlainRows
+from services.training.workloads.tabular.refusals import KINDS, refuse, shortened, written
 from services.training.workloads.tabular.templates.load_model import LOADERS, prepare, read_table
 from services.training.workloads.tabular.unwrapped import Matrix, Unwrapped
 
 NAMES_SHOWN = 10
 # With fewer, threads that wait for each other take longer than the work does.
 ROWS_FOR_THREADS = 5_000
-TEXT_SHOWN = 60
 # Of a whole number: with more, it is none that a table can hold.
 MOST_DIGITS = 308
 NESTED = (list, dict, np.ndarray)
-# What a value of a kind of column has to be, for people.
-KINDS = {"number": "number", "boolean": "truth value (true or false)", "date": "date as in the training data"}
 
 
 def load_model(package: Path, manifest: dict[str, Any]) -> "TabularModel":
@@ -134,7 +132,7 @@ class TabularModel:
                 table = stream.read_all()
             table.validate(full=True)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-            raise errors.BadRows(trouble=_short(error)) from error
+            raise errors.BadRows(trouble=shortened(error)) from error
         self._check_columns("The data", table.column_names)
         if len(set(table.column_names)) < len(table.column_names):
             raise errors.BadRows(trouble="more than one column has the same name")
@@ -151,7 +149,7 @@ class TabularModel:
         except (ValueError, LookupError) as error:
             if "out of memory" in str(error):  # so says the parser of what it could not get
                 raise MemoryError from error
-            raise errors.BadRows(trouble=_short(error)) from error
+            raise errors.BadRows(trouble=shortened(error)) from error
         self._check_columns("The data", frame.columns)
         return frame
 
@@ -187,7 +185,7 @@ class TabularModel:
             refused = (bool, np.bool_, *NESTED) if feature["kind"] == "number" else NESTED
             for number, value in enumerate(frame[feature["name"]], 1):
                 if isinstance(value, refused):
-                    _refuse(number, feature, value)
+                    refuse(number, feature, written(value))
 
     def _check_values(self, frame: pd.DataFrame, prepared: pd.DataFrame) -> None:
         """Refuse what is there and could not be read; what is not there is for the model to do without."""
@@ -199,7 +197,7 @@ class TabularModel:
             wrong = (given.notna() & prepared[feature["name"]].isna()).to_numpy()
             if wrong.any():
                 place = int(wrong.argmax())
-                _refuse(place + 1, feature, given.iloc[place])
+                refuse(place + 1, feature, written(given.iloc[place]))
 
 
 def _parse(content: bytes) -> Any:
@@ -209,7 +207,7 @@ def _parse(content: bytes) -> Any:
         try:
             return json.loads(content, parse_int=_whole)
         except (ValueError, RecursionError) as error:
-            raise errors.BadRows(trouble=_short(error)) from error
+            raise errors.BadRows(trouble=shortened(error)) from error
 
 
 def _whole(digits: str) -> int:
@@ -225,16 +223,6 @@ def _column(values: list[Any]) -> npt.NDArray[Any]:
     column = np.empty(len(values), object)
     column[:] = values
     return column
-
-
-def _refuse(row: int, feature: dict[str, Any], value: Any) -> None:
-    kind = KINDS.get(feature["kind"], "text")
-    raise errors.BadValue(row=row, column=feature["name"], value=_short(repr(value)), kind=kind)
-
-
-def _short(what: object) -> str:
-    text = " ".join(str(what).split())
-    return text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}…"
 
 
 def _listed(names: list[str]) -> str:

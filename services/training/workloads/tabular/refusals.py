@@ -1,0 +1,30 @@
+"""How values that a model cannot take are refused, whatever they were written in."""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from services.training.domain import errors
+
+TEXT_SHOWN = 60
+# What a value of a kind of column has to be, for people.
+KINDS = {"number": "number", "boolean": "truth value (true or false)", "date": "date as in the training data"}
+
+
+def refuse(row: int, feature: dict[str, Any], shown: str) -> None:
+    """Refuse a value of a row, counted from 1."""
+    kind = KINDS.get(feature["kind"], "text")
+    raise errors.BadValue(row=row, column=feature["name"], value=shortened(shown), kind=kind)
+
+
+def written(value: Any) -> str:
+    """A value as it was sent: text in quotes, and anything else as in JSON."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return repr(plain) if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False, default=str)
+
+
+def shortened(what: object) -> str:
+    """In one line that is not too long."""
+    text = " ".join(str(what).split())
+    return text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}…"
