@@ -164,9 +164,13 @@ async def test_arrow_that_is_not_right_is_refused(start, storage, packages):
     truth = good.set_column(0, "alcohol", pa.array([True, False, True]))
     nested = good.set_column(0, "alcohol", pa.array([[1.0], [2.0], [3.0]]))
     word = good.set_column(0, "alcohol", pa.array(["13.2", "strong", None]))
+    instant = good.set_column(0, "alcohol", pa.array([1, 2, 3], pa.timestamp("s", "Foo/Bar")))
+    union = pa.UnionArray.from_sparse(pa.array([0] * 3, pa.int8()), [pa.array([1.0, 2.0, 3.0])])
+    united = good.set_column(0, "alcohol", union)
+    misnamed = _arrow(good).replace(b"magnesium", b"magnes\xffum")
     bad = {
-        "BAD_ROWS": [b"no stream", _arrow(good)[:-200], _arrow(twice)],
-        "BAD_VALUE": [_arrow(truth), _arrow(nested), _arrow(word)],
+        "BAD_ROWS": [b"no stream", _arrow(good)[:-200], _arrow(twice), misnamed],
+        "BAD_VALUE": [_arrow(truth), _arrow(nested), _arrow(word), _arrow(instant), _arrow(united)],
         "MISSING_COLUMNS": [_arrow(good.drop_columns(["ash"]))],
         "NO_ROWS_TO_PREDICT": [_arrow(good.slice(0, 0))],
     }

@@ -1,15 +1,23 @@
 """Rows on their way to a model: the short ways give what the long ones give (M.2)."""
 
+import io
 import json
+from datetime import date
+from decimal import Decimal
 
 import joblib
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from servicekit.errors import InvalidInput
+from services.training.domain import errors
+from services.training.domain.answers import RowFormat, RowsHeader
 from services.training.workloads.tabular.plain import PlainRows
+from services.training.workloads.tabular.serving import TabularModel
 from services.training.workloads.tabular.templates.load_model import prepare
 from services.training.workloads.tabular.unwrapped import Unwrapped
 from tests.unit.training_workloads.trial import train
@@ -126,3 +134,146 @@ def test_pipeline_without_its_wrapping_answers_as_with_it(write, tmp_path, texts
     assert not texts or len(encoder.infrequent_categories_[0]) > 50
     assert Unwrapped(pipeline).predict_proba(prepared).tolist() == pipeline.predict_proba(prepared).tolist()
     assert Unwrapped(pipeline).predict(prepared).tolist() == pipeline.predict(prepared).tolist()
+
+
+class Asked:
+    """A model of a number, a truth, a text and a date that answers 0 and keeps what it was asked."""
+
+    def __init__(self, folder):
+        self.rows = None
+        self._model = TabularModel(
+            {
+                "problem_type": "regression",
+                "target": "answer",
+                "classes": [],
+                "unused_columns": {},
+                "features": [*FEATURES, {"name": "day", "kind": "date", "format": "ISO8601", "whole": True}],
+                "table": {"delimiter": ",", "encoding": "utf-8"},
+            },
+            self,
+            folder / "rows.csv",
+        )
+
+    def predict(self, rows):
+        self.rows = rows
+        return np.zeros(len(rows))
+
+    def json(self, rows):
+        """The rows that come to it of some."""
+        return self._ask(RowFormat.JSON, written(rows))
+
+    def arrow(self, table):
+        return self._ask(RowFormat.ARROW, table if isinstance(table, bytes) else streamed(table))
+
+    def _ask(self, row_format, content):
+        self._model.answer(RowsHeader(row_format, None, len(content)), content)
+        return self.rows
+
+
+@pytest.fixture
+def model(tmp_path):
+    return Asked(tmp_path)
+
+
+ROW = {"age": 7.5, "member": True, "city": "Rome", "day": "2026-01-02"}
+
+
+def streamed(table):
+    content = io.BytesIO()
+    with pa.ipc.new_stream(content, table.schema) as stream:
+        stream.write_table(table)
+    return content.getvalue()
+
+
+def table_of(**columns):
+    """Rows in Arrow, all the same but for some columns."""
+    length = len(next(iter(columns.values()), [0, 0]))
+    return pa.table({name: pa.array([value] * length) for name, value in ROW.items()} | columns)
+
+
+@pytest.mark.parametrize(
+    ("cities", "texts"),
+    [
+        (pa.array([1, 2]), ["1", "2"]),
+        (pa.array([1, None]), ["1", None]),
+        (pa.array([2**64 - 1, None], pa.uint64()), [str(2**64 - 1), None]),
+        (pa.array([1, None, 1]).dictionary_encode(), ["1", None, "1"]),
+        (pa.array([1.5, 1.0, None]), ["1.5", "1.0", None]),
+        (pa.array(["x", None]).dictionary_encode(), ["x", None]),
+        (pa.array([True, None]), ["True", None]),
+        (pa.nulls(2), [None, None]),
+        (pa.array([None, None], pa.list_(pa.string())), [None, None]),
+        (pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), pa.array([1])), ["1", "1"]),
+    ],
+)
+def test_texts_in_arrow_are_those_of_json(model, cities, texts):
+    assert model.arrow(table_of(city=cities))["city"].replace(np.nan, None).tolist() == texts
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "shown"),
+    [
+        ("age", pa.array([None, True]), "Row 2, column 'age': true is"),
+        ("age", pa.array([[1.0]]), "Row 1, column 'age': [1.0] is"),
+        ("age", pa.array([float("inf")]), "Row 1, column 'age': Infinity is"),
+        ("age", pa.array([1], pa.timestamp("s", "Foo/Bar")), "a value of type timestamp[s, tz=Foo/Bar] is"),
+        ("age", pa.array([date(2026, 1, 2)]), "a value of type date32[day] is"),
+        ("age", pa.array([1], pa.time32("s")), "a value of type time32[s] is"),
+        ("age", pa.array([1], pa.duration("s")), "a value of type duration[s] is"),
+        ("age", pa.array([b"1"]), "a value of type binary is"),
+        ("age", pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1.0])]), "type sparse_union<"),
+        ("member", pa.array([1]), "Row 1, column 'member': 1 is"),
+        ("member", pa.array([1.0]), "Row 1, column 'member': 1.0 is"),
+        ("city", pa.array([{"a": 1}]), "Row 1, column 'city': {\"a\": 1} is"),
+        ("city", pa.array([b"Rome"]), "a value of type binary is"),
+        ("city", pa.array([b"\xff\xfe"], pa.binary(2)).dictionary_encode(), "type dictionary<"),
+        ("city", pa.array([pa.MonthDayNano([1, 2, 3])]), "a value of type month_day_nano_interval is"),
+        ("city", pa.array([b"0123456789abcdef"], pa.uuid()), "a value of type extension<arrow.uuid> is"),
+        ("day", pa.array([2026]), "Row 1, column 'day': 2026 is"),
+        ("day", pa.array([float("nan"), None, 2026.5]), "Row 3, column 'day': 2026.5 is"),
+        ("day", pa.array([10**12], pa.timestamp("s")), "Row 1, column 'day': \"33658-09-27 01:46:40\" is"),
+    ],
+)
+def test_arrow_that_a_column_cannot_take_is_refused(model, name, column, shown):
+    with pytest.raises(errors.BadValue) as refused:
+        model.arrow(table_of(**{name: column}))
+
+    assert shown in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        table_of(),
+        table_of(age=pa.array([Decimal("7.5")] * 2)),
+        table_of(age=pa.array(["7.5", "7.5"])),
+        table_of(day=pa.array([date(2026, 1, 2)] * 2)),
+        table_of(day=pa.array([1767312000] * 2, pa.timestamp("s", "Foo/Bar"))),
+        pa.Table.from_pandas(pd.DataFrame([ROW] * 2).set_index("age")),
+        pa.Table.from_pandas(pd.DataFrame([ROW] * 2).set_index(["city", "age"])),
+        pa.Table.from_pandas(pd.DataFrame([ROW] * 2).set_axis(pd.CategoricalIndex(list(ROW)), axis=1)),
+        table_of().replace_schema_metadata({"pandas": "{}"}),
+        table_of().replace_schema_metadata({"pandas": "nope"}),
+        table_of().replace_schema_metadata({"pandas": b"\xff"}),
+    ],
+)
+def test_arrow_stands_for_its_values_whatever_they_are_written_in(model, table):
+    """A date with an unknown zone is an instant as any other, and what pandas noted of a frame says nothing."""
+    pd.testing.assert_frame_equal(model.arrow(table), model.json([ROW, ROW]))
+
+
+def test_damaged_arrow_is_refused_or_answered(model):
+    """Wherever a bit of a stream has turned over: in names, notes, types, lengths and values."""
+    table = table_of(day=pa.array([1, 2], pa.timestamp("s", "Europe/Rome")), city=pa.array(["a", "b"]))
+    whole = streamed(table.replace_schema_metadata({"pandas": "{}"}))
+    answered = 0
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        try:
+            model.arrow(bytes(damaged))
+        except InvalidInput:
+            continue
+        answered += 1
+
+    assert 0 < answered < len(whole)

@@ -1,7 +1,6 @@
 """Answers for rows with a model out of a package. It runs in a worker process, where a pickle may be loaded: the
 package is one of ours, its bytes are those that were recorded."""
 
-import io
 import json
 from collections.abc import Iterable
 from itertools import compress
@@ -125,20 +124,11 @@ class TabularModel:
         raise errors.UnfitInput(takes="rows of a table", given="an image")
 
     def _read_arrow(self, content: bytes) -> pd.DataFrame:
-        import pyarrow as pa
+        from services.training.workloads.tabular import arrow  # only few are asked in Arrow
 
-        try:
-            with pa.ipc.open_stream(io.BytesIO(content)) as stream:
-                table = stream.read_all()
-            table.validate(full=True)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-            raise errors.BadRows(trouble=shortened(error)) from error
+        table = arrow.read_stream(content)
         self._check_columns("The data", table.column_names)
-        if len(set(table.column_names)) < len(table.column_names):
-            raise errors.BadRows(trouble="more than one column has the same name")
-        frame: pd.DataFrame = table.select(self._names).to_pandas(date_as_object=False)
-        self._check_types(frame)
-        return frame
+        return arrow.as_frame(table, self._features)
 
     def _read_csv(self, rows: RowsHeader, content: bytes) -> pd.DataFrame:
         self._csv.write_bytes(content)
@@ -176,7 +166,7 @@ class TabularModel:
             raise errors.UnknownColumns(where=where, names=_listed(unknown), features=features)
 
     def _check_types(self, frame: pd.DataFrame) -> None:
-        """Refuse what JSON and Arrow can hold and a table cannot, and truth where a number should be."""
+        """Refuse what JSON can hold and a table cannot, and truth where a number should be."""
         for feature, dtype in zip(self._features, frame.dtypes, strict=True):
             if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
                 continue
