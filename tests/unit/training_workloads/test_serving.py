@@ -194,6 +194,23 @@ def table_of(**columns):
 @pytest.mark.parametrize(
     ("cities", "texts"),
     [
+        ([1], ["1"]),
+        ([1, 2], ["1", "2"]),
+        ([1, None], ["1", None]),
+        ([1, "x"], ["1", "x"]),
+        ([1, 1.5, 1.0, True], ["1", "1.5", "1.0", "True"]),
+        ([2**53 + 1, None], [str(2**53 + 1), None]),
+    ],
+)
+def test_a_whole_number_for_a_text_is_its_digits_whatever_is_beside_it(model, cities, texts):
+    rows = model.json([ROW | {"city": city} for city in cities])
+
+    assert rows["city"].replace(np.nan, None).tolist() == texts
+
+
+@pytest.mark.parametrize(
+    ("cities", "texts"),
+    [
         (pa.array([1, 2]), ["1", "2"]),
         (pa.array([1, None]), ["1", None]),
         (pa.array([2**64 - 1, None], pa.uint64()), [str(2**64 - 1), None]),
@@ -277,3 +294,34 @@ def test_damaged_arrow_is_refused_or_answered(model):
         answered += 1
 
     assert 0 < answered < len(whole)
+
+
+@pytest.mark.parametrize(
+    ("odd", "shown"),
+    [
+        ({"age": float("inf")}, "'age': Infinity is not a number"),
+        ({"age": True}, "'age': true is"),
+        ({"age": [1.0]}, "'age': [1.0] is"),
+        ({"age": "old"}, "'age': 'old' is"),
+        ({"member": 1}, "'member': 1 is not a truth value"),
+        ({"member": 1.5}, "'member': 1.5 is"),
+        ({"city": {"a": None}}, "'city': {\"a\": null} is not a text"),
+        ({"day": 2026}, "'day': 2026 is not a date"),
+        ({"day": 2026.5}, "'day': 2026.5 is"),
+        ({"day": False}, "'day': false is"),
+    ],
+)
+@pytest.mark.parametrize("before", [[], [ROW], [ROW | dict.fromkeys(ROW)]])
+def test_a_value_that_is_refused_is_shown_as_json_writes_it(model, odd, shown, before):
+    with pytest.raises(errors.BadValue) as refused:
+        model.json([*before, ROW | odd])
+
+    assert f"Row {len(before) + 1}, column {shown}" in str(refused.value)
+
+
+def test_nothing_may_be_a_nan_in_any_column(model):
+    """Programs that make JSON and Arrow of frames write it so."""
+    nothing = dict.fromkeys(ROW, float("nan"))
+
+    assert model.json([ROW, nothing])[1:].isna().all(axis=None)
+    assert model.arrow(pa.table({name: pa.array([value]) for name, value in nothing.items()})).isna().all(axis=None)

@@ -4,6 +4,7 @@ package is one of ours, its bytes are those that were recorded."""
 import json
 from collections.abc import Iterable
 from itertools import compress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,13 @@ NAMES_SHOWN = 10
 ROWS_FOR_THREADS = 5_000
 # Of a whole number: with more, it is none that a table can hold.
 MOST_DIGITS = 308
-NESTED = (list, dict, np.ndarray)
+# What JSON may give for a kind of column.
+TAKEN: dict[str, set[type]] = {
+    "number": {int, float, str, type(None)},
+    "boolean": {bool, str, type(None)},
+    "date": {str, type(None)},
+    "category": {str, int, float, bool, type(None)},
+}
 
 
 def load_model(package: Path, manifest: dict[str, Any]) -> "TabularModel":
@@ -153,9 +160,8 @@ class TabularModel:
                 checked = row.keys()
 
     def _framed(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
-        frame = pd.DataFrame({name: _column([row[name] for row in rows]) for name in self._names})
-        self._check_types(frame)
-        return frame
+        named = {feature["name"]: feature for feature in self._features}
+        return pd.DataFrame({name: _column(list(map(itemgetter(name), rows)), named[name]) for name in named})
 
     def _check_columns(self, where: str, given: Iterable[Any]) -> None:
         names = set(given)
@@ -164,18 +170,6 @@ class TabularModel:
             raise errors.MissingColumns(where=where, names=_listed(missing), features=features)
         if unknown := sorted(map(str, names - self._accepted)):
             raise errors.UnknownColumns(where=where, names=_listed(unknown), features=features)
-
-    def _check_types(self, frame: pd.DataFrame) -> None:
-        """Refuse what JSON can hold and a table cannot, and truth where a number should be."""
-        for feature, dtype in zip(self._features, frame.dtypes, strict=True):
-            if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
-                continue
-            if pd.api.types.infer_dtype(frame[feature["name"]], skipna=True) == "string":
-                continue
-            refused = (bool, np.bool_, *NESTED) if feature["kind"] == "number" else NESTED
-            for number, value in enumerate(frame[feature["name"]], 1):
-                if isinstance(value, refused):
-                    refuse(number, feature, written(value))
 
     def _check_values(self, frame: pd.DataFrame, prepared: pd.DataFrame) -> None:
         """Refuse what is there and could not be read; what is not there is for the model to do without."""
@@ -206,13 +200,23 @@ def _whole(digits: str) -> int:
     return int(digits)
 
 
-def _column(values: list[Any]) -> npt.NDArray[Any]:
-    """Values as an array: of numbers where they are nothing else, with NaN for null."""
-    if {float, int, type(None)}.issuperset(map(type, values)):
+def _column(values: list[Any], feature: dict[str, Any]) -> npt.NDArray[Any]:
+    """Values of a feature as an array: of numbers where they have to be and are, with NaN for null."""
+    types = set(map(type, values))
+    if not TAKEN[feature["kind"]].issuperset(types):
+        _refuse_type(values, feature)
+    if feature["kind"] == "number" and str not in types:
         return np.array(values, "float64")
     column = np.empty(len(values), object)
     column[:] = values
     return column
+
+
+def _refuse_type(values: list[Any], feature: dict[str, Any]) -> None:
+    taken = TAKEN[feature["kind"]]
+    for row, value in enumerate(values, 1):
+        if type(value) not in taken and value == value:  # a NaN is no value
+            refuse(row, feature, written(value))
 
 
 def _listed(names: list[str]) -> str:
