@@ -246,6 +246,8 @@ async def test_many_rows_come_back_in_order(start, storage, packages):
 BAD = [
     ([], "NO_ROWS_TO_PREDICT", "at least one"),
     ({"rows": 1}, "BAD_ROWS", "no array of objects"),
+    ([ROWS[0], None], "BAD_ROWS", "row 2 is no object"),
+    ([{**ROWS[0], "target": "\ud800", "alcohol": float("nan")}], "BAD_ROWS", "half of a character"),
     (b"", "BAD_ROWS", ""),
     ([ROWS[0], {**ROWS[1], "alcohol": "strong"}], "BAD_VALUE", "Row 2, column 'alcohol': 'strong'"),
     ([ROWS[0], {**ROWS[1], "alcohol": True}], "BAD_VALUE", "Row 2, column 'alcohol': true is not a number"),

@@ -160,7 +160,7 @@ class Asked:
 
     def json(self, rows):
         """The rows that come to it of some."""
-        return self._ask(RowFormat.JSON, written(rows))
+        return self._ask(RowFormat.JSON, rows if isinstance(rows, bytes) else written(rows))
 
     def arrow(self, table):
         return self._ask(RowFormat.ARROW, table if isinstance(table, bytes) else streamed(table))
@@ -325,3 +325,36 @@ def test_nothing_may_be_a_nan_in_any_column(model):
 
     assert model.json([ROW, nothing])[1:].isna().all(axis=None)
     assert model.arrow(pa.table({name: pa.array([value]) for name, value in nothing.items()})).isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "trouble"),
+    [
+        ({"rows": []}, "they are no array of objects"),
+        ([ROW, ROW, 1], "row 3 is no object"),
+        ([ROW, None], "row 2 is no object"),
+        ([ROW | {"city": "\ud800"}], "half of a character"),
+        ([ROW | {"answer": "\udfff", "age": float("nan")}], "half of a character"),
+        ([{**ROW, "\ud800": 1}], "half of a character"),
+    ],
+)
+def test_rows_that_are_no_rows_are_refused(model, rows, trouble):
+    with pytest.raises(errors.BadRows) as refused:
+        model.json(rows)
+
+    assert trouble in str(refused.value)
+
+
+def test_raw_halves_of_characters_are_refused(model):
+    content = written([ROW | {"age": float("nan")}]).replace(b"Rome", b"\xed\xa0\x80")
+
+    with pytest.raises(errors.BadRows):
+        model.json(content)
+
+
+@pytest.mark.parametrize("city", ["\N{SNAKE}", "\\ud800", "Gr\u00fcn"])
+def test_whole_characters_in_halves_are_taken(model, city):
+    """Python writes them so, and a NaN beside them."""
+    rows = model.json([ROW | {"city": city, "age": float("nan")}])
+
+    assert rows["city"].tolist() == [city]

@@ -2,6 +2,7 @@
 package is one of ours, its bytes are those that were recorded."""
 
 import json
+import re
 from collections.abc import Iterable
 from itertools import compress
 from operator import itemgetter
@@ -35,6 +36,7 @@ TAKEN: dict[str, set[type]] = {
     "date": {str, type(None)},
     "category": {str, int, float, bool, type(None)},
 }
+HALF = re.compile("[\ud800-\udfff]")
 
 
 def load_model(package: Path, manifest: dict[str, Any]) -> "TabularModel":
@@ -151,10 +153,12 @@ class TabularModel:
         return frame
 
     def _check_rows(self, rows: Any) -> None:
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        if not isinstance(rows, list):
             raise errors.BadRows(trouble="they are no array of objects")
         checked: Any = None
         for number, row in enumerate(rows, 1):
+            if not isinstance(row, dict):
+                raise errors.BadRows(trouble=f"row {number} is no object")
             if row.keys() != checked:
                 self._check_columns(f"Row {number}", row)
                 checked = row.keys()
@@ -189,9 +193,17 @@ def _parse(content: bytes) -> Any:
         return orjson.loads(content)
     except ValueError:  # what Python writes need not be JSON: it has a NaN
         try:
-            return json.loads(content, parse_int=_whole)
+            return _parse_leniently(content)
         except (ValueError, RecursionError) as error:
             raise errors.BadRows(trouble=shortened(error)) from error
+
+
+def _parse_leniently(content: bytes) -> Any:
+    text = content.decode(json.detect_encoding(content))
+    rows = json.loads(text, parse_int=_whole)
+    if "\\u" in text and HALF.search(json.dumps(rows, ensure_ascii=False)):
+        raise ValueError("a text in them has half of a character, a lone surrogate")
+    return rows
 
 
 def _whole(digits: str) -> int:
