@@ -134,6 +134,20 @@ def test_predict_says_which_column_is_missing(trial, write):
     assert "no column 'malic_acid'" in done.stderr
 
 
+@pytest.mark.parametrize("surplus", [["7", "7"], ["7", ""], [" ", " "]])
+def test_predict_refuses_rows_with_more_fields_than_columns(trial, tables, write, surplus):
+    """Whether the first row alone is too long or all are; pandas would drop what is too much."""
+    header, *rows = tables["wine"].read_text().splitlines()[:3]
+    longer = [f"{row},{more}" if more else row for row, more in zip(rows, surplus, strict=True)]
+    data = write("\n".join([header, *longer]))
+    done = subprocess.run(
+        [sys.executable, "predict.py", data], cwd=trial.package, capture_output=True, text=True, timeout=60
+    )
+
+    assert done.returncode == 1
+    assert done.stderr == "predict.py: the first row has more fields than the header names columns\n"
+
+
 def test_predict_writes_to_the_file_it_is_given(trial, tables, tmp_path):
     """Columns in another order, with others among them, make no difference."""
     frame = pd.read_csv(tables["wine"])

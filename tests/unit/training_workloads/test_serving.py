@@ -162,6 +162,9 @@ class Asked:
         """The rows that come to it of some."""
         return self._ask(RowFormat.JSON, rows if isinstance(rows, bytes) else written(rows))
 
+    def csv(self, text):
+        return self._ask(RowFormat.CSV, text.encode())
+
     def arrow(self, table):
         return self._ask(RowFormat.ARROW, table if isinstance(table, bytes) else streamed(table))
 
@@ -176,6 +179,8 @@ def model(tmp_path):
 
 
 ROW = {"age": 7.5, "member": True, "city": "Rome", "day": "2026-01-02"}
+HEADER = "age,member,city,day"
+LINE = "7.5,true,Rome,2026-01-02"
 
 
 def streamed(table):
@@ -358,3 +363,19 @@ def test_whole_characters_in_halves_are_taken(model, city):
     rows = model.json([ROW | {"city": city, "age": float("nan")}])
 
     assert rows["city"].tolist() == [city]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"{LINE},more"],
+        [f"{LINE},more"] * 2,
+        [f"{LINE},"] * 2,
+        [f"{LINE},more", LINE],
+        [LINE, f"{LINE},more"],
+        [f"{LINE},more,again"],
+    ],
+)
+def test_a_table_with_more_fields_than_columns_is_refused(model, lines):
+    with pytest.raises(errors.BadRows, match="fields"):
+        model.csv("\n".join([HEADER, *lines]))

@@ -85,7 +85,8 @@ def verify(folder: Path, manifest: dict[str, Any]) -> None:
 def read_table(
     path: Path | str, manifest: dict[str, Any], delimiter: str | None = None, encoding: str | None = None
 ) -> pd.DataFrame:
-    """Read a data file as the training data was read; text columns stay as they are written."""
+    """Read a data file as the training data was read; text columns stay as they are written. A ValueError where a row
+    has more fields than the header names columns."""
     how: dict[str, Any] = {
         "sep": delimiter or manifest["table"]["delimiter"],
         "encoding": encoding or manifest["table"]["encoding"],
@@ -94,7 +95,10 @@ def read_table(
     header = pd.read_csv(path, nrows=0, **how).columns
     texts = {feature["name"] for feature in manifest["features"] if feature["kind"] != "number"}
     kinds: dict[Any, Any] = {name: str for name in header if name.strip() in texts}
-    frame = pd.read_csv(path, dtype=kinds, low_memory=False, index_col=False, **how)
+    frame = pd.read_csv(path, dtype=kinds, low_memory=False, **how)
+    surplus = not isinstance(frame.index, pd.RangeIndex)  # of what the first row has too much, pandas makes an index
+    if surplus:
+        raise ValueError("the first row has more fields than the header names columns")
     renamed: pd.DataFrame = frame.rename(columns=str.strip)
     return renamed
 
