@@ -255,6 +255,11 @@ BAD = [
     ([ROWS[0], {"alcohol": 13}], "MISSING_COLUMNS", "Row 2 has no column 'malic_acid'"),
     ([{**ROWS[0], "colour": 1}], "UNKNOWN_COLUMNS", "Row 1 has a column that the model does not know, 'colour'"),
     (
+        FEATURES.head(3).assign(ash="true").to_csv(index=False).encode(),
+        "BAD_VALUE",
+        "column 'ash': true is not a number",
+    ),
+    (
         FEATURES.head(3).to_csv(index=False).replace("\n", ",7\n").replace(",7", "", 1).encode(),
         "BAD_ROWS",
         "the first row has more fields than the header names columns",

@@ -379,3 +379,17 @@ def test_whole_characters_in_halves_are_taken(model, city):
 def test_a_table_with_more_fields_than_columns_is_refused(model, lines):
     with pytest.raises(errors.BadRows, match="fields"):
         model.csv("\n".join([HEADER, *lines]))
+
+
+@pytest.mark.parametrize("ages", [["true"], ["", "True"], ["true", "", "false"], ["true", "7"]])
+def test_truth_where_a_table_should_have_numbers_is_refused(model, ages):
+    row = next(place for place, age in enumerate(ages, 1) if age)
+
+    with pytest.raises(errors.BadValue, match=rf"Row {row}, column 'age': ('true'|true) is not a number"):
+        model.csv("\n".join([HEADER, *(LINE.replace("7.5", age) for age in ages)]))
+
+
+def test_numbers_in_a_table_for_a_text_stay_as_they_are_written(model):
+    rows = model.csv("\n".join([HEADER, *(LINE.replace("Rome", city) for city in ("1", "1.0", "", "true"))]))
+
+    assert rows["city"].replace(np.nan, None).tolist() == ["1", "1.0", None, "true"]

@@ -150,7 +150,16 @@ class TabularModel:
                 raise MemoryError from error
             raise errors.BadRows(trouble=shortened(error)) from error
         self._check_columns("The data", frame.columns)
+        self._check_truth(frame)
         return frame
+
+    def _check_truth(self, frame: pd.DataFrame) -> None:
+        """Refuse truth where numbers should be; so pandas reads a column of nothing else."""
+        for feature in self._features:
+            column = frame[feature["name"]]
+            if feature["kind"] == "number" and pd.api.types.infer_dtype(column, skipna=True) == "boolean":
+                place = int(column.notna().to_numpy().argmax())
+                refuse(place + 1, feature, written(column.iloc[place]))
 
     def _check_rows(self, rows: Any) -> None:
         if not isinstance(rows, list):
