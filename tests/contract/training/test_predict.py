@@ -260,6 +260,11 @@ BAD = [
         "column 'ash': true is not a number",
     ),
     (
+        FEATURES.head(3).to_csv(index=False, sep=";").encode(),
+        "MISSING_COLUMNS",
+        "by commas and are parted by semicolons",
+    ),
+    (
         FEATURES.head(3).to_csv(index=False).replace("\n", ",7\n").replace(",7", "", 1).encode(),
         "BAD_ROWS",
         "the first row has more fields than the header names columns",

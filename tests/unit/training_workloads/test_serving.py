@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from servicekit.errors import InvalidInput
 from services.training.domain import errors
 from services.training.domain.answers import RowFormat, RowsHeader
+from services.training.domain.model import TableFormat
 from services.training.workloads.tabular.plain import PlainRows
 from services.training.workloads.tabular.serving import TabularModel
 from services.training.workloads.tabular.templates.load_model import prepare
@@ -162,14 +163,14 @@ class Asked:
         """The rows that come to it of some."""
         return self._ask(RowFormat.JSON, rows if isinstance(rows, bytes) else written(rows))
 
-    def csv(self, text):
-        return self._ask(RowFormat.CSV, text.encode())
+    def csv(self, text, table_format=None):
+        return self._ask(RowFormat.CSV, text.encode(), table_format)
 
     def arrow(self, table):
         return self._ask(RowFormat.ARROW, table if isinstance(table, bytes) else streamed(table))
 
-    def _ask(self, row_format, content):
-        self._model.answer(RowsHeader(row_format, None, len(content)), content)
+    def _ask(self, row_format, content, table_format=None):
+        self._model.answer(RowsHeader(row_format, table_format, len(content)), content)
         return self.rows
 
 
@@ -393,3 +394,23 @@ def test_numbers_in_a_table_for_a_text_stay_as_they_are_written(model):
     rows = model.csv("\n".join([HEADER, *(LINE.replace("Rome", city) for city in ("1", "1.0", "", "true"))]))
 
     assert rows["city"].replace(np.nan, None).tolist() == ["1", "1.0", None, "true"]
+
+
+@pytest.mark.parametrize(
+    ("text", "table_format", "called"),
+    [
+        (f"{HEADER}\n{LINE}\n".replace(",", ";"), None, "parted by commas and are parted by semicolons, has no column"),
+        (f"{HEADER}\n{LINE}\n".replace(",", "\t"), None, "parted by commas and are parted by tabs, has no column"),
+        (f"{HEADER}\n{LINE}\n", TableFormat("|", ""), "parted by bars and are parted by commas, has no column"),
+        (f"{HEADER}\n{LINE}\n", TableFormat("x", ""), "parted by 'x' and are parted by commas, has no column"),
+        ('"age" ; "member";"city";"day";"answer"\n', None, "parted by commas and are parted by semicolons,"),
+        ("age;member\n7.5;true\n", None, "The data, whose fields should be parted by commas, has no column 'age'"),
+        ("age\n7.5\n", None, "The data has no column 'member'"),
+        ("age,town\n7.5,Rome\n", None, "The data has no column 'member'"),
+    ],
+)
+def test_a_table_in_another_delimiter_is_told_from_one_without_the_columns(model, text, table_format, called):
+    with pytest.raises(errors.MissingColumns) as refused:
+        model.csv(text, table_format)
+
+    assert called in str(refused.value)

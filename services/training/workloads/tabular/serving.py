@@ -18,7 +18,8 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from services.training.domain import errors
 from services.training.domain.answers import AnswersHeader, RowFormat, RowsHeader
-from services.training.domain.model import ProblemType
+from services.training.domain.model import ProblemType, TableFormat
+from services.training.domain.sniffing import read_rows
 from services.training.workloads.tabular.plain import PlainRows
 from services.training.workloads.tabular.refusals import KINDS, refuse, shortened, written
 from services.training.workloads.tabular.templates.load_model import LOADERS, prepare, read_table
@@ -37,6 +38,9 @@ TAKEN: dict[str, set[type]] = {
     "category": {str, int, float, bool, type(None)},
 }
 HALF = re.compile("[\ud800-\udfff]")
+# Where a delimiter is looked for.
+HEADER_BYTES = 64 * 1024
+DELIMITERS_SHOWN = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def load_model(package: Path, manifest: dict[str, Any]) -> "TabularModel":
@@ -141,17 +145,35 @@ class TabularModel:
 
     def _read_csv(self, rows: RowsHeader, content: bytes) -> pd.DataFrame:
         self._csv.write_bytes(content)
-        known = rows.table_format
-        delimiter, encoding = (known.delimiter, known.encoding) if known else (None, None)
+        format_ = self._format(rows.table_format)
         try:
-            frame = read_table(self._csv, self._manifest, delimiter, encoding)
+            frame = read_table(self._csv, self._manifest, format_.delimiter, format_.encoding)
         except (ValueError, LookupError) as error:
             if "out of memory" in str(error):  # so says the parser of what it could not get
                 raise MemoryError from error
             raise errors.BadRows(trouble=shortened(error)) from error
-        self._check_columns("The data", frame.columns)
+        self._check_columns(self._where(frame, content, format_), frame.columns)
         self._check_truth(frame)
         return frame
+
+    def _format(self, given: TableFormat | None) -> TableFormat:
+        """How to read a table: as it was said, and as the training data where that was left open."""
+        known = TableFormat(**self._manifest["table"])
+        return TableFormat(given.delimiter or known.delimiter, given.encoding or known.encoding) if given else known
+
+    def _where(self, frame: pd.DataFrame, content: bytes, format_: TableFormat) -> str:
+        """What a table is called: one without any column of the model's may have another delimiter than it should."""
+        if not frame.columns.intersection(self._names).empty:
+            return "The data"
+        head = content[:HEADER_BYTES].decode(format_.encoding, "replace")
+        fitting = [shown for each, shown in DELIMITERS_SHOWN.items() if self._is_header(head, each)]
+        found = f" and are parted by {fitting[0]}" if fitting else ""
+        expected = DELIMITERS_SHOWN.get(format_.delimiter, repr(format_.delimiter))
+        return f"The data, whose fields should be parted by {expected}{found},"
+
+    def _is_header(self, head: str, delimiter: str) -> bool:
+        _, header = next(read_rows(head, delimiter), (0, []))
+        return {name.strip() for name in header}.issuperset(self._names)
 
     def _check_truth(self, frame: pd.DataFrame) -> None:
         """Refuse truth where numbers should be; so pandas reads a column of nothing else."""
