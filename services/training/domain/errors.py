@@ -252,7 +252,8 @@ class TooMuchToPredict(InvalidInput):
 
 
 class BadRows(InvalidInput):
-    """The rows cannot be read: {trouble}. Send a JSON array of objects, or a CSV table with a header row."""
+    """The rows cannot be read: {trouble}. Send a JSON array of objects, a CSV table with a header row, or an Arrow
+    stream."""
 
     field = "rows"
 
