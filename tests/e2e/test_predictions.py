@@ -317,6 +317,7 @@ def test_a_large_body_of_rows_is_answered_as_a_small_one(ann, model, rows, times
         (whole + b" garbage", "BODY_UNFIT"),
         (whole + b"]]]", "BODY_UNFIT"),
         (written({"rows": [*many, 1]}), "BAD_ROWS"),
+        (written({"rows": [*many, rows[0] | {"island": "\ud800"}]}), "BAD_ROWS"),
         (written({"rows": [*many, rows[0] | {"body_mass_g": float("inf")}]}), "BAD_VALUE"),
         (b'{"log": false, ' + whole[1:].replace(b'"island"', b'"isle"'), "MISSING_COLUMNS"),
     ]

@@ -16,6 +16,7 @@ import pytest
 from services.training.domain.errors import DatasetChanged
 from services.training.domain.model import DatasetSource, TrainingSpec
 from services.training.workloads import workload_named
+from services.training.workloads.tabular.templates.load_model import read_table
 from tests.unit.training_workloads.trial import Trial, train
 
 
@@ -132,6 +133,19 @@ def test_predict_says_which_column_is_missing(trial, write):
 
     assert done.returncode == 1
     assert "no column 'malic_acid'" in done.stderr
+
+
+@pytest.mark.parametrize("trained", ["cp1252", "utf-16", "utf-8"])
+def test_a_table_is_read_in_utf_8_where_it_is_whatever_the_training_data_was_in(write, tmp_path, trained):
+    """Or as the training data was: the same words mean the same to the model."""
+    text = "farbe,y\n" + "grün,ja\nblau,nein\ngrün,ja\nweiß,nein\n" * 40
+    trial = train(write(text.encode(trained)), tmp_path / "trained")
+    manifest = json.loads((trial.package / "manifest.json").read_text())
+    tables = [write(text.encode(encoding), f"{encoding}.csv") for encoding in ("utf-8", "utf-8-sig", trained)]
+    frames = [read_table(table, manifest) for table in tables]
+
+    assert set(frames[0]["farbe"]) == {"grün", "blau", "weiß"}
+    assert all(frame.equals(frames[0]) for frame in frames)
 
 
 @pytest.mark.parametrize("surplus", [["7", "7"], ["7", ""], [" ", " "]])

@@ -22,7 +22,7 @@ from services.training.domain.model import ProblemType, TableFormat
 from services.training.domain.sniffing import read_rows
 from services.training.workloads.tabular.plain import PlainRows
 from services.training.workloads.tabular.refusals import KINDS, refuse, shortened, written
-from services.training.workloads.tabular.templates.load_model import LOADERS, prepare, read_table
+from services.training.workloads.tabular.templates.load_model import LOADERS, find_encoding, prepare, read_table
 from services.training.workloads.tabular.unwrapped import Matrix, Unwrapped
 
 NAMES_SHOWN = 10
@@ -157,9 +157,11 @@ class TabularModel:
         return frame
 
     def _format(self, given: TableFormat | None) -> TableFormat:
-        """How to read a table: as it was said, and as the training data where that was left open."""
-        known = TableFormat(**self._manifest["table"])
-        return TableFormat(given.delimiter or known.delimiter, given.encoding or known.encoding) if given else known
+        """How to read a table: as it was said, and as the training data where that was left open; but UTF-8 as such."""
+        delimiter, encoding = (given.delimiter, given.encoding) if given else ("", "")
+        return TableFormat(
+            delimiter or self._manifest["table"]["delimiter"], encoding or find_encoding(self._csv, self._manifest)
+        )
 
     def _where(self, frame: pd.DataFrame, content: bytes, format_: TableFormat) -> str:
         """What a table is called: one without any column of the model's may have another delimiter than it should."""

@@ -9,6 +9,7 @@
 The frame needs the columns that README.md lists; others are ignored. Everything else is in manifest.json.
 """
 
+import codecs
 import hashlib
 import json
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 HERE = Path(__file__).resolve().parent
+BLOCK_BYTES = 1024 * 1024
 EPOCH = pd.Timestamp(0, tz="UTC")
 YEARS = (pd.Timestamp.min.year + 1, pd.Timestamp.max.year - 1)
 BOOLEANS = {"true": 1.0, "false": 0.0}
@@ -85,11 +87,11 @@ def verify(folder: Path, manifest: dict[str, Any]) -> None:
 def read_table(
     path: Path | str, manifest: dict[str, Any], delimiter: str | None = None, encoding: str | None = None
 ) -> pd.DataFrame:
-    """Read a data file as the training data was read; text columns stay as they are written. A ValueError where a row
-    has more fields than the header names columns."""
+    """Read a data file as the training data was read, or in UTF-8 where it is; text columns stay as they are written. A
+    ValueError where a row has more fields than the header names columns."""
     how: dict[str, Any] = {
         "sep": delimiter or manifest["table"]["delimiter"],
-        "encoding": encoding or manifest["table"]["encoding"],
+        "encoding": encoding or find_encoding(path, manifest),
         "skipinitialspace": True,
     }
     header = pd.read_csv(path, nrows=0, **how).columns
@@ -101,6 +103,23 @@ def read_table(
         raise ValueError("the first row has more fields than the header names columns")
     renamed: pd.DataFrame = frame.rename(columns=str.strip)
     return renamed
+
+
+def find_encoding(path: Path | str, manifest: dict[str, Any]) -> str:
+    """UTF-8 where all of a file is, which hardly any other text is by chance; else that of the training data."""
+    usual: str = manifest["table"]["encoding"]
+    if usual.startswith("utf-8"):
+        return usual
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with Path(path).open("rb") as file:
+        try:
+            while block := file.read(BLOCK_BYTES):
+                if "\0" in decoder.decode(block):  # so reads what has two bytes for each letter
+                    return usual
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return usual
+    return "utf-8-sig"
 
 
 def prepare(frame: pd.DataFrame, features: list[dict[str, Any]]) -> pd.DataFrame:
