@@ -414,3 +414,11 @@ def test_a_table_in_another_delimiter_is_told_from_one_without_the_columns(model
         model.csv(text, table_format)
 
     assert called in str(refused.value)
+
+
+def test_decimal_commas_are_read_in_a_dictionary_of_texts_too():
+    prepared = prepare(
+        pd.DataFrame({"x": pd.Categorical(["1,5", None, "2"])}), [{"name": "x", "kind": "number", "decimal": ","}]
+    )
+
+    assert prepared["x"].tolist() == [1.5, pytest.approx(np.nan, nan_ok=True), 2.0]

@@ -147,7 +147,7 @@ def _ready_numbers(frame: pd.DataFrame, features: list[dict[str, Any]]) -> dict[
 
 
 def _number(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
-    if feature.get("decimal") == "," and column.dtype == object:
+    if feature.get("decimal") == "," and not pd.api.types.is_numeric_dtype(column):
         column = column.astype("string").str.replace(",", ".", regex=False)
     numbers = pd.to_numeric(column, errors="coerce").astype("float64")
     return {feature["name"]: numbers.where(np.isfinite(numbers))}
