@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import dataclass
 from email.message import Message
 from typing import Annotated, Any, TypeVar
 
@@ -141,48 +142,50 @@ async def predict_version(request: Request, user: User, model_id: str, version: 
     return await _predict(request, user, model_id, version, log)
 
 
+@dataclass(frozen=True)
+class Question:
+    """What is asked: rows as they came, and whether to keep them with the answers."""
+
+    rows: predicting.Rows
+    log: bool
+    read: list[predicting.Row]
+    """The rows, where they had to be read to be kept; a file is kept by its checksum."""
+
+
 async def _predict(request: Request, user: str, model_id: str, version: int, log: bool) -> Response:
-    rows, kept = await _rows_of(request, log)
+    asked, peers = await _question_of(request, log), peers_of(request)
     wanted = ResolveModelVersionRequest(user_id=user, model_id=model_id, version=version)
-    peers = peers_of(request)
     target, predicted = await lookups_of(request).answered(
-        wanted, lambda target: predicting.predict(peers, target, rows)
+        wanted, lambda target: predicting.predict(peers, target, asked.rows)
     )
-    if kept is not None:
-        await _log(request, target, rows, kept, predicted)
+    if asked.log:
+        kept = asked.read or await _described(asked.rows, predicted)
+        await predicting.log(peers, target, kept, predicted, request.url.path)
     return await _answer(target, predicted)
 
 
-async def _rows_of(request: Request, log: bool) -> tuple[predicting.Rows, list[predicting.Row] | None]:
-    """What to predict for, and what of it is kept with the answers: rows, or, of a file, none; None to keep nothing."""
+async def _question_of(request: Request, log: bool) -> Question:
     content_type = request.headers.get("content-type", JSON)
     row_format = format_of(content_type)
     body = await body_of(request)
     if row_format != ROW_FORMAT_JSON:
         encoding = _charset_of(content_type) if row_format == ROW_FORMAT_CSV else ""
-        return predicting.Rows(row_format, body, encoding), [] if log else None
+        return Question(predicting.Rows(row_format, body, encoding), log, [])
     unread = _only_rows(body)
     if unread and not log:
-        return predicting.Rows(ROW_FORMAT_JSON, unread), None
+        return Question(predicting.Rows(ROW_FORMAT_JSON, unread), log, [])
     asked = await parsed(_ASKED, body)
     content = unread if unread else await asyncio.to_thread(predicting.written, asked.rows)
-    kept = asked.rows if log or asked.log else None
-    predicting.check_log(kept or [])
-    return predicting.Rows(ROW_FORMAT_JSON, content), kept
+    log = log or asked.log
+    predicting.check_log(asked.rows if log else [])
+    return Question(predicting.Rows(ROW_FORMAT_JSON, content), log, asked.rows)
 
 
-async def _log(
-    request: Request,
-    target: predicting.Target,
-    rows: predicting.Rows,
-    kept: list[predicting.Row],
-    predicted: predicting.Predicted,
-) -> None:
-    if rows.row_format != ROW_FORMAT_JSON:
-        predicting.check_log(predicted.predictions)
-        kind, count = FILES[rows.row_format], len(predicted.predictions)
-        kept = await asyncio.to_thread(predicting.described, kind, rows.content, count)
-    await predicting.log(peers_of(request), target, kept, predicted, request.url.path)
+async def _described(rows: predicting.Rows, predicted: predicting.Predicted) -> list[predicting.Row]:
+    """The rows of a file, as they are kept."""
+    predicting.check_log(predicted.predictions)
+    kind, count = FILES[rows.row_format], len(predicted.predictions)
+    return await asyncio.to_thread(predicting.described, kind, rows.content, count)
 
 
 def format_of(content_type: str) -> RowFormat.ValueType:
