@@ -1,5 +1,6 @@
 """Models over HTTP."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -32,7 +33,8 @@ async def list_models(request: Request, user: User, listing: Listing) -> Respons
     peers = peers_of(request)
     wanted = ListModelsRequest(user_id=user, **listing.asked)
     page = await peers.models.ListModels(wanted, **peers.quick)
-    models = [rendering.model(record, await _version(peers, record)) for record in page.models]
+    versions = await asyncio.gather(*(_version(peers, record) for record in page.models))
+    models = [rendering.model(record, version) for record, version in zip(page.models, versions, strict=True)]
     return rendering.answer({"models": models, "nextPageToken": page.next_page_token})
 
 
