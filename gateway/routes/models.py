@@ -11,6 +11,7 @@ from gateway.flows.models import let_go, versions_of
 from gateway.identity import User
 from gateway.peers import Peers
 from gateway.routes.listing import Listing
+from gateway.routes.predictions import MOST_VERSION
 from gateway.routes.state import owned_model, peers_of
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_DELETED, Artifact, GetArtifactRequest
 from modelyard.metadata.v1.model_pb2 import (
@@ -23,7 +24,7 @@ from modelyard.storage.v1.storage_pb2 import ObjectName, SignDownloadRequest
 
 router = APIRouter(prefix="/api/models", tags=["models"])
 
-OneVersion = Annotated[int, Query(ge=0, le=2**31 - 1)]
+OneVersion = Annotated[int, Query(ge=0, le=MOST_VERSION)]
 """Which version; 0 for the newest."""
 
 

@@ -34,7 +34,9 @@ LARGE_BYTES = 64 * 1024
 ROWS_BEGIN, ROWS_END = re.compile(rb'\s*\{\s*"rows"\s*:\s*(?=\[)'), re.compile(rb"\]\s*\}\s*\Z")
 LAST_BYTES = 256
 """Of a body, in which its rows end if nothing else follows them."""
-Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
+MOST_VERSION = 2**31 - 1
+"""No contract has room for a larger number."""
+Version = Annotated[int, Path(ge=1, le=MOST_VERSION)]
 Log = Annotated[bool, Query(description="Whether to keep what is asked and answered.")]
 JSON = "application/json"
 T = TypeVar("T")

@@ -12,6 +12,7 @@ from services.training.domain.model import ProblemType
 from services.training.domain.sniffing import MINIMUM_ROWS
 from services.training.workloads.tabular.columns import as_numbers
 from services.training.workloads.tabular.reading import Table
+from services.training.workloads.tabular.refusals import shortened
 
 NAMES_SHOWN = 10
 
@@ -27,7 +28,6 @@ EXACT_INTEGERS = 2**53
 
 # A result tells up to four times what its classes are called, and a message of gRPC holds 4 MiB.
 CLASS_CHARACTERS, CLASSES_CHARACTERS = 500, 100_000
-CHARACTERS_SHOWN = 60
 
 # Trees and networks reckon in single precision, which ends at 3e38, and LightGBM takes less than 1e-35 for zero.
 LARGEST_AMOUNT, SMALLEST_SPREAD = 1e37, 1e-30
@@ -54,7 +54,7 @@ def settle_target(table: Table, name: str, wanted: ProblemType | None) -> Target
         raise errors.TooFewRows(found=len(values), which=which, minimum=MINIMUM_ROWS)
     distinct = values.nunique()
     if distinct == 1:
-        raise errors.OneClass(target=name, value=_cut(values.iloc[0]))
+        raise errors.OneClass(target=name, value=shortened(values.iloc[0]))
     problem_type = _settle_problem(name, values, wanted, distinct)
     if problem_type is ProblemType.REGRESSION:
         return Target(name, problem_type, _as_amounts(name, values), [])
@@ -117,7 +117,7 @@ def _as_amounts(name: str, values: "pd.Series[Any]") -> "pd.Series[Any]":
     numbers = pd.to_numeric(values, errors="coerce")
     wrong = values[numbers.isna()]
     if len(wrong):
-        raise errors.TargetNotNumeric(target=name, example=_cut(wrong.iloc[0]))
+        raise errors.TargetNotNumeric(target=name, example=shortened(wrong.iloc[0]))
     amounts = numbers.astype("float64")
     _check_sizes(name, amounts)
     return amounts
@@ -146,13 +146,7 @@ def _check_lengths(name: str, labels: list[str]) -> None:
     longest = max(labels, key=len, default="")
     if len(longest) > CLASS_CHARACTERS:
         length, limit = f"{len(longest):,}", f"{CLASS_CHARACTERS:,}"
-        raise errors.ClassTooLong(target=name, label=_cut(longest), length=length, limit=limit)
+        raise errors.ClassTooLong(target=name, label=shortened(longest), length=length, limit=limit)
     if sum(map(len, labels)) > CLASSES_CHARACTERS:
         length, limit = f"{sum(map(len, labels)):,}", f"{CLASSES_CHARACTERS:,}"
         raise errors.ClassesTooLong(target=name, classes=f"{len(labels):,}", length=length, limit=limit)
-
-
-def _cut(value: Any) -> str:
-    """A value as a message can show it."""
-    text = str(value)
-    return text if len(text) <= CHARACTERS_SHOWN else f"{text[:CHARACTERS_SHOWN]}…"
