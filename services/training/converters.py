@@ -243,13 +243,13 @@ def package_from(header: training_pb2.PredictHeader) -> PackageSource:
     return PackageSource(header.package.placement, header.package.key, header.package.sha256)
 
 
-def rows_from(header: training_pb2.PredictHeader, size: int) -> RowsHeader:
+def rows_from(header: training_pb2.PredictHeader) -> RowsHeader:
     """How rows are written; raises BadRows where that is not said."""
     if header.row_format not in ROW_FORMATS:
         raise BadRows(trouble="their format is not said")
     table = header.table_format
     known = TableFormat(table.delimiter, table.encoding) if header.HasField("table_format") else None
-    return RowsHeader(ROW_FORMATS[header.row_format], known, size)
+    return RowsHeader(ROW_FORMATS[header.row_format], known)
 
 
 def answers_to(answers: Answers) -> Iterator[training_pb2.PredictResponse]:

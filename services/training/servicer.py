@@ -9,13 +9,11 @@ from typing_extensions import override
 from modelyard.training.v1 import analysis_pb2, analysis_pb2_grpc, training_pb2, training_pb2_grpc
 from services.training import converters
 from services.training.domain.analysis import Analysis
-from services.training.domain.errors import TooMuchToPredict
 from services.training.domain.importing import Importing
 from services.training.domain.ports import Workload
 from services.training.domain.predictions import Predictions
 from services.training.domain.trainings import Checks, Trainings
-
-ROWS_BYTES = 64 * 1024 * 1024
+from services.training.receiving import ahead, opened
 
 
 class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
@@ -74,27 +72,12 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     async def Predict(
         self, request_iterator: AsyncIterator[training_pb2.PredictRequest], context: object
     ) -> AsyncIterator[training_pb2.PredictResponse]:
-        header, content = await received(request_iterator)
-        rows = converters.rows_from(header, len(content))
-        answers = await self._predictions.predict(converters.package_from(header), rows, content)
+        header, pieces = await opened(request_iterator)
+        package, rows = converters.package_from(header), converters.rows_from(header)
+        async with ahead(pieces) as content:
+            answers = await self._predictions.predict(package, rows, content)
         for message in converters.answers_to(answers):
             yield message
-
-
-async def received(
-    requests: AsyncIterator[training_pb2.PredictRequest],
-) -> tuple[training_pb2.PredictHeader, bytes]:
-    """The header and the rows of a call; raises TooMuchToPredict."""
-    header, chunks, size = training_pb2.PredictHeader(), [], 0
-    async for request in requests:
-        if request.HasField("header"):
-            header = request.header
-        chunk = request.chunk or request.header.first_chunk
-        size += len(chunk)
-        if size > ROWS_BYTES:
-            raise TooMuchToPredict(limit=ROWS_BYTES)
-        chunks.append(chunk)
-    return header, b"".join(chunks)
 
 
 class AnalysisServicer(analysis_pb2_grpc.AnalysisServiceServicer):

@@ -3,6 +3,7 @@ a folder, and the descriptor of a pipe to which it reports, a message a line."""
 
 import hashlib
 import importlib
+import io
 import os
 import resource
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from servicekit.errors import Problem
+from services.training.adapters.arriving import Arriving
 from services.training.adapters.confinement import confine
 from services.training.adapters.contents import inspect
 from services.training.adapters.limits import readable
@@ -35,6 +37,7 @@ from services.training.domain.model import Metric, Progress, TrainingResult, Tra
 from services.training.domain.ports import PackagedModel, Workload
 
 SET_ASIDE_BYTES = 1024 * 1024 * 1024
+PIECE_BYTES = 64 * 1024
 
 
 class PipeReporter:
@@ -134,14 +137,24 @@ def _serve(workloads: str, folder: Path, report: PipeReporter, memory_bytes: int
             rows = decode(line)
             if not isinstance(rows, RowsHeader):
                 raise TypeError(f"{type(rows).__name__} is no question")
-            try:
-                report.send(*model.answer(rows, questions.read(rows.size)))
-            except Problem as problem:
-                report.send(Refusal.of(problem))
-            except MemoryError:
-                # As the kernel would have ended it: who knows what is missing now.
-                os.kill(os.getpid(), signal.SIGKILL)
+            arriving = Arriving(questions)
+            content = io.BufferedReader(arriving, PIECE_BYTES)
+            answer = _answer(model, rows, content)
+            content.read()  # what nobody has looked at
+            if not arriving.broken_off:
+                report.send(*answer)
     sys.exit()
+
+
+def _answer(model: PackagedModel, rows: RowsHeader, content: io.BufferedIOBase) -> tuple[Message, bytes]:
+    try:
+        return model.answer(rows, content)
+    except Problem as problem:
+        return Refusal.of(problem), b""
+    except MemoryError:
+        # As the kernel would have ended it: who knows what is missing now.
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise
 
 
 def _download(task: KaggleTask, folder: Path, report: PipeReporter) -> Fetched:

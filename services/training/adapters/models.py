@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from servicekit.logging import get_logger
+from services.training.adapters.arriving import BROKEN_OFF, END, announced
 from services.training.adapters.child import Child
 from services.training.adapters.conversing import conversing
 from services.training.adapters.processes import Home, tail_of, without_answer
@@ -56,12 +57,10 @@ class ModelProcess:
         if not isinstance(message, Loaded):
             raise TypeError(f"{type(message).__name__} is not how a model begins")
 
-    async def predict(self, rows: RowsHeader, content: bytes) -> Answers:
+    async def predict(self, rows: RowsHeader, content: AsyncIterator[bytes]) -> Answers:
         """What it answers; the port says what it raises."""
-        self._listens = False  # until it has answered: a call that is broken off leaves half an answer behind
         try:
-            self._writer.writelines([encode(rows), content])
-            await self._writer.drain()
+            await self._ask(rows, content)
             header = await self._hear()
             if not isinstance(header, AnswersHeader):
                 raise TypeError(f"{type(header).__name__} is no answer")
@@ -70,6 +69,22 @@ class ModelProcess:
             await self._fail()
         self._listens = True
         return answers
+
+    async def _ask(self, rows: RowsHeader, content: AsyncIterator[bytes]) -> None:
+        """Pass rows on. Who leaves while they are waited for leaves a model that can be asked; who leaves while it does
+        not take them, or has not answered yet, leaves one that cannot."""
+        self._writer.write(encode(rows))
+        ending = BROKEN_OFF
+        try:
+            async for piece in content:
+                self._listens = False
+                self._writer.writelines(announced(piece))
+                await self._writer.drain()
+                self._listens = True
+            self._listens, ending = False, END
+        finally:
+            self._writer.write(ending)
+        await self._writer.drain()
 
     async def _hear(self) -> Message:
         line = await self._reader.readline()

@@ -38,11 +38,10 @@ class Loaded:
 
 @dataclass(frozen=True)
 class RowsHeader:
-    """Announces rows; so many bytes follow."""
+    """Announces rows, and how they are written; their bytes follow."""
 
     row_format: RowFormat
     table_format: TableFormat | None
-    size: int
 
 
 @dataclass(frozen=True)

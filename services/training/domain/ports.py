@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -67,8 +68,9 @@ class Workload(Protocol):
 class PackagedModel(Protocol):
     """A model out of a package, loaded in the worker process."""
 
-    def answer(self, rows: RowsHeader, content: bytes) -> tuple[AnswersHeader, bytes]:
-        """What it answers for rows, as a header and the bytes that it announces; an InvalidInput for bad rows."""
+    def answer(self, rows: RowsHeader, content: BufferedIOBase) -> tuple[AnswersHeader, bytes]:
+        """What it answers for rows, as a header and the bytes that it announces; an InvalidInput for bad rows. They can
+        be read while they arrive."""
 
 
 class DatasetReader(Protocol):
@@ -97,8 +99,9 @@ class WarmModel(Protocol):
     def alive(self) -> bool:
         """Whether it can answer; not once it has died or a call was broken off."""
 
-    async def predict(self, rows: RowsHeader, content: bytes) -> Answers:
-        """What it answers for rows. Raises an InvalidInput for bad rows, WorkerDied and WorkerBroke."""
+    async def predict(self, rows: RowsHeader, content: AsyncIterator[bytes]) -> Answers:
+        """What it answers for rows, which it is given as they arrive. Raises an InvalidInput for bad rows, WorkerDied,
+        WorkerBroke, and what keeps rows from arriving."""
 
 
 class ModelHost(Protocol):

@@ -47,8 +47,9 @@ class Predictions:
         self.warm = WarmModels(loader.load, bounds)
         self._seconds = seconds
 
-    async def predict(self, package: PackageSource, rows: RowsHeader, content: bytes) -> Answers:
-        """What a model answers. Raises an InvalidInput for bad rows, PredictionTooLong, and what loading raises."""
+    async def predict(self, package: PackageSource, rows: RowsHeader, content: AsyncIterator[bytes]) -> Answers:
+        """What a model answers for rows that arrive. Raises an InvalidInput for bad rows, PredictionTooLong, and what
+        loading and their arrival raise."""
         package = replace(package, sha256=package.sha256.lower())
         if not re.fullmatch("[0-9a-f]{64}", package.sha256):
             raise NoChecksum

@@ -295,9 +295,34 @@ async def test_rows_that_are_not_right_are_refused_by_column_and_row(start, stor
 async def test_too_many_bytes_are_refused(start, storage, packages):
     source = await package(start, storage, packages)
     async with start(WORKLOADS) as client:
+        first, asked = await predict(client, source, ROWS), workers()
         code, reason, _ = await refused(client, source, b"x" * (64 * 1024 * 1024 + 1))
+        again, left = await predict(client, source, ROWS), workers()
 
     assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "TOO_MUCH_TO_PREDICT")
+    assert (first, asked) == (again, left), "the model, which has read most of them, goes on"
+
+
+async def test_who_leaves_before_all_rows_are_sent_takes_no_model_along(start, storage, packages):
+    source = await package(start, storage, packages)
+    content, leaves = json.dumps(ROWS * 9).encode(), asyncio.Event()
+
+    async def requests() -> AsyncIterator[training_pb2.PredictRequest]:
+        yield training_pb2.PredictRequest(
+            header=training_pb2.PredictHeader(package=source, row_format=training_pb2.ROW_FORMAT_JSON)
+        )
+        yield training_pb2.PredictRequest(chunk=content[: 128 * 1024])
+        await leaves.wait()
+
+    async with start(WORKLOADS) as client:
+        first, asked = await predict(client, source, ROWS), workers()
+        call = client.training.Predict(requests(), **client.channel.within(60))
+        other = asyncio.create_task(predict(client, source, ROWS))
+        await asyncio.sleep(0.5)
+        call.cancel()
+        again, left = await other, workers()
+
+    assert (first, asked) == (again, left)
 
 
 def _with(content: bytes, name: str, written: bytes) -> bytes:
@@ -358,13 +383,15 @@ async def test_a_killed_worker_is_reported_and_replaced(start, storage, packages
     assert first == again == unnoticed
 
 
-async def test_a_worker_that_does_not_answer_is_given_up(start, storage, packages):
+@pytest.mark.parametrize("copies", [1, 50])
+async def test_a_worker_that_does_not_answer_is_given_up(start, storage, packages, copies):
+    """However much it is asked: it may not even take all of the rows."""
     source = await package(start, storage, packages)
     async with start(WORKLOADS, predict_seconds=0.7) as client:
         first = await predict(client, source, ROWS)
         [worker] = workers()
         os.kill(worker.pid, signal.SIGSTOP)
-        reported = await refused(client, source, ROWS)
+        reported = await refused(client, source, ROWS * copies)
         again = await predict(client, source, ROWS)
 
     assert reported[:2] == (grpc.StatusCode.DEADLINE_EXCEEDED, "PREDICTION_TOO_LONG")

@@ -1,5 +1,6 @@
 """How a detector learns, is measured and is packaged."""
 
+import io
 import json
 import subprocess
 import sys
@@ -225,7 +226,7 @@ def test_a_body_without_an_image_is_refused(trial):
     served = load_model(trial.package, json.loads((trial.package / "manifest.json").read_text()))
 
     with pytest.raises(UnreadableImage, match="image cannot be read: there is none in the body"):
-        served.answer(RowsHeader(RowFormat.IMAGE, None, 0), b"")
+        served.answer(RowsHeader(RowFormat.IMAGE, None), io.BytesIO())
 
 
 def test_a_changed_package_is_never_loaded(trial, tmp_path):

@@ -1,5 +1,6 @@
 """Answers for an image with a model out of a package, by the code that is in the package."""
 
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,14 @@ class DetectionModel:
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
 
-    def answer(self, rows: RowsHeader, content: bytes) -> tuple[AnswersHeader, bytes]:
+    def answer(self, rows: RowsHeader, content: BufferedIOBase) -> tuple[AnswersHeader, bytes]:
         """What is in an image, best first; UnfitInput for anything else, UnreadableImage for one that is damaged."""
         if rows.row_format is not RowFormat.IMAGE:
             raise errors.UnfitInput(takes="one image", given="rows of a table")
-        if not content:
+        image = content.read()
+        if not image:
             raise errors.UnreadableImage(trouble="there is none in the body")
-        found = self._detector.detect(open_picture(content))
+        found = self._detector.detect(open_picture(image))
         detections = [Detection(0, one.class_index, one.score, *one.box) for one in found]
         classes = self._detector.config.classes
         return AnswersHeader(1, ProblemType.OBJECT_DETECTION, list(classes), detections), b""

@@ -1,5 +1,6 @@
 """Answers for images with a model out of a package, by the code that the package itself runs on."""
 
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,14 @@ class ImageModel:
         self._model = model
         self._problem_type = ProblemType(manifest["problem_type"])
 
-    def answer(self, rows: RowsHeader, content: bytes) -> tuple[AnswersHeader, bytes]:
+    def answer(self, rows: RowsHeader, content: BufferedIOBase) -> tuple[AnswersHeader, bytes]:
         """What the model answers for one image. Raises UnfitInput for rows of a table, and UnreadableImage."""
         if rows.row_format is not RowFormat.IMAGE:
             raise errors.UnfitInput(takes="one image", given="rows of a table")
-        if not content:
+        image = content.read()
+        if not image:
             raise errors.UnreadableImage(trouble="there is none in the body")
-        image = open_picture(content, near=self._model.image_size)
-        chances = self._model.predict_proba([image])
+        picture = open_picture(image, near=self._model.image_size)
+        chances = self._model.predict_proba([picture])
         header = AnswersHeader(1, self._problem_type, self._model.classes)
         return header, chances.argmax(axis=1).astype(np.int32).tobytes() + chances.tobytes()

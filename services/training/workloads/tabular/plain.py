@@ -1,6 +1,6 @@
 """Rows in JSON whose values are what they stand for already: they are prepared before pandas would have begun."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from operator import itemgetter
 from typing import Any, TypeAlias
@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from msgspec.structs import astuple
 
-Columns: TypeAlias = dict[str, npt.NDArray[Any]]
-"""A column a feature, of numbers or texts; NaN where nothing is."""
+Matrix: TypeAlias = npt.NDArray[np.float64]
 
 TYPES: dict[str, Any] = {"number": float | None, "boolean": bool | None, "category": str | None}
 
@@ -23,24 +23,60 @@ class PlainRows:
         self._names = [feature["name"] for feature in features]
         # Numbers first: of all rows they become one array at one stroke.
         ordered = sorted(features, key=lambda feature: feature["kind"] == "category")
-        self._ordered = [feature["name"] for feature in ordered]
-        self._numbers = sum(feature["kind"] != "category" for feature in features)
+        numbers = [feature["name"] for feature in features if feature["kind"] != "category"]
+        self._numbers, self._texts = numbers, [name for name in self._names if name not in numbers]
+        self._only_numbers = not self._texts and not others
         self._decoder = _decoder(ordered, others)
 
-    def columns(self, content: bytes) -> Columns | None:
-        """Rows as `prepare` would make them; None where they or some value have to be looked at more closely."""
+    def frame(self, pieces: Iterable[bytes]) -> pd.DataFrame | None:
+        """Rows that arrive in pieces, as `prepare` would make them; None where they or some value have to be looked at
+        more closely."""
+        numbers = list[Matrix]()
+        texts = {name: list[Any]() for name in self._texts}
         try:
-            rows = list(map(astuple, self._decoder.decode(content) if self._decoder else []))
+            for rows in self._read(pieces):
+                numbers.append(self._block(rows))
+                for place, values in enumerate(texts.values(), len(self._numbers)):
+                    values += [row[place] for row in rows]
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return None
-        if not rows:
+        if not numbers or not len(numbers[-1]):  # no rows, or none after the last comma
             return None
-        values = chain.from_iterable(map(itemgetter(slice(self._numbers)), rows))
-        numbers = np.array(list(values), "float64").reshape(len(rows), self._numbers)
-        columns: Columns = dict(zip(self._ordered, numbers.T, strict=False))
-        for place, name in enumerate(self._ordered[self._numbers :], self._numbers):
-            columns[name] = _texts([row[place] for row in rows])
-        return {name: columns[name] for name in self._names}
+        return self._together(np.concatenate(numbers), texts)
+
+    def _read(self, pieces: Iterable[bytes]) -> Iterator[list[tuple[Any, ...]]]:
+        if self._decoder:
+            for array in arrays(pieces):
+                yield list(map(astuple, self._decoder.decode(array)))
+
+    def _block(self, rows: list[tuple[Any, ...]]) -> Matrix:
+        width = len(self._numbers)
+        numbers = rows if self._only_numbers else map(itemgetter(slice(width)), rows)
+        flat = np.fromiter(chain.from_iterable(numbers), "float64", len(rows) * width)
+        return flat.reshape(len(rows), width)
+
+    def _together(self, numbers: Matrix, texts: dict[str, list[Any]]) -> pd.DataFrame:
+        if not texts:
+            return pd.DataFrame(numbers, columns=self._names)
+        columns = dict(zip(self._numbers, numbers.T, strict=True)) | {name: _text(texts[name]) for name in texts}
+        return pd.DataFrame({name: columns[name] for name in self._names})
+
+
+def arrays(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """A JSON array of objects that comes in pieces, as arrays of some of them each, as soon as they are there.
+
+    It is cut where a piece has its last comma after a brace. Where that is no end of an object, what is before it is no
+    JSON, and cannot be read. The last array is empty if nothing follows the last comma.
+    """
+    held = list[bytes]()
+    for piece in pieces:
+        end = piece.rfind(b"},") + 1
+        if end:
+            yield b"".join([*held, piece[:end], b"]"])
+            held = [b"[", piece[end + 1 :]]
+        else:
+            held.append(piece)
+    yield b"".join(held)
 
 
 def _decoder(features: list[dict[str, Any]], others: Collection[str]) -> "msgspec.json.Decoder[list[Any]] | None":
@@ -58,7 +94,7 @@ def _decoder(features: list[dict[str, Any]], others: Collection[str]) -> "msgspe
     return msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
 
 
-def _texts(values: list[Any]) -> npt.NDArray[Any]:
+def _text(values: list[Any]) -> npt.NDArray[Any]:
     column = np.empty(len(values), object)
     column[:] = [np.nan if value is None else value for value in values]
     return column

@@ -3,7 +3,8 @@ package is one of ours, its bytes are those that were recorded."""
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from io import BufferedIOBase
 from itertools import compress
 from operator import itemgetter
 from pathlib import Path
@@ -26,6 +27,7 @@ from services.training.workloads.tabular.templates.load_model import LOADERS, fi
 from services.training.workloads.tabular.unwrapped import Matrix, Unwrapped
 
 NAMES_SHOWN = 10
+PIECE_BYTES = 64 * 1024
 # With fewer, threads that wait for each other take longer than the work does.
 ROWS_FOR_THREADS = 5_000
 # Of a whole number: with more, it is none that a table can hold.
@@ -71,20 +73,22 @@ class TabularModel:
         self._accepted = {*self._names, manifest["target"], *manifest["unused_columns"]}
         self._plain = PlainRows(self._features, self._accepted.difference(self._names))
 
-    def answer(self, rows: RowsHeader, content: bytes) -> tuple[AnswersHeader, bytes]:
+    def answer(self, rows: RowsHeader, content: BufferedIOBase) -> tuple[AnswersHeader, bytes]:
         """What the model answers; an InvalidInput that names column and row where the rows are not right."""
         if rows.row_format is RowFormat.JSON:
             prepared = self._prepared_rows(content)
         else:
-            prepared = self._prepared(self._read(rows, content))
+            prepared = self._prepared(self._read(rows, content.read()))
         threads = None if len(prepared) >= ROWS_FOR_THREADS else 1
         with self._libraries.limit(limits=threads, user_api="openmp"):
             return self._predict(prepared)
 
-    def _prepared_rows(self, content: bytes) -> pd.DataFrame:
-        if plain := self._plain.columns(content):
-            return pd.DataFrame(plain)
-        rows = _parse(content)
+    def _prepared_rows(self, content: BufferedIOBase) -> pd.DataFrame:
+        arrived = list[bytes]()
+        plain = self._plain.frame(_noted(content, arrived))
+        if plain is not None:
+            return plain
+        rows = _parse(b"".join(arrived) + content.read())
         self._check_rows(rows)
         return self._prepared(self._framed(rows))
 
@@ -219,6 +223,13 @@ class TabularModel:
             if wrong.any():
                 place = int(wrong.argmax())
                 refuse(place + 1, feature, written(given.iloc[place]))
+
+
+def _noted(content: BufferedIOBase, arrived: list[bytes]) -> Iterator[bytes]:
+    """Content piece by piece, as it arrives; what has arrived is noted."""
+    while piece := content.read1(PIECE_BYTES):
+        arrived.append(piece)
+        yield piece
 
 
 def _parse(content: bytes) -> Any:

@@ -4,6 +4,7 @@ docs/workloads.md names."""
 import json
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +93,10 @@ class Words:
         self._words = words
         self._classes = classes
 
-    def answer(self, rows: RowsHeader, content: bytes) -> tuple[AnswersHeader, bytes]:
+    def answer(self, rows: RowsHeader, content: BufferedIOBase) -> tuple[AnswersHeader, bytes]:
         if rows.row_format is not RowFormat.JSON:
             raise UnfitInput(takes="rows in JSON", given=rows.row_format)
-        texts = [row["text"] for row in json.loads(content)]
+        texts = [row["text"] for row in json.load(content)]
         places = [self._classes.index(_guess(self._words, text)) for text in texts]
         indexes = b"".join(place.to_bytes(4, "little") for place in places)
         header = AnswersHeader(len(texts), ProblemType.BINARY, self._classes)

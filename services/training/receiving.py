@@ -1,0 +1,53 @@
+"""The rows of a Predict call on their way in."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from modelyard.training.v1.training_pb2 import PredictHeader, PredictRequest
+from services.training.domain.errors import TooMuchToPredict
+
+ROWS_BYTES = 64 * 1024 * 1024
+
+
+async def opened(requests: AsyncIterator[PredictRequest]) -> tuple[PredictHeader, AsyncIterator[bytes]]:
+    """The header of a call, and its rows piece by piece; they end with TooMuchToPredict where there are too many."""
+    first = await anext(requests, PredictRequest())
+    return first.header, _pieces(first, requests)
+
+
+async def _pieces(first: PredictRequest, requests: AsyncIterator[PredictRequest]) -> AsyncIterator[bytes]:
+    yield first.chunk or first.header.first_chunk
+    size = len(first.chunk or first.header.first_chunk)
+    async for request in requests:
+        size += len(request.chunk)
+        if size > ROWS_BYTES:
+            raise TooMuchToPredict(limit=ROWS_BYTES)
+        yield request.chunk
+
+
+@asynccontextmanager
+async def ahead(pieces: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The same pieces, received for the block, whether or not they are taken yet: a call waits for its turn, and when
+    it comes, nobody should wait for rows."""
+    arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    async def receive() -> None:
+        try:
+            async for piece in pieces:
+                arrived.put_nowait(piece)
+        finally:
+            arrived.put_nowait(None)
+
+    receiving = asyncio.create_task(receive())
+
+    async def taken() -> AsyncIterator[bytes]:
+        while (piece := await arrived.get()) is not None:
+            yield piece
+        await receiving
+
+    try:
+        yield taken()
+    finally:
+        receiving.cancel()
+        await asyncio.gather(receiving, return_exceptions=True)  # who takes the pieces has heard what went wrong
