@@ -5,12 +5,13 @@ import itertools
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from google.protobuf.struct_pb2 import Value
+from typing_extensions import Buffer
 
 from gateway.flows.engine import as_struct
 from gateway.peers import Peers
@@ -47,7 +48,7 @@ class Rows:
     """What to predict for, as it came."""
 
     row_format: RowFormat.ValueType
-    content: bytes
+    content: Buffer
     encoding: str = ""
     """Of a CSV table, where it is told."""
 
@@ -139,8 +140,8 @@ async def predict(peers: Peers, target: Target, rows: Rows) -> Predicted:
     )
 
 
-def written(rows: Sequence[Row]) -> bytes:
-    """Rows as JSON."""
+def written(rows: Sequence[Row] | Mapping[str, Sequence[Any]]) -> bytes:
+    """Rows, or columns, as JSON."""
     try:
         return orjson.dumps(rows)
     except TypeError:  # a whole number of more than 64 bits
@@ -170,11 +171,13 @@ def _answers(whole: PredictResponse, classes: list[Any]) -> list[Any]:
 
 async def _sent(target: Target, rows: Rows) -> AsyncIterator[PredictRequest]:
     table = TableFormat(encoding=rows.encoding) if rows.encoding else None
-    first = rows.content[:PIECE_BYTES]
+    content = memoryview(rows.content)
+    pieces = (bytes(content[start : start + PIECE_BYTES]) for start in range(0, len(content), PIECE_BYTES))
+    first = next(pieces, b"")
     header = PredictHeader(package=target.package, row_format=rows.row_format, table_format=table, first_chunk=first)
     yield PredictRequest(header=header)
-    for start in range(PIECE_BYTES, len(rows.content), PIECE_BYTES):
-        yield PredictRequest(chunk=rows.content[start : start + PIECE_BYTES])
+    for piece in pieces:
+        yield PredictRequest(chunk=piece)
 
 
 def _label(value: Value) -> Any:
@@ -182,9 +185,9 @@ def _label(value: Value) -> Any:
     return int(label) if isinstance(label, float) and label.is_integer() else label
 
 
-def described(kind: str, content: bytes, count: int = 1) -> list[Row]:
+def described(kind: str, content: Buffer, count: int = 1) -> list[Row]:
     """What came as a file, as predictions keep it: for each row which file it was in and where, not its bytes."""
-    known = {kind: {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}}
+    known = {kind: {"sha256": hashlib.sha256(content).hexdigest(), "size": memoryview(content).nbytes}}
     return [known | {"row": row} for row in range(count)]
 
 

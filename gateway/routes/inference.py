@@ -27,7 +27,7 @@ from gateway.routes.health import why_not
 from gateway.routes.predictions import MANY_ROWS, Version, body_of, parsed
 from gateway.routes.state import lookups_of, peers_of
 from modelyard.metadata.v1.model_pb2 import ResolveModelVersionRequest
-from modelyard.training.v1.training_pb2 import ROW_FORMAT_JSON
+from modelyard.training.v1.training_pb2 import ROW_FORMAT_COLUMNS
 from servicekit import errors
 
 RANGES = {f"INT{bits}": range(-(2 ** (bits - 1)), 2 ** (bits - 1)) for bits in (8, 16, 32, 64)} | {
@@ -137,8 +137,8 @@ class Inference(BaseModel):
         """Whether to keep what is answered."""
         return self.parameters.get("log") is True
 
-    def rows(self) -> list[predicting.Row]:
-        """The columns as rows. Fails with TensorUnfit."""
+    def columns(self) -> dict[str, list[Any]]:
+        """The values of each column. Fails with TensorUnfit."""
         columns: dict[str, list[Any]] = {}
         for tensor in self.inputs:
             if tensor.name in columns:
@@ -146,15 +146,15 @@ class Inference(BaseModel):
             columns[tensor.name] = tensor.column()
             if tensor.shape[0] != self.inputs[0].shape[0]:
                 raise TensorUnfit(name=tensor.name, trouble="it has another number of rows than the first one")
-        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        return columns
 
     def images(self) -> list[bytes]:
         """The images, decoded. Fails with TensorUnfit."""
-        rows = self.rows()
-        if not 0 < len(rows) <= MOST_IMAGES:
+        columns = self.columns()
+        if not 0 < self.inputs[0].shape[0] <= MOST_IMAGES:
             raise TensorUnfit(name=IMAGE, trouble=f"one call takes 1 to {MOST_IMAGES} images")
         try:
-            return [base64.b64decode(row[IMAGE], validate=True) for row in rows]
+            return [base64.b64decode(image, validate=True) for image in columns[IMAGE]]
         except KeyError as error:
             raise TensorUnfit(name=self.inputs[0].name, trouble=f"this model has one input, {IMAGE!r}") from error
         except (ValueError, TypeError) as error:
@@ -248,7 +248,7 @@ async def _infer(request: Request, wanted: ResolveModelVersionRequest) -> Respon
     )
     if asked.kept:
         await predicting.log(peers, target, rows, predicted, request.url.path)
-    if len(rows) > MANY_ROWS:
+    if len(predicted.predictions) > MANY_ROWS:
         return await asyncio.to_thread(_rendered, target, asked, predicted)
     return _rendered(target, asked, predicted)
 
@@ -256,14 +256,21 @@ async def _infer(request: Request, wanted: ResolveModelVersionRequest) -> Respon
 async def _inferred(
     peers: Peers, target: predicting.Target, asked: Inference
 ) -> tuple[list[predicting.Row], predicting.Predicted]:
-    """The rows as they are kept, and what a version answers for them."""
-    images = [] if target.version.features else await asyncio.to_thread(asked.images)
-    rows = [row for image in images for row in predicting.described(IMAGE, image)] or asked.rows()
-    predicting.check_log(rows if asked.kept else [])
-    if images:
-        return rows, await predicting.predict_images(peers, target, images)
-    written = predicting.Rows(ROW_FORMAT_JSON, predicting.written(rows))
-    return rows, await predicting.predict(peers, target, written)
+    """The rows as they are kept, where that is asked for, and what a version answers for them."""
+    if not target.version.features:
+        images = await asyncio.to_thread(asked.images)
+        described = [row for image in images for row in predicting.described(IMAGE, image)]
+        return described, await predicting.predict_images(peers, target, images)
+    written, rows = await asyncio.to_thread(_written, asked)
+    predicting.check_log(rows)
+    return rows, await predicting.predict(peers, target, predicting.Rows(ROW_FORMAT_COLUMNS, written))
+
+
+def _written(asked: Inference) -> tuple[bytes, list[predicting.Row]]:
+    """The columns as JSON, and their rows, where those are to be kept."""
+    columns = asked.columns()
+    rows = zip(*columns.values(), strict=True) if asked.kept else ()
+    return predicting.written(columns), [dict(zip(columns, values, strict=True)) for values in rows]
 
 
 def _rendered(target: predicting.Target, asked: Inference, predicted: predicting.Predicted) -> Response:

@@ -94,7 +94,7 @@ class Asked(BaseModel):
 _ASKED: TypeAdapter[Asked] = TypeAdapter(Asked)
 
 
-async def body_of(request: Request) -> bytes:
+async def body_of(request: Request) -> bytearray:
     """The body of a request. Fails with ContentEncodingUnfit, TooMuchToPredict and CutOff."""
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("identity", ""):
@@ -107,18 +107,18 @@ async def body_of(request: Request) -> bytes:
                 raise TooMuchToPredict(limit=BODY_BYTES)
     except ClientDisconnect as error:
         raise incoming.CutOff from error
-    return bytes(received)
+    return received
 
 
-def _only_rows(body: bytes) -> bytes | None:
+def _only_rows(body: bytearray) -> memoryview | None:
     """The array of rows in a body that has nothing else, as it came: who predicts reads it anyway, and refuses what is
     none, and to read a large one here would hold up everybody else."""
     begins = ROWS_BEGIN.match(body)
     ends = begins and ROWS_END.search(body, max(begins.end(), len(body) - LAST_BYTES))
-    return body[begins.end() : ends.start() + 1] if begins and ends else None
+    return memoryview(body)[begins.end() : ends.start() + 1] if begins and ends else None
 
 
-async def parsed(adapter: "TypeAdapter[T]", body: bytes) -> T:
+async def parsed(adapter: "TypeAdapter[T]", body: bytearray) -> T:
     """A JSON body as what it has to be. Fails with BodyUnfit."""
     try:
         if len(body) > LARGE_BYTES:  # it takes a while to read

@@ -235,6 +235,7 @@ ROW_FORMATS = {
     training_pb2.ROW_FORMAT_CSV: RowFormat.CSV,
     training_pb2.ROW_FORMAT_ARROW: RowFormat.ARROW,
     training_pb2.ROW_FORMAT_IMAGE: RowFormat.IMAGE,
+    training_pb2.ROW_FORMAT_COLUMNS: RowFormat.COLUMNS,
 }
 
 

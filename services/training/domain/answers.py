@@ -20,6 +20,7 @@ class RowFormat(StrEnum):
     CSV = "csv"
     ARROW = "arrow"
     IMAGE = "image"
+    COLUMNS = "columns"
 
 
 @dataclass(frozen=True)

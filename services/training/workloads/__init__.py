@@ -8,6 +8,7 @@ from pathlib import Path
 from services.training.domain.errors import PackageBroken, UnknownWorkload
 from services.training.domain.ports import PackagedModel, Workload
 from services.training.workloads.kit.opening import unpack
+from services.training.workloads.kit.rows import ByRows
 
 GROUP = "modelyard.workloads"
 OURS = "modelyard"
@@ -31,9 +32,10 @@ def load_package(archive: Path, folder: Path) -> PackagedModel:
     if name not in _declared():
         raise PackageBroken(trouble=f"it needs the workload {name!r}, which is not installed here")
     try:
-        return workload_named(name).load(folder / "package", manifest)
+        model = workload_named(name).load(folder / "package", manifest)
     except ImportError as error:
         raise PackageBroken(trouble=f"it needs a library that is not installed here ({error.name})") from error
+    return model if model.takes_columns else ByRows(model)
 
 
 def all_workloads() -> list[Workload]:

@@ -71,6 +71,8 @@ class _RowFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RowFormat.V
     """An Apache Arrow IPC stream."""
     ROW_FORMAT_IMAGE: _RowFormat.ValueType  # 4
     """One image: JPEG, PNG, WebP, GIF, BMP or TIFF."""
+    ROW_FORMAT_COLUMNS: _RowFormat.ValueType  # 5
+    """A JSON object, UTF-8: for each column its values, all of the same number; null where there is none."""
 
 class RowFormat(_RowFormat, metaclass=_RowFormatEnumTypeWrapper):
     """Forms in which rows are sent."""
@@ -85,6 +87,8 @@ ROW_FORMAT_ARROW: RowFormat.ValueType  # 3
 """An Apache Arrow IPC stream."""
 ROW_FORMAT_IMAGE: RowFormat.ValueType  # 4
 """One image: JPEG, PNG, WebP, GIF, BMP or TIFF."""
+ROW_FORMAT_COLUMNS: RowFormat.ValueType  # 5
+"""A JSON object, UTF-8: for each column its values, all of the same number; null where there is none."""
 Global___RowFormat: _TypeAlias = RowFormat  # noqa: Y015
 
 @_typing.final

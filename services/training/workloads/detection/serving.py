@@ -21,6 +21,8 @@ def load_model(package: Path, manifest: dict[str, Any]) -> "DetectionModel":
 class DetectionModel:
     """Implements PackagedModel."""
 
+    takes_columns = False
+
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
 

@@ -24,6 +24,8 @@ def load_model(package: Path, manifest: dict[str, Any]) -> "ImageModel":
 class ImageModel:
     """Implements PackagedModel."""
 
+    takes_columns = False
+
     def __init__(self, manifest: dict[str, Any], model: Model) -> None:
         self._model = model
         self._problem_type = ProblemType(manifest["problem_type"])

@@ -1,12 +1,20 @@
-"""What model cards have in common."""
+"""How model cards and refusals put what they tell."""
 
 from collections.abc import Sized
 from typing import Any
+
+TEXT_SHOWN = 60
 
 
 def plain(value: Any) -> str:
     """A name from outside, so that it cannot break out of its place in the text."""
     return " ".join(str(value).replace("`", "'").replace("|", "/").split())
+
+
+def shortened(what: object) -> str:
+    """Something as it is quoted: in one line that is not too long."""
+    text = " ".join(str(what).split())
+    return text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}…"
 
 
 def count(things: Sized, word: str) -> str:

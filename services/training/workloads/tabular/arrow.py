@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from services.training.domain import errors
-from services.training.workloads.tabular.refusals import refuse, shortened
+from services.training.workloads.kit.wording import shortened
+from services.training.workloads.tabular.refusals import refuse
 
 TEXTS = (types.is_string, types.is_large_string, types.is_string_view)
 NUMBERS = (types.is_integer, types.is_floating, types.is_decimal)

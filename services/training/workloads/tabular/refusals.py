@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from services.training.domain import errors
+from services.training.workloads.kit.wording import shortened
 
-TEXT_SHOWN = 60
 # What a value of a kind of column has to be, for people.
 KINDS = {"number": "number", "boolean": "truth value (true or false)", "date": "date as in the training data"}
 
@@ -22,9 +22,3 @@ def written(value: Any) -> str:
     """A value as it was sent: text in quotes, and anything else as in JSON."""
     plain = value.item() if isinstance(value, np.generic) else value
     return repr(plain) if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False, default=str)
-
-
-def shortened(what: object) -> str:
-    """In one line that is not too long."""
-    text = " ".join(str(what).split())
-    return text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}…"

@@ -1,8 +1,6 @@
 """Answers for rows with a model out of a package. It runs in a worker process, where a pickle may be loaded: the
 package is one of ours, its bytes are those that were recorded."""
 
-import json
-import re
 from collections.abc import Iterable, Iterator
 from io import BufferedIOBase
 from itertools import compress
@@ -12,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pandas as pd
 import sklearn
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
@@ -21,8 +18,10 @@ from services.training.domain import errors
 from services.training.domain.answers import AnswersHeader, RowFormat, RowsHeader
 from services.training.domain.model import ProblemType, TableFormat
 from services.training.domain.sniffing import read_rows
+from services.training.workloads.kit.rows import columns_of, parse
+from services.training.workloads.kit.wording import shortened
 from services.training.workloads.tabular.plain import PlainRows
-from services.training.workloads.tabular.refusals import KINDS, refuse, shortened, written
+from services.training.workloads.tabular.refusals import KINDS, refuse, written
 from services.training.workloads.tabular.templates.load_model import LOADERS, find_encoding, prepare, read_table
 from services.training.workloads.tabular.unwrapped import Matrix, Unwrapped
 
@@ -30,8 +29,6 @@ NAMES_SHOWN = 10
 PIECE_BYTES = 64 * 1024
 # With fewer, threads that wait for each other take longer than the work does.
 ROWS_FOR_THREADS = 5_000
-# Of a whole number: with more, it is none that a table can hold.
-MOST_DIGITS = 308
 # What JSON may give for a kind of column.
 TAKEN: dict[str, set[type]] = {
     "number": {int, float, str, type(None)},
@@ -39,7 +36,6 @@ TAKEN: dict[str, set[type]] = {
     "date": {str, type(None)},
     "category": {str, int, float, bool, type(None)},
 }
-HALF = re.compile("[\ud800-\udfff]")
 # Where a delimiter is looked for.
 HEADER_BYTES = 64 * 1024
 DELIMITERS_SHOWN = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -62,6 +58,8 @@ def load_model(package: Path, manifest: dict[str, Any]) -> "TabularModel":
 class TabularModel:
     """Implements PackagedModel."""
 
+    takes_columns = True
+
     def __init__(self, manifest: dict[str, Any], predictor: Any, csv: Path) -> None:
         self._manifest = manifest
         self._predictor = predictor
@@ -75,22 +73,30 @@ class TabularModel:
 
     def answer(self, rows: RowsHeader, content: BufferedIOBase) -> tuple[AnswersHeader, bytes]:
         """What the model answers; an InvalidInput that names column and row where the rows are not right."""
-        if rows.row_format is RowFormat.JSON:
-            prepared = self._prepared_rows(content)
-        else:
-            prepared = self._prepared(self._read(rows, content.read()))
+        match rows.row_format:
+            case RowFormat.JSON:
+                prepared = self._prepared_rows(content)
+            case RowFormat.COLUMNS:
+                prepared = self._prepared_columns(content.read())
+            case _:
+                prepared = self._prepared(self._read(rows, content.read()))
         threads = None if len(prepared) >= ROWS_FOR_THREADS else 1
         with self._libraries.limit(limits=threads, user_api="openmp"):
             return self._predict(prepared)
+
+    def _prepared_columns(self, content: bytes) -> pd.DataFrame:
+        columns = columns_of(content)
+        self._check_columns("The data", columns)
+        return self._prepared(self._framed(columns))
 
     def _prepared_rows(self, content: BufferedIOBase) -> pd.DataFrame:
         arrived = list[bytes]()
         plain = self._plain.frame(_noted(content, arrived))
         if plain is not None:
             return plain
-        rows = _parse(b"".join(arrived) + content.read())
+        rows = parse(b"".join(arrived) + content.read())
         self._check_rows(rows)
-        return self._prepared(self._framed(rows))
+        return self._prepared(self._framed({name: list(map(itemgetter(name), rows)) for name in self._names}))
 
     def _prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
         if frame.empty:
@@ -200,9 +206,9 @@ class TabularModel:
                 self._check_columns(f"Row {number}", row)
                 checked = row.keys()
 
-    def _framed(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    def _framed(self, columns: dict[str, list[Any]]) -> pd.DataFrame:
         named = {feature["name"]: feature for feature in self._features}
-        return pd.DataFrame({name: _column(list(map(itemgetter(name), rows)), named[name]) for name in named})
+        return pd.DataFrame({name: _column(columns[name], named[name]) for name in named})
 
     def _check_columns(self, where: str, given: Iterable[Any]) -> None:
         names = set(given)
@@ -230,30 +236,6 @@ def _noted(content: BufferedIOBase, arrived: list[bytes]) -> Iterator[bytes]:
     while piece := content.read1(PIECE_BYTES):
         arrived.append(piece)
         yield piece
-
-
-def _parse(content: bytes) -> Any:
-    try:
-        return orjson.loads(content)
-    except ValueError:  # what Python writes need not be JSON: it has a NaN
-        try:
-            return _parse_leniently(content)
-        except (ValueError, RecursionError) as error:
-            raise errors.BadRows(trouble=shortened(error)) from error
-
-
-def _parse_leniently(content: bytes) -> Any:
-    text = content.decode(json.detect_encoding(content))
-    rows = json.loads(text, parse_int=_whole)
-    if "\\u" in text and HALF.search(json.dumps(rows, ensure_ascii=False)):
-        raise ValueError("a text in them has half of a character, a lone surrogate")
-    return rows
-
-
-def _whole(digits: str) -> int:
-    if len(digits) > MOST_DIGITS:
-        raise ValueError(f"a number has more than {MOST_DIGITS} digits")
-    return int(digits)
 
 
 def _column(values: list[Any], feature: dict[str, Any]) -> npt.NDArray[Any]:

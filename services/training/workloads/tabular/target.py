@@ -10,9 +10,9 @@ import pandas as pd
 from services.training.domain import errors
 from services.training.domain.model import ProblemType
 from services.training.domain.sniffing import MINIMUM_ROWS
+from services.training.workloads.kit.wording import shortened
 from services.training.workloads.tabular.columns import as_numbers
 from services.training.workloads.tabular.reading import Table
-from services.training.workloads.tabular.refusals import shortened
 
 NAMES_SHOWN = 10
 

@@ -89,6 +89,8 @@ class CountingWords:
 class Words:
     """The counted words."""
 
+    takes_columns = False
+
     def __init__(self, words: dict[str, dict[str, int]], classes: list[str]) -> None:
         self._words = words
         self._classes = classes
