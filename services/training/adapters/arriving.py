@@ -39,26 +39,29 @@ class Arriving(io.RawIOBase):
         if not self._left:
             self._announce()
         room = memoryview(buffer)[: self._left]
-        read = self._source.readinto(room)  # type: ignore[attr-defined]  # a buffered file has it
-        if read < len(room):
-            raise EOFError("the service ended within a piece")
-        self._left -= read
-        return int(read)
+        room[:] = self._take(len(room))
+        return len(room)
 
     @override
     def readall(self) -> bytes:
         """All that is still to come."""
         pieces = []
         while self._left or self._announce():
-            pieces.append(self._source.read(self._left))
-            self._left = 0
+            pieces.append(self._take(self._left))
         return b"".join(pieces)
+
+    def _take(self, size: int) -> bytes:
+        taken = self._source.read(size)
+        if len(taken) < size:
+            raise EOFError("the service ended before the rows did")
+        self._left -= size
+        return taken
 
     def _announce(self) -> bool:
         """Hear of the next piece; False where there is none."""
         if not self._ended:
-            word = self._source.read(_LENGTH.size)
+            word = self._source.read(_LENGTH.size) or BROKEN_OFF
             self.broken_off = word == BROKEN_OFF
-            self._ended = word in (END, BROKEN_OFF, b"")
+            self._ended = word in (END, BROKEN_OFF)
             self._left = 0 if self._ended else _LENGTH.unpack(word)[0]
         return not self._ended

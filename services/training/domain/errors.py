@@ -6,13 +6,14 @@ from servicekit.errors import DataLoss, Exhausted, InvalidInput, NotFound, NotRe
 
 
 class EmptyFile(InvalidInput):
-    """The file is empty. Choose a CSV file with a header row and at least {minimum} rows of data."""
+    """The file is empty. Choose a CSV file with a header row and at least {minimum} rows of data, or a zip of images."""
 
     field = "file"
 
 
 class NotText(InvalidInput):
-    """The file is not a text table: {evidence}. Save the table as CSV, best in UTF-8, and send that."""
+    """The file is neither a text table nor a zip of images: {evidence}. Save a table as CSV, best in UTF-8, and send
+    that; pack images into a zip."""
 
     field = "file"
 

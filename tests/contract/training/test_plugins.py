@@ -45,10 +45,14 @@ async def test_a_workload_of_another_distribution_is_listed_trained_and_asked(cl
         training_pb2.PredictRequest(chunk=b'[{"text": "so poor"}, {"text": "fine"}]'),
     ]
     [answer] = [part async for part in client.training.Predict(iter(asked), **client.channel.within(60))]
+    asked[0].header.row_format = training_pb2.ROW_FORMAT_COLUMNS
+    asked[1].chunk = b'{"text": ["so poor", "fine"]}'
+    [by_columns] = [part async for part in client.training.Predict(iter(asked), **client.channel.within(60))]
 
     assert (list(found.inputs), list(found.outputs), found.resources.cpus) == (["table"], ["binary"], 0.5)
     assert (last.result.workload, last.result.engine, last.result.score) == ("counting_words", "counting", 1.0)
     assert [answer.classes[place].string_value for place in answer.class_indexes] == ["no", "yes"]
+    assert by_columns == answer, "it knows only rows"
 
 
 async def test_what_cannot_be_imported_is_left_out_and_ours_is_not_replaced(client):

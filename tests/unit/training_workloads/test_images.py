@@ -1,5 +1,6 @@
 """Training on images in this process: what is found in an archive, and what becomes of it."""
 
+import io
 import json
 import runpy
 import subprocess
@@ -156,7 +157,7 @@ def test_a_package_has_no_pickle_and_runs_without_our_code(learned, tmp_path):
     header, *lines = [line.split(",") for line in (tmp_path / "o.csv").read_text().splitlines()]
     served = load_model(trial.package, trial.manifest)
     content = (tmp_path / "wide.jpg").read_bytes()
-    answers = Answers.of(*served.answer(RowsHeader(RowFormat.IMAGE, None, len(content)), content))
+    answers = Answers.of(*served.answer(RowsHeader(RowFormat.IMAGE, None), io.BytesIO(content)))
     loaded = runpy.run_path(str(trial.package / "load_model.py"))["load"](trial.package)
 
     assert done.returncode == 1
@@ -190,11 +191,11 @@ def test_rows_of_a_table_and_what_is_no_image_are_refused(learned):
     served = load_model(trial.package, trial.manifest)
 
     with pytest.raises(errors.UnfitInput, match="takes one image, and not rows of a table"):
-        served.answer(RowsHeader(RowFormat.CSV, None, 3), b"a,b")
+        served.answer(RowsHeader(RowFormat.CSV, None), io.BytesIO(b"a,b"))
     with pytest.raises(errors.UnreadableImage):
-        served.answer(RowsHeader(RowFormat.IMAGE, None, 3), b"a,b")
+        served.answer(RowsHeader(RowFormat.IMAGE, None), io.BytesIO(b"a,b"))
     with pytest.raises(errors.UnreadableImage, match="image cannot be read: there is none in the body"):
-        served.answer(RowsHeader(RowFormat.IMAGE, None, 0), b"")
+        served.answer(RowsHeader(RowFormat.IMAGE, None), io.BytesIO())
 
 
 @pytest.mark.parametrize("parts", [("train", "test"), ("Training", "VAL"), ("train", "valid", "test")])
@@ -222,6 +223,7 @@ def test_what_the_archive_holds_out_is_held_out(tmp_path, parts):
         (shapes(1) | shapes(4, ["moon"]), "the classes 'circle', 'cross', 'square' have one image"),
         (shapes(1, ["circle"]) | shapes(9, ["cross"]), "the class 'circle' has one image to learn from, and each"),
         (shapes(3) | {"5.png": b""}, "the image '5.png' is in no folder of a class"),
+        (shapes(3, top="all/") | {"all/5.png": b""}, "the image 'all/5.png' is in no folder of a class"),
         (shapes(3, top="train/") | shapes(1, ["moon"], "test/"), "the folder train has no image of the class 'moon'"),
         (shapes(3) | {"labels/1.txt": b"0 .5 .5 .1 .1"}, "in the layout of YOLO. Ask for the workload 'object_dete"),
         (shapes(3) | {"notes/all.json": b'{"images": [{"file_name": "1.png"}]}'}, "in the layout of COCO"),
@@ -235,6 +237,7 @@ def test_what_the_archive_holds_out_is_held_out(tmp_path, parts):
         (shapes(3, top="train/") | {"5.png": b""}, "the image '5.png' is in no folder of a class"),
     ],
     ids=["empty", "no images", "one class", "few images", "single images", "a single image", "no folder",
+         "no folder within another",
          "not in train", "YOLO", "COCO", "a bell", "a flat test", "another folder", "test and another folder",
          "a class beside train", "a part with some in no class", "an image in train", "an image beside train"],
 )  # fmt: skip

@@ -191,6 +191,10 @@ class Asked:
         """The rows that come to it of some."""
         return self._ask(RowFormat.JSON, rows if isinstance(rows, bytes) else written(rows))
 
+    def columns(self, columns):
+        """The rows that come to it of columns."""
+        return self._ask(RowFormat.COLUMNS, written(columns))
+
     def csv(self, text, table_format=None):
         return self._ask(RowFormat.CSV, text.encode(), table_format)
 
@@ -223,6 +227,36 @@ def table_of(**columns):
     """Rows in Arrow, all the same but for some columns."""
     length = len(next(iter(columns.values()), [0, 0]))
     return pa.table({name: pa.array([value] * length) for name, value in ROW.items()} | columns)
+
+
+@given(st.lists(ROWS | CUNNING_ROWS, min_size=1))
+def test_columns_are_as_their_rows(tmp_path_factory, rows):
+    model = Asked(tmp_path_factory.getbasetemp())
+    full = [row | {"day": "2026-01-02"} for row in rows]
+
+    pd.testing.assert_frame_equal(
+        model.columns({name: [row[name] for row in full] for name in full[0]}), model.json(full)
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "trouble"),
+    [
+        (
+            {name: [value] for name, value in ROW.items()} | {"city": ["Rome", "Oslo"]},
+            "some of their columns have more",
+        ),
+        (ROW, "they are no object of arrays"),
+        ([ROW], "they are no object of arrays"),
+        ({"age": [1]}, "The data has no column 'member', 'city', 'day'"),
+        ({name: [value] for name, value in ROW.items()} | {"colour": [1]}, "The data has a column that .*'colour'"),
+        ({name: [value, value] for name, value in ROW.items()} | {"age": [1, "x"]}, "Row 2, column 'age': 'x'"),
+        ({name: [] for name in ROW}, "There are no rows"),
+    ],
+)
+def test_columns_that_are_not_right_are_refused(model, columns, trouble):
+    with pytest.raises(InvalidInput, match=trouble):
+        model.columns(columns)
 
 
 @pytest.mark.parametrize(

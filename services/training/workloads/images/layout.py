@@ -83,9 +83,9 @@ def _check_parts(images: list[Found]) -> None:
 
 
 def _shared_folders(paths: list[PurePosixPath]) -> int:
-    """How many folders enclose all: those above the one that gives the class."""
+    """How many folders enclose all: those above the one that gives the class. An image beside that one has no class."""
     shared = 0
-    while all(len(path.parts) > shared + 2 for path in paths):
+    while any(len(path.parts) > shared + 2 for path in paths):
         names = {path.parts[shared] for path in paths}
         if len(names) > 1:
             break
