@@ -6,7 +6,8 @@ from servicekit.errors import DataLoss, Exhausted, InvalidInput, NotFound, NotRe
 
 
 class EmptyFile(InvalidInput):
-    """The file is empty. Choose a CSV file with a header row and at least {minimum} rows of data, or a zip of images."""
+    """The file is empty. Choose a CSV file with a header row and at least {minimum} rows of data, or a zip of
+    images."""
 
     field = "file"
 
