@@ -1,5 +1,5 @@
-"""`python -m tests` runs all tests, in lanes beside each other: those that spend their time in databases, those that
-train, and the others."""
+"""`python -m tests` runs all tests, in lanes beside each other that take about as long: those that spend their time in
+databases, those that train or move stored objects, and the others."""
 
 import os
 import shutil
@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 RECORDS = ("tests/contract/metadata", "tests/e2e/test_backups.py", "tests/e2e/test_migrate.py")
-TRAININGS = ("tests/contract/training", "tests/unit/training_workloads")
+TRAININGS = (
+    "tests/contract/training", "tests/unit/training_workloads", "tests/e2e/test_images.py", "tests/e2e/test_imports.py",
+    "tests/e2e/test_predictions.py", "tests/e2e/test_storage_move.py", "tests/e2e/test_storage_policy.py",
+    "tests/e2e/test_storage_records.py", "tests/e2e/test_storage_upkeep.py",
+)  # fmt: skip
 PYTEST = (sys.executable, "-m", "pytest")
 
 

@@ -140,7 +140,8 @@ def _serve(workloads: str, folder: Path, report: PipeReporter, memory_bytes: int
             arriving = Arriving(questions)
             content = io.BufferedReader(arriving, PIECE_BYTES)
             answer = _answer(model, rows, content)
-            content.read()  # what nobody has looked at
+            while content.read1(PIECE_BYTES):
+                pass  # what nobody has looked at
             if not arriving.broken_off:
                 report.send(*answer)
     sys.exit()
