@@ -18,7 +18,7 @@ from services.training.workloads.tabular.templates.load_model import load
 from tests.e2e.house import House
 
 ENGINES = {"quick": {}, "autogluon": {"time_limit": 20}}
-JSON = "application/json"
+JSON, PROTOCOL = "application/json", "columns by the inference protocol"
 TABLES_ASKED = ["penguins", "titanic", "autompg", "wine", "digits"]
 CALLS, ROUNDS, ROWS = 300, 25, 10_000
 
@@ -37,7 +37,8 @@ def _line(http: httpx.Client, folder: Path, name: str, engine: str) -> str:
     rows = table[page["features"]]
 
     def asked(body: bytes, media: str) -> Callable[[], Any]:
-        address, headers = f"/api/models/{model}/predict", {"content-type": media}
+        address = f"/v2/models/{model}/infer" if media == PROTOCOL else f"/api/models/{model}/predict"
+        headers = {"content-type": JSON if media == PROTOCOL else media}
         return lambda: http.post(address, content=body, headers=headers).raise_for_status()
 
     one = asked(_bodies(rows.dropna().head(1))[JSON], JSON)
@@ -71,7 +72,7 @@ def _trained(http: httpx.Client, table: pd.DataFrame, target: str, engine: str) 
 
 
 def _bodies(rows: pd.DataFrame) -> dict[str, bytes]:
-    """The rows in every media type."""
+    """The rows in every media type, and as columns."""
     written = io.BytesIO()
     table = pa.Table.from_pandas(rows, preserve_index=False)
     with pa.ipc.new_stream(written, table.schema) as stream:
@@ -80,7 +81,14 @@ def _bodies(rows: pd.DataFrame) -> dict[str, bytes]:
         JSON: f'{{"rows":{rows.to_json(orient="records")}}}'.encode(),
         "text/csv": rows.to_csv(index=False).encode(),
         "application/vnd.apache.arrow.stream": written.getvalue(),
+        PROTOCOL: f'{{"inputs":[{",".join(_tensor(rows[name]) for name in rows)}]}}'.encode(),
     }
+
+
+def _tensor(column: pd.Series) -> str:
+    datatype = "FP64" if pd.api.types.is_numeric_dtype(column) else "BYTES"
+    told = json.dumps({"name": column.name, "datatype": datatype, "shape": [len(column)]})
+    return f'{told[:-1]},"data":{column.to_json(orient="records")}}}'
 
 
 def _times(calls: Sequence[Callable[[], Any]], count: int) -> list[list[float]]:
