@@ -106,9 +106,25 @@ def ray_cluster(cpus: int = 2) -> Iterator[Cluster]:
     token, port, client_port = secrets.token_hex(16), free_port(), free_port()
     ports = [f"--port={port}", f"--ray-client-server-port={client_port}"]
     own = [f"--temp-dir={folder}", "--node-ip-address=127.0.0.1", "--include-dashboard=false", f"--num-cpus={cpus}"]
-    head = Node(folder / "head", token, ["--head", *ports, *own])
     try:
-        yield Cluster(folder, token, head, port, client_port, head.wait())
+        with _head(folder, token, ["--head", *ports, *own]) as (head, host):
+            yield Cluster(folder, token, head, port, client_port, host)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _head(folder: Path, token: str, arguments: Sequence[str]) -> Iterator[tuple[Node, str]]:
+    """A head that runs, and its address. Ray gives itself half a minute to start, and no setting changes that; where a
+    machine is so busy that it takes longer, it is started once more."""
+    head = Node(folder / "head", token, arguments)
+    try:
+        try:
+            host = head.wait()
+        except RuntimeError:
+            head.kill()
+            head = Node(folder / "again", token, arguments)
+            host = head.wait()
+        yield head, host
     finally:
         head.kill()
-        shutil.rmtree(folder, ignore_errors=True)
