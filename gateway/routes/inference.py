@@ -259,8 +259,8 @@ async def _inferred(
     """The rows as they are kept, where that is asked for, and what a version answers for them."""
     if not target.version.features:
         images = await asyncio.to_thread(asked.images)
-        described = [row for image in images for row in predicting.described(IMAGE, image)]
-        return described, await predicting.predict_images(peers, target, images)
+        kept = [row for image in images for row in predicting.described(IMAGE, image)] if asked.kept else []
+        return kept, await predicting.predict_images(peers, target, images)
     written, rows = await asyncio.to_thread(_written, asked)
     predicting.check_log(rows)
     return rows, await predicting.predict(peers, target, predicting.Rows(ROW_FORMAT_COLUMNS, written))

@@ -140,7 +140,7 @@ def _serve(workloads: str, folder: Path, report: PipeReporter, memory_bytes: int
             arriving = Arriving(questions)
             content = io.BufferedReader(arriving, PIECE_BYTES)
             answer = _answer(model, rows, content)
-            while content.read1(PIECE_BYTES):
+            while content.read1():
                 pass  # what nobody has looked at
             if not arriving.broken_off:
                 report.send(*answer)

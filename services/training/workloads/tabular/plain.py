@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from msgspec.structs import astuple
 
-Matrix: TypeAlias = npt.NDArray[np.float64]
+from services.training.workloads.tabular.unwrapped import Matrix
 
 TYPES: dict[str, Any] = {"number": float | None, "boolean": bool | None, "category": str | None}
 
@@ -23,8 +23,8 @@ class PlainRows:
         self._names = [feature["name"] for feature in features]
         # Numbers first: of all rows they become one array at one stroke.
         ordered = sorted(features, key=lambda feature: feature["kind"] == "category")
-        numbers = [feature["name"] for feature in features if feature["kind"] != "category"]
-        self._numbers, self._texts = numbers, [name for name in self._names if name not in numbers]
+        self._numbers = [feature["name"] for feature in features if feature["kind"] != "category"]
+        self._texts = [feature["name"] for feature in features if feature["kind"] == "category"]
         self._only_numbers = not self._texts and not others
         self._decoder = _decoder(ordered, others)
 

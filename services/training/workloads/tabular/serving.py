@@ -26,7 +26,6 @@ from services.training.workloads.tabular.templates.load_model import LOADERS, fi
 from services.training.workloads.tabular.unwrapped import Matrix, Unwrapped
 
 NAMES_SHOWN = 10
-PIECE_BYTES = 64 * 1024
 # With fewer, threads that wait for each other take longer than the work does.
 ROWS_FOR_THREADS = 5_000
 # What JSON may give for a kind of column.
@@ -233,7 +232,7 @@ class TabularModel:
 
 def _noted(content: BufferedIOBase, arrived: list[bytes]) -> Iterator[bytes]:
     """Content piece by piece, as it arrives; what has arrived is noted."""
-    while piece := content.read1(PIECE_BYTES):
+    while piece := content.read1():
         arrived.append(piece)
         yield piece
 

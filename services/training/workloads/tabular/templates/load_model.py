@@ -128,9 +128,10 @@ def prepare(frame: pd.DataFrame, features: list[dict[str, Any]]) -> pd.DataFrame
     missing = [feature["name"] for feature in features if feature["name"] not in frame.columns]
     if missing:
         raise ValueError(f"the data has no column {', '.join(map(repr, missing[:10]))}")
-    numbers = _ready_numbers(frame, features)
-    if len(numbers.columns) == len(features):
-        return numbers
+    names, block = _ready_numbers(frame, features)
+    if len(names) == len(features):
+        return pd.DataFrame(block, index=frame.index, columns=names)
+    numbers = dict(zip(names, block.T, strict=True))
     columns: dict[str, Any] = {}
     for feature in features:
         name = feature["name"]
@@ -139,13 +140,13 @@ def prepare(frame: pd.DataFrame, features: list[dict[str, Any]]) -> pd.DataFrame
     return pd.DataFrame(columns, index=frame.index)
 
 
-def _ready_numbers(frame: pd.DataFrame, features: list[dict[str, Any]]) -> pd.DataFrame:
+def _ready_numbers(frame: pd.DataFrame, features: list[dict[str, Any]]) -> tuple[list[str], np.ndarray]:
     """The columns that are numbers already, at one stroke: a table may have thousands."""
     numeric = set(frame.select_dtypes("number").columns)
     names = [feature["name"] for feature in features if feature["kind"] == "number" and feature["name"] in numeric]
     block = frame[names].to_numpy("float64", na_value=np.nan, copy=True)
     block[~np.isfinite(block)] = np.nan
-    return pd.DataFrame(block, index=frame.index, columns=names)
+    return names, block
 
 
 def _number(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
