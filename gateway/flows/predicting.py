@@ -29,6 +29,7 @@ from modelyard.training.v1.training_pb2 import (
     RowFormat,
 )
 from servicekit import errors
+from servicekit.packed import doubles_of
 
 PREDICT_SECONDS = 400.0
 """Deadline of a call that predicts; a model that is not loaded yet is loaded first."""
@@ -91,7 +92,7 @@ class Predicted:
 
     predictions: list[Any]
     classes: list[Any]
-    probabilities: list[float]
+    probabilities: Sequence[float]
     """Row after row, in the order of the classes."""
     latency_ms: float
 
@@ -126,16 +127,14 @@ async def target_of(peers: Peers, wanted: ResolveModelVersionRequest) -> Target:
 async def predict(peers: Peers, target: Target, rows: Rows) -> Predicted:
     """What a version answers for rows, as the training service is asked."""
     started = time.perf_counter()
-    whole, probabilities = PredictResponse(), list[float]()
+    whole = PredictResponse()
     async for part in peers.training.Predict(_sent(target, rows), **peers.within(PREDICT_SECONDS)):
-        probabilities += part.probabilities  # here and not at the end: meanwhile the next ones are made
-        part.ClearField("probabilities")
         whole.MergeFrom(part)
     classes = [_label(value) for value in whole.classes]
     return Predicted(
         predictions=_answers(whole, classes),
         classes=classes,
-        probabilities=probabilities,
+        probabilities=doubles_of(whole, "probabilities"),
         latency_ms=(time.perf_counter() - started) * 1000,
     )
 
@@ -166,7 +165,7 @@ def _answers(whole: PredictResponse, classes: list[Any]) -> list[Any]:
             box = [one.x_min, one.y_min, one.x_max, one.y_max]
             found[one.row].append({"class": classes[one.class_index], "score": one.score, "box": box})
         return found
-    return [classes[place] for place in whole.class_indexes] if classes else list(whole.values)
+    return [classes[place] for place in whole.class_indexes] if classes else doubles_of(whole, "values").tolist()
 
 
 async def _sent(target: Target, rows: Rows) -> AsyncIterator[PredictRequest]:

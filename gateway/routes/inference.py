@@ -295,7 +295,7 @@ def _outputs(predicted: predicting.Predicted) -> list[rendering.Json]:
         "datatype": "FP64",
         "shape": [count, wide],
         "parameters": {"classes": predicted.names},
-        "data": predicted.probabilities,
+        "data": list(predicted.probabilities),
     }
     return [told, chances]
 

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelyard.common.v1 import metric_pb2, table_pb2
 from modelyard.training.v1 import analysis_pb2, training_pb2
+from servicekit.packed import add_doubles
 from services.training.domain.answers import Answers, PackageSource, RowFormat, RowsHeader
 from services.training.domain.elsewhere import Arrival, KaggleCredentials, KaggleWish, NothingNamed, WebWish
 from services.training.domain.errors import BadRows
@@ -256,9 +257,9 @@ def rows_from(header: training_pb2.PredictHeader) -> RowsHeader:
 def answers_to(answers: Answers) -> Iterator[training_pb2.PredictResponse]:
     """Answers as messages; the first tells of them all."""
     for number, batch in enumerate(answers.batches()):
-        message = training_pb2.PredictResponse(
-            values=batch.values, class_indexes=batch.class_indexes, probabilities=batch.probabilities
-        )
+        message = training_pb2.PredictResponse(class_indexes=batch.class_indexes)
+        add_doubles(message, "values", batch.values)
+        add_doubles(message, "probabilities", batch.probabilities)
         if not number:
             message.row_count = answers.header.row_count
             message.problem_type = PROBLEM_TYPE_NUMBERS[answers.header.problem_type]

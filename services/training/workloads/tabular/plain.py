@@ -1,5 +1,6 @@
 """Rows in JSON whose values are what they stand for already: they are prepared before pandas would have begun."""
 
+import struct
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from operator import itemgetter
@@ -26,6 +27,7 @@ class PlainRows:
         self._numbers = [feature["name"] for feature in features if feature["kind"] != "category"]
         self._texts = [feature["name"] for feature in features if feature["kind"] == "category"]
         self._only_numbers = not self._texts and not others
+        self._pack = struct.Struct(f"{len(self._numbers)}d").pack
         self._decoder = _decoder(ordered, others)
 
     def frame(self, pieces: Iterable[bytes]) -> pd.DataFrame | None:
@@ -51,8 +53,11 @@ class PlainRows:
 
     def _block(self, rows: list[tuple[Any, ...]]) -> Matrix:
         width = len(self._numbers)
-        numbers = rows if self._only_numbers else map(itemgetter(slice(width)), rows)
-        flat = np.fromiter(chain.from_iterable(numbers), "float64", len(rows) * width)
+        numbers = rows if self._only_numbers else list(map(itemgetter(slice(width)), rows))
+        try:
+            flat = np.frombuffer(b"".join([self._pack(*row) for row in numbers]), "float64")
+        except struct.error:  # only numbers can be packed, and there is a gap
+            flat = np.fromiter(chain.from_iterable(numbers), "float64", len(rows) * width)
         return flat.reshape(len(rows), width)
 
     def _together(self, numbers: Matrix, texts: dict[str, list[Any]]) -> pd.DataFrame:
