@@ -44,7 +44,7 @@ class PlainRows:
             return None
         if not numbers or not len(numbers[-1]):  # no rows, or none after the last comma
             return None
-        return self._together(np.concatenate(numbers), texts)
+        return framed(self._names, self._numbers, np.concatenate(numbers), texts)
 
     def _read(self, pieces: Iterable[bytes]) -> Iterator[list[tuple[Any, ...]]]:
         if self._decoder:
@@ -60,11 +60,14 @@ class PlainRows:
             flat = np.fromiter(chain.from_iterable(numbers), "float64", len(rows) * width)
         return flat.reshape(len(rows), width)
 
-    def _together(self, numbers: Matrix, texts: dict[str, list[Any]]) -> pd.DataFrame:
-        if not texts:
-            return pd.DataFrame(numbers, columns=self._names)
-        columns = dict(zip(self._numbers, numbers.T, strict=True)) | {name: _text(texts[name]) for name in texts}
-        return pd.DataFrame({name: columns[name] for name in self._names})
+
+def framed(names: list[str], numeric: list[str], numbers: Matrix, texts: dict[str, list[Any]]) -> pd.DataFrame:
+    """Columns of numbers, a row of the matrix each row, and of texts, None where there is none, in the order of the
+    names."""
+    if not texts:
+        return pd.DataFrame(numbers, columns=names)
+    columns = dict(zip(numeric, numbers.T, strict=True)) | {name: _text(texts[name]) for name in texts}
+    return pd.DataFrame({name: columns[name] for name in names})
 
 
 def arrays(pieces: Iterable[bytes]) -> Iterator[bytes]:

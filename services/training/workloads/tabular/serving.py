@@ -35,6 +35,10 @@ TAKEN: dict[str, set[type]] = {
     "date": {str, type(None)},
     "category": {str, int, float, bool, type(None)},
 }
+UTF_8 = ("", "utf-8", "utf8", "us-ascii", "ascii")
+"""What text in UTF-8 may be called; nothing, where it is found out."""
+# In which pandas has read a table before Arrow is there.
+LARGE_BYTES = 64 * 1024
 # Where a delimiter is looked for.
 HEADER_BYTES = 64 * 1024
 DELIMITERS_SHOWN = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -77,8 +81,12 @@ class TabularModel:
                 prepared = self._prepared_rows(content)
             case RowFormat.COLUMNS:
                 prepared = self._prepared_columns(content.read())
+            case RowFormat.CSV:
+                prepared = self._prepared_table(rows.table_format, content.read())
+            case RowFormat.ARROW:
+                prepared = self._prepared(self._read_arrow(content.read()))
             case _:
-                prepared = self._prepared(self._read(rows, content.read()))
+                raise errors.UnfitInput(takes="rows of a table", given="an image")
         threads = None if len(prepared) >= ROWS_FOR_THREADS else 1
         with self._libraries.limit(limits=threads, user_api="openmp"):
             return self._predict(prepared)
@@ -96,6 +104,19 @@ class TabularModel:
         rows = parse(b"".join(arrived) + content.read())
         self._check_rows(rows)
         return self._prepared(self._framed({name: list(map(itemgetter(name), rows)) for name in self._names}))
+
+    def _prepared_table(self, format_: TableFormat | None, content: bytes) -> pd.DataFrame:
+        plain = self._plain_table(format_, content) if len(content) >= LARGE_BYTES else None
+        return self._prepared(self._read_csv(format_, content)) if plain is None else plain
+
+    def _plain_table(self, format_: TableFormat | None, content: bytes) -> pd.DataFrame | None:
+        from services.training.workloads.tabular.delimited import DelimitedRows  # it brings Arrow
+
+        delimiter, encoding = (format_.delimiter, format_.encoding) if format_ else ("", "")
+        if encoding.lower() not in UTF_8:
+            return None
+        rows = DelimitedRows(self._features, self._accepted.difference(self._names))
+        return rows.frame(content, delimiter or self._manifest["table"]["delimiter"])
 
     def _prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
         if frame.empty:
@@ -137,14 +158,6 @@ class TabularModel:
             return whole
         return pd.DataFrame(whole, columns=labels).reindex(columns=self._classes, fill_value=0.0).to_numpy()
 
-    def _read(self, rows: RowsHeader, content: bytes) -> pd.DataFrame:
-        match rows.row_format:
-            case RowFormat.CSV:
-                return self._read_csv(rows, content)
-            case RowFormat.ARROW:
-                return self._read_arrow(content)
-        raise errors.UnfitInput(takes="rows of a table", given="an image")
-
     def _read_arrow(self, content: bytes) -> pd.DataFrame:
         from services.training.workloads.tabular import arrow  # only few are asked in Arrow
 
@@ -152,9 +165,9 @@ class TabularModel:
         self._check_columns("The data", table.column_names)
         return arrow.as_frame(table, self._features)
 
-    def _read_csv(self, rows: RowsHeader, content: bytes) -> pd.DataFrame:
+    def _read_csv(self, given: TableFormat | None, content: bytes) -> pd.DataFrame:
         self._csv.write_bytes(content)
-        format_ = self._format(rows.table_format)
+        format_ = self._format(given)
         try:
             frame = read_table(self._csv, self._manifest, format_.delimiter, format_.encoding)
         except (ValueError, LookupError) as error:
