@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -52,6 +52,10 @@ class Rows:
     content: Buffer
     encoding: str = ""
     """Of a CSV table, where it is told."""
+    datatypes: Mapping[str, str] = field(default_factory=dict)
+    """Of columns, by the Open Inference Protocol."""
+    row_count: int | None = None
+    """Of columns."""
 
 
 class NothingToAsk(errors.NotReady):
@@ -139,12 +143,12 @@ async def predict(peers: Peers, target: Target, rows: Rows) -> Predicted:
     )
 
 
-def written(rows: Sequence[Row] | Mapping[str, Sequence[Any]]) -> bytes:
-    """Rows, or columns, as JSON."""
+def written(values: Any) -> bytes:
+    """Rows, or whatever else JSON has, as JSON."""
     try:
-        return orjson.dumps(rows)
+        return orjson.dumps(values)
     except TypeError:  # a whole number of more than 64 bits
-        return json.dumps(rows).encode()
+        return json.dumps(values).encode()
 
 
 async def predict_images(peers: Peers, target: Target, images: Sequence[bytes]) -> Predicted:
@@ -173,7 +177,14 @@ async def _sent(target: Target, rows: Rows) -> AsyncIterator[PredictRequest]:
     content = memoryview(rows.content)
     pieces = (bytes(content[start : start + PIECE_BYTES]) for start in range(0, len(content), PIECE_BYTES))
     first = next(pieces, b"")
-    header = PredictHeader(package=target.package, row_format=rows.row_format, table_format=table, first_chunk=first)
+    header = PredictHeader(
+        package=target.package,
+        row_format=rows.row_format,
+        table_format=table,
+        first_chunk=first,
+        datatypes=rows.datatypes,
+        row_count=rows.row_count,
+    )
     yield PredictRequest(header=header)
     for piece in pieces:
         yield PredictRequest(chunk=piece)

@@ -6,17 +6,18 @@ It has a shape of its own for errors: {"error": sentence}.
 
 import asyncio
 import base64
+import json
 import math
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
+import msgspec
 import orjson
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from grpc.aio import AioRpcError
-from pydantic import BaseModel, Field, TypeAdapter
 from typing_extensions import override
 
 from gateway import problems, rendering
@@ -24,22 +25,12 @@ from gateway.flows import predicting
 from gateway.identity import User
 from gateway.peers import Peers
 from gateway.routes.health import why_not
-from gateway.routes.predictions import MANY_ROWS, Version, body_of, parsed
+from gateway.routes.predictions import LARGE_BYTES, MANY_ROWS, BodyUnfit, Version, body_of
 from gateway.routes.state import lookups_of, peers_of
 from modelyard.metadata.v1.model_pb2 import ResolveModelVersionRequest
 from modelyard.training.v1.training_pb2 import ROW_FORMAT_COLUMNS
 from servicekit import errors
 
-RANGES = {f"INT{bits}": range(-(2 ** (bits - 1)), 2 ** (bits - 1)) for bits in (8, 16, 32, 64)} | {
-    f"UINT{bits}": range(2**bits) for bits in (8, 16, 32, 64)
-}
-DATATYPES: dict[str, frozenset[type]] = {
-    "BOOL": frozenset({bool}),
-    **dict.fromkeys(RANGES, frozenset({int})),
-    **dict.fromkeys(("FP16", "FP32", "FP64"), frozenset({int, float})),
-    "BYTES": frozenset({str, bool, int, float}),
-}
-"""Of the protocol, each with what its values may be in JSON. Every table comes as text, so text may be a number."""
 PREDICTION, PROBABILITIES = "prediction", "probabilities"
 IMAGE = "image"
 """The input of a model that has no columns: images in base64."""
@@ -87,81 +78,127 @@ def _as_protocol(document: Response) -> Response:
 router = APIRouter(prefix="/v2", tags=["inference"], route_class=InferenceRoute)
 
 
-class Tensor(BaseModel):
-    """A column."""
+class Tensor(msgspec.Struct):
+    """A column, its data as it came."""
 
     name: str
-    shape: list[Annotated[int, Field(ge=0)]]
+    shape: list[Annotated[int, msgspec.Meta(ge=0)]]
     datatype: str
-    data: list[Any]
+    data: msgspec.Raw
 
-    def column(self) -> list[Any]:
-        """Its values. Fails with TensorUnfit."""
-        if self.datatype not in DATATYPES:
-            raise TensorUnfit(name=self.name, trouble=f"{self.datatype} is no datatype of the protocol")
-        if not self.shape or math.prod(self.shape[1:]) != 1:
-            raise TensorUnfit(name=self.name, trouble=f"its shape {self.shape} is not that of a column")
-        values = self.data
+    def __post_init__(self) -> None:
+        """Refuse data that is no array; whoever predicts looks at its values."""
+        if bytes(memoryview(self.data)[:1]) != b"[":
+            raise ValueError("`data` is no array")
+
+    def column(self) -> bytes:
+        """Its values in JSON, one after the other. Fails with TensorUnfit."""
+        self._check_shape()
+        return bytes(self.data) if len(self.shape) == 1 else predicting.written(self.values())
+
+    def values(self) -> list[Any]:
+        """Its values, read. Fails with TensorUnfit."""
+        self._check_shape()
+        values: list[Any] = json.loads(bytes(self.data))
         for _ in self.shape[1:]:  # nested as the shape says, or not at all
             if values and all(isinstance(value, list) and len(value) == 1 for value in values):
                 values = [value[0] for value in values]
-        if len(values) != self.shape[0]:
-            raise TensorUnfit(name=self.name, trouble=f"it has {len(values)} values and its shape says {self.shape[0]}")
-        if not self._fit([value for value in values if value is not None]):
-            raise TensorUnfit(name=self.name, trouble=f"not all of its values are {self.datatype}")
         return values
 
-    def _fit(self, values: list[Any]) -> bool:
-        whole = RANGES.get(self.datatype)
-        return DATATYPES[self.datatype].issuperset(map(type, values)) and (
-            whole is None or all(value in whole for value in values)
-        )
+    def _check_shape(self) -> None:
+        if not self.shape or math.prod(self.shape[1:]) != 1:
+            raise TensorUnfit(name=self.name, trouble=f"its shape {self.shape} is not that of a column")
 
 
-class Wanted(BaseModel):
+class Wanted(msgspec.Struct):
     """An output that is asked for."""
 
     name: str
 
 
-class Inference(BaseModel):
+class Inference(msgspec.Struct):
     """What is asked: columns, which outputs, and under `parameters.log` whether to keep what is answered."""
 
+    inputs: Annotated[list[Tensor], msgspec.Meta(min_length=1)]
     id: str = ""
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    inputs: Annotated[list[Tensor], Field(min_length=1)]
-    outputs: list[Wanted] = Field(default_factory=list)
+    parameters: dict[str, Any] = {}
+    outputs: list[Wanted] = []
 
     @property
     def kept(self) -> bool:
         """Whether to keep what is answered."""
         return self.parameters.get("log") is True
 
-    def columns(self) -> dict[str, list[Any]]:
-        """The values of each column. Fails with TensorUnfit."""
-        columns: dict[str, list[Any]] = {}
+    @property
+    def row_count(self) -> int:
+        """Rows that each column says it has. Fails with TensorUnfit."""
+        counts = [next(iter(tensor.shape), 0) for tensor in self.inputs]
+        for tensor, count in zip(self.inputs, counts, strict=True):
+            if count != counts[0]:
+                raise TensorUnfit(name=tensor.name, trouble="it has another number of rows than the first one")
+        return counts[0]
+
+    def columns(self) -> predicting.Rows:
+        """The columns, as they are sent. Fails with TensorUnfit."""
+        columns: dict[str, bytes] = {}
         for tensor in self.inputs:
             if tensor.name in columns:
                 raise TensorUnfit(name=tensor.name, trouble="it is there twice")
             columns[tensor.name] = tensor.column()
-            if tensor.shape[0] != self.inputs[0].shape[0]:
-                raise TensorUnfit(name=tensor.name, trouble="it has another number of rows than the first one")
-        return columns
+        content = b"{%b}" % b",".join([b"%b:%b" % (orjson.dumps(name), data) for name, data in columns.items()])
+        datatypes = {tensor.name: tensor.datatype for tensor in self.inputs}
+        return predicting.Rows(ROW_FORMAT_COLUMNS, content, datatypes=datatypes, row_count=self.row_count)
+
+    def rows(self) -> list[predicting.Row]:
+        """The same as rows."""
+        columns = {tensor.name: tensor.values() for tensor in self.inputs}
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def images(self) -> list[bytes]:
         """The images, decoded. Fails with TensorUnfit."""
-        columns = self.columns()
-        if not 0 < self.inputs[0].shape[0] <= MOST_IMAGES:
+        if not 0 < self.row_count <= MOST_IMAGES:
             raise TensorUnfit(name=IMAGE, trouble=f"one call takes 1 to {MOST_IMAGES} images")
+        tensor = next((tensor for tensor in self.inputs if tensor.name == IMAGE), None)
+        if tensor is None:
+            raise TensorUnfit(name=self.inputs[0].name, trouble=f"this model has one input, {IMAGE!r}")
+        values = tensor.values()
+        if len(values) != self.row_count:
+            trouble = f"it has {len(values)} values and its shape says {self.row_count}"
+            raise TensorUnfit(name=IMAGE, trouble=trouble)
+        if tensor.datatype != "BYTES":
+            raise TensorUnfit(name=IMAGE, trouble=f"not all of its values are {tensor.datatype}")
         try:
-            return [base64.b64decode(image, validate=True) for image in columns[IMAGE]]
-        except KeyError as error:
-            raise TensorUnfit(name=self.inputs[0].name, trouble=f"this model has one input, {IMAGE!r}") from error
+            return [base64.b64decode(image, validate=True) for image in values]
         except (ValueError, TypeError) as error:
             raise TensorUnfit(name=IMAGE, trouble="its values are no base64") from error
 
 
-_INFERENCE = TypeAdapter(Inference)
+_INFERENCE = msgspec.json.Decoder(Inference)
+
+
+def _read(body: bytearray) -> Inference:
+    """What is asked. Fails with BodyUnfit."""
+    try:
+        return _INFERENCE.decode(body)
+    except msgspec.ValidationError as error:
+        raise _unfit(error) from error
+    except (msgspec.DecodeError, RecursionError):
+        return _read_leniently(body)
+
+
+def _read_leniently(body: bytearray) -> Inference:
+    """What Python writes need not be JSON: it has a NaN, which stands for nothing."""
+    try:
+        return _INFERENCE.decode(predicting.written(json.loads(body, parse_constant=lambda _: None)))
+    except msgspec.ValidationError as error:
+        raise _unfit(error) from error
+    except (ValueError, RecursionError) as error:
+        raise BodyUnfit(field_name="body", trouble=str(error)) from error
+
+
+def _unfit(error: msgspec.ValidationError) -> BodyUnfit:
+    trouble, _, path = str(error).partition(" - at `$")
+    return BodyUnfit(field_name=path.strip("`.") or "body", trouble=trouble)
 
 
 @router.get("/health/live")
@@ -241,8 +278,7 @@ def _described(target: predicting.Target) -> rendering.Json:
 
 
 async def _infer(request: Request, wanted: ResolveModelVersionRequest) -> Response:
-    asked: Inference = await parsed(_INFERENCE, await body_of(request))
-    peers = peers_of(request)
+    asked, peers = await _asked(request), peers_of(request)
     target, (rows, predicted) = await lookups_of(request).answered(
         wanted, lambda target: _inferred(peers, target, asked)
     )
@@ -253,6 +289,11 @@ async def _infer(request: Request, wanted: ResolveModelVersionRequest) -> Respon
     return _rendered(target, asked, predicted)
 
 
+async def _asked(request: Request) -> Inference:
+    body = await body_of(request)
+    return await asyncio.to_thread(_read, body) if len(body) > LARGE_BYTES else _read(body)
+
+
 async def _inferred(
     peers: Peers, target: predicting.Target, asked: Inference
 ) -> tuple[list[predicting.Row], predicting.Predicted]:
@@ -261,16 +302,11 @@ async def _inferred(
         images = await asyncio.to_thread(asked.images)
         kept = [row for image in images for row in predicting.described(IMAGE, image)] if asked.kept else []
         return kept, await predicting.predict_images(peers, target, images)
-    written, rows = await asyncio.to_thread(_written, asked)
-    predicting.check_log(rows)
-    return rows, await predicting.predict(peers, target, predicting.Rows(ROW_FORMAT_COLUMNS, written))
-
-
-def _written(asked: Inference) -> tuple[bytes, list[predicting.Row]]:
-    """The columns as JSON, and their rows, where those are to be kept."""
-    columns = asked.columns()
-    rows = zip(*columns.values(), strict=True) if asked.kept else ()
-    return predicting.written(columns), [dict(zip(columns, values, strict=True)) for values in rows]
+    if asked.kept:
+        predicting.check_log(range(asked.row_count))
+    columns = await asyncio.to_thread(asked.columns)
+    predicted = await predicting.predict(peers, target, columns)
+    return await asyncio.to_thread(asked.rows) if asked.kept else [], predicted
 
 
 def _rendered(target: predicting.Target, asked: Inference, predicted: predicting.Predicted) -> Response:

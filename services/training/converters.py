@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from modelyard.common.v1 import metric_pb2, table_pb2
 from modelyard.training.v1 import analysis_pb2, training_pb2
 from servicekit.packed import add_doubles
-from services.training.domain.answers import Answers, PackageSource, RowFormat, RowsHeader
+from services.training.domain.answers import Answers, ColumnsFormat, PackageSource, RowFormat, RowsHeader
 from services.training.domain.elsewhere import Arrival, KaggleCredentials, KaggleWish, NothingNamed, WebWish
 from services.training.domain.errors import BadRows
 from services.training.domain.inspection import Column, ColumnKind, Inspection, Scalar
@@ -251,7 +251,12 @@ def rows_from(header: training_pb2.PredictHeader) -> RowsHeader:
         raise BadRows(trouble="their format is not said")
     table = header.table_format
     known = TableFormat(table.delimiter, table.encoding) if header.HasField("table_format") else None
-    return RowsHeader(ROW_FORMATS[header.row_format], known)
+    row_format = ROW_FORMATS[header.row_format]
+    return RowsHeader(row_format, known, _columns_format(header) if row_format is RowFormat.COLUMNS else None)
+
+
+def _columns_format(header: training_pb2.PredictHeader) -> ColumnsFormat:
+    return ColumnsFormat(header.row_count if header.HasField("row_count") else None, dict(header.datatypes))
 
 
 def answers_to(answers: Answers) -> Iterator[training_pb2.PredictResponse]:

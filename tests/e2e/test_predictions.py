@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -204,6 +205,10 @@ UNFIT = [
     {"inputs": [{"name": "island", "shape": [1, 2], "datatype": "BYTES", "data": ["Dream", "Dream"]}]},
     {"inputs": [{"name": "island", "shape": [1], "datatype": "BYTES", "data": ["Dream"]}]},
     {"inputs": [{"name": "island", "shape": [1], "datatype": "BYTES", "data": [["Dream"]]}]},
+    {"inputs": [{"name": "island", "shape": [1], "datatype": "BYTES", "data": "Dream"}]},
+    {"inputs": [{"name": "island", "shape": [-1], "datatype": "BYTES", "data": []}]},
+    {"inputs": [{"name": "island", "shape": [1], "datatype": "BYTES", "data": ["Dream"]}] * 2},
+    {"inputs": [{"name": "island", "shape": [2], "datatype": "BYTES", "data": ["Dream"]}], "parameters": {"log": True}},
     [],
 ]
 MISFITS = [("INT64", 1.5), ("INT64", "1"), ("UINT8", 300), ("UINT8", -1), ("INT32", 2**31), ("BOOL", "1"), ("BOOL", 1)]
@@ -220,6 +225,31 @@ def test_values_are_of_the_type_that_their_tensor_tells(ann, model, rows, dataty
 
     assert (answer.status_code, fitting.status_code) == (422, 200)
     assert f"not all of its values are {datatype}" in answer.json()["error"]
+
+
+def test_columns_may_be_nested_and_have_what_python_writes(ann, model, rows):
+    """M.2: tensors of one column each, and a NaN or a number of any length where text may be."""
+    asked = columns(rows[:2])
+    nested = [each | {"shape": [2, 1], "data": [[value] for value in each["data"]]} for each in asked["inputs"]]
+    odd = [each | {"data": [math.nan, 2**70]} if each["name"] == "body_mass_g" else each for each in asked["inputs"]]
+    plain, again, strange = [
+        ann.post(f"/v2/models/{model}/infer", content=json.dumps({"inputs": inputs}))
+        for inputs in (asked["inputs"], nested, odd)
+    ]
+    gaps = [row | {"body_mass_g": value} for row, value in zip(rows[:2], [None, 2**70], strict=True)]
+    alike = ann.post(f"/api/models/{model}/predict", json={"rows": gaps}).json()
+
+    assert plain.status_code == 200
+    assert again.json()["outputs"] == plain.json()["outputs"]
+    assert strange.json()["outputs"][0]["data"] == alike["predictions"]
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"inputs": ' + b"[" * 200_000, b"\xff", b'{"inputs": [Infinity]}', b""])
+def test_a_body_that_is_no_json_is_refused_in_the_protocols_shape(ann, model, body):
+    answer = ann.post(f"/v2/models/{model}/infer", content=body)
+
+    assert answer.status_code == 422
+    assert list(answer.json()) == ["error"]
 
 
 @pytest.mark.parametrize("asked", UNFIT)

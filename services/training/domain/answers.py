@@ -38,11 +38,21 @@ class Loaded:
 
 
 @dataclass(frozen=True)
+class ColumnsFormat:
+    """What columns have to be: how many values each has, if that is told, and a datatype of the Open Inference Protocol
+    for some."""
+
+    row_count: int | None = None
+    datatypes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class RowsHeader:
     """Announces rows, and how they are written; their bytes follow."""
 
     row_format: RowFormat
     table_format: TableFormat | None
+    columns_format: ColumnsFormat | None = None
 
 
 @dataclass(frozen=True)

@@ -266,6 +266,12 @@ class UnfitInput(InvalidInput):
     field = "rows"
 
 
+class UnfitColumn(InvalidInput):
+    """The column {name!r} cannot be used: {trouble}. Send one value a row, each as its datatype says."""
+
+    field = "inputs"
+
+
 class MissingColumns(InvalidInput):
     """{where} has no column {names}. The model predicts from: {features}."""
 

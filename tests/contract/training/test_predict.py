@@ -292,6 +292,32 @@ async def test_rows_that_are_not_right_are_refused_by_column_and_row(start, stor
     assert count == 1, "bad rows cost no process"
 
 
+COLUMNS = {name: FEATURES[name].head(3).tolist() for name in FEATURES}
+BAD_COLUMNS = [
+    ({"datatypes": {"alcohol": "INT64"}}, "UNFIT_COLUMN", "'alcohol' cannot be used: not all of its values are INT64"),
+    ({"datatypes": {"proline": "INT8"}}, "UNFIT_COLUMN", "'proline' cannot be used: not all of its values are INT8"),
+    ({"datatypes": {"ash": "FLOAT"}}, "UNFIT_COLUMN", "'ash' cannot be used: FLOAT is no datatype of the protocol"),
+    ({"row_count": 2}, "UNFIT_COLUMN", "it has 3 values and its shape says 2"),
+    ({"row_count": 0}, "UNFIT_COLUMN", "it has 3 values and its shape says 0"),
+]
+
+
+async def test_columns_are_what_they_are_said_to_be(start, storage, packages):
+    """M.2: columns answer as their rows do, and a value of another datatype than was told is refused."""
+    source = await package(start, storage, packages)
+    format_ = {"row_format": training_pb2.ROW_FORMAT_COLUMNS}
+    told = {"datatypes": dict.fromkeys(COLUMNS, "FP64") | {"proline": "BYTES"}, "row_count": 3}
+    async with start(WORKLOADS) as client:
+        as_rows = await predict(client, source, FEATURES.head(3).to_dict("records"))
+        as_columns = [await predict(client, source, COLUMNS, **format_, **each) for each in ({}, told)]
+        found = [await refused(client, source, COLUMNS, **format_, **header) for header, _, _ in BAD_COLUMNS]
+
+    assert as_columns == [as_rows, as_rows]
+    for (code, reason, sentence), (_, wanted, part) in zip(found, BAD_COLUMNS, strict=True):
+        assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, wanted)
+        assert part in sentence
+
+
 async def test_too_many_bytes_are_refused(start, storage, packages):
     source = await package(start, storage, packages)
     async with start(WORKLOADS) as client:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from servicekit.errors import InvalidInput
 from services.training.domain import errors
-from services.training.domain.answers import RowFormat, RowsHeader
+from services.training.domain.answers import ColumnsFormat, RowFormat, RowsHeader
 from services.training.domain.model import TableFormat
 from services.training.workloads.tabular.plain import PlainRows
 from services.training.workloads.tabular.serving import TabularModel
@@ -30,6 +30,7 @@ FEATURES = [
     {"name": "member", "kind": "boolean"},
     {"name": "city", "kind": "category"},
 ]
+ROW_KINDS = [feature["name"] for feature in FEATURES]
 ROWS = st.fixed_dictionaries(
     {
         "age": st.none() | st.integers(-(10**300), 10**300) | st.floats(allow_infinity=False, allow_nan=False),
@@ -128,16 +129,72 @@ def test_columns_that_may_be_there_are_passed_over():
     }
 
 
+COLUMNS = {"age": [1, None, -2.5], "member": [True, None, False], "city": ["Rome", None, ""]}
+
+
+@given(
+    st.lists(ROWS, min_size=1),
+    st.sampled_from([{}, {"age": "FP64", "member": "BOOL", "city": "BYTES"}, dict.fromkeys(ROW_KINDS, "BYTES")]),
+)
+def test_plain_columns_are_as_prepared_ones(rows, datatypes):
+    columns = {name: [row[name] for row in rows] for name in ROW_KINDS}
+
+    plain = PLAIN.columns(written(columns), ColumnsFormat(len(rows), datatypes))
+
+    pd.testing.assert_frame_equal(plain, by_the_long_way(rows))
+
+
+@pytest.mark.parametrize(
+    ("datatype", "ages"),
+    [("INT8", [-128, 127]), ("UINT16", [0, 2**16 - 1]), ("INT64", [-(2**63), 2**63 - 1]), ("UINT32", [None, 7])],
+)
+def test_whole_numbers_are_plain_within_their_datatype(datatype, ages):
+    told = ColumnsFormat(2, {"age": datatype})
+    columns = {"age": ages, "member": [True, False], "city": ["Rome", "Oslo"]}
+    outside = columns | {"age": [max(filter(None, ages)), 2**64]}
+
+    assert PLAIN.columns(written(columns), told)["age"].tolist() == [
+        pytest.approx(np.nan, nan_ok=True) if age is None else float(age) for age in ages
+    ]
+    assert PLAIN.columns(written(outside), told) is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        (COLUMNS, ColumnsFormat(2)),
+        (COLUMNS | {"age": [1, 2]}, ColumnsFormat()),
+        ({name: [] for name in COLUMNS}, ColumnsFormat(0)),
+        (COLUMNS | {"answer": [1, 2, 3]}, ColumnsFormat()),
+        ({"age": [1], "member": [True]}, ColumnsFormat()),
+        (COLUMNS | {"age": [1, 2, 3.0]}, ColumnsFormat(3, {"age": "INT64"})),
+        (COLUMNS, ColumnsFormat(3, {"age": "UINT64"})),
+        (COLUMNS, ColumnsFormat(3, {"age": "BOOL"})),
+        (COLUMNS, ColumnsFormat(3, {"member": "INT8"})),
+        (COLUMNS, ColumnsFormat(3, {"city": "FP32"})),
+        (COLUMNS, ColumnsFormat(3, {"city": "TEXT"})),
+        (COLUMNS, ColumnsFormat(3, {"answer": "FP32"})),
+        (COLUMNS | {"age": ["1", 2, 3]}, ColumnsFormat(3, {"age": "BYTES"})),
+        (list(COLUMNS), ColumnsFormat()),
+    ],
+)
+def test_columns_that_have_to_be_looked_at_are_left_to_the_long_way(columns, told):
+    assert PLAIN.columns(written(COLUMNS), ColumnsFormat(3)) is not None
+    assert PLAIN.columns(written(columns), told) is None
+
+
 def test_kinds_that_make_several_columns_are_left_to_the_long_way():
     days = PlainRows([{"name": "day", "kind": "date", "format": "%Y-%m-%d"}], [])
 
     assert days.frame([written([{"day": "2026-01-02"}])]) is None
+    assert days.columns(written({"day": ["2026-01-02"]}), ColumnsFormat()) is None
 
 
 def test_names_that_a_structure_cannot_have_are_left_to_the_long_way():
     inches = PlainRows([{"name": 'width in "', "kind": "number"}], [])
 
     assert inches.frame([written([{'width in "': 7}])]) is None
+    assert inches.columns(written({'width in "': [7]}), ColumnsFormat()) is None
 
 
 @pytest.mark.parametrize("texts", [["town", "shade"], ["town"], []])

@@ -771,14 +771,38 @@ class PredictHeader(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class DatatypesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PACKAGE_FIELD_NUMBER: _builtins.int
     ROW_FORMAT_FIELD_NUMBER: _builtins.int
     TABLE_FORMAT_FIELD_NUMBER: _builtins.int
     FIRST_CHUNK_FIELD_NUMBER: _builtins.int
+    DATATYPES_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
     row_format: Global___RowFormat.ValueType
     """How the rows are written; required."""
     first_chunk: _builtins.bytes
     """The first bytes of the rows, at most 256 KiB: few rows need no message of their own. May be empty."""
+    row_count: _builtins.int
+    """Of columns: how many values each has to have; any number, the same for all, when absent."""
     @_builtins.property
     def package(self) -> Global___PackageSource:
         """The model."""
@@ -787,6 +811,12 @@ class PredictHeader(_message.Message):
     def table_format(self) -> _table_pb2.TableFormat:
         """How to read delimited text; as the training data when absent."""
 
+    @_builtins.property
+    def datatypes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Of columns: what the values of each have to be, by its name, as a datatype of the Open Inference Protocol: "FP64",
+        "INT8", "BOOL"; text, numbers and truth values are all "BYTES". A column that is not named may hold any of them.
+        """
+
     def __init__(
         self,
         *,
@@ -794,12 +824,16 @@ class PredictHeader(_message.Message):
         row_format: Global___RowFormat.ValueType = ...,
         table_format: _table_pb2.TableFormat | None = ...,
         first_chunk: _builtins.bytes = ...,
+        datatypes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        row_count: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["package", b"package", "table_format", b"table_format"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_row_count", b"_row_count", "package", b"package", "row_count", b"row_count", "table_format", b"table_format"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_chunk", b"first_chunk", "package", b"package", "row_format", b"row_format", "table_format", b"table_format"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_row_count", b"_row_count", "datatypes", b"datatypes", "first_chunk", b"first_chunk", "package", b"package", "row_count", b"row_count", "row_format", b"row_format", "table_format", b"table_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__row_count: _TypeAlias = _typing.Literal["row_count"]  # noqa: Y015
+    _WhichOneofArgType__row_count: _TypeAlias = _typing.Literal["_row_count", b"_row_count"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__row_count) -> _WhichOneofReturnType__row_count | None: ...
 
 Global___PredictHeader: _TypeAlias = PredictHeader  # noqa: Y015
 

@@ -65,7 +65,7 @@ class TrainingServiceStub:
     anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a while. First the
     header with the first rows, then the others in chunks; the answers come once all rows are there.
     Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
-    MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, NO_ROWS_TO_PREDICT,
+    MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN, NO_ROWS_TO_PREDICT,
     TOO_MUCH_TO_PREDICT), NOT_FOUND when
     there is no such package, DATA_LOSS when its bytes are not those that were recorded, ABORTED (repeat) when the
     process died, RESOURCE_EXHAUSTED (repeat later) when too many calls wait, DEADLINE_EXCEEDED when it takes too
@@ -109,7 +109,7 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a while. First the
     header with the first rows, then the others in chunks; the answers come once all rows are there.
     Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
-    MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, NO_ROWS_TO_PREDICT,
+    MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN, NO_ROWS_TO_PREDICT,
     TOO_MUCH_TO_PREDICT), NOT_FOUND when
     there is no such package, DATA_LOSS when its bytes are not those that were recorded, ABORTED (repeat) when the
     process died, RESOURCE_EXHAUSTED (repeat later) when too many calls wait, DEADLINE_EXCEEDED when it takes too
@@ -192,7 +192,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a while. First the
         header with the first rows, then the others in chunks; the answers come once all rows are there.
         Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
-        MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, NO_ROWS_TO_PREDICT,
+        MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN, NO_ROWS_TO_PREDICT,
         TOO_MUCH_TO_PREDICT), NOT_FOUND when
         there is no such package, DATA_LOSS when its bytes are not those that were recorded, ABORTED (repeat) when the
         process died, RESOURCE_EXHAUSTED (repeat later) when too many calls wait, DEADLINE_EXCEEDED when it takes too

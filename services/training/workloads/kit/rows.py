@@ -7,9 +7,10 @@ from typing import Any
 
 import orjson
 
-from services.training.domain.answers import AnswersHeader, RowFormat, RowsHeader
-from services.training.domain.errors import BadRows
+from services.training.domain.answers import AnswersHeader, ColumnsFormat, RowFormat, RowsHeader
+from services.training.domain.errors import BadRows, UnfitColumn
 from services.training.domain.ports import PackagedModel
+from services.training.workloads.kit.datatypes import trouble_with
 from services.training.workloads.kit.wording import shortened
 
 # Of a whole number: with more, it is none that a table can hold.
@@ -29,19 +30,30 @@ class ByRows:
         """What the model answers."""
         if rows.row_format is not RowFormat.COLUMNS:
             return self._model.answer(rows, content)
-        columns = columns_of(content.read())
+        columns = columns_of(content.read(), rows.columns_format or ColumnsFormat())
         each = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         return self._model.answer(RowsHeader(RowFormat.JSON, None), BytesIO(json.dumps(each).encode()))
 
 
-def columns_of(content: bytes) -> dict[str, list[Any]]:
-    """An object of arrays that are as long as each other. Raises BadRows."""
+def columns_of(content: bytes, told: ColumnsFormat) -> dict[str, list[Any]]:
+    """An object of arrays that are as long as each other. Raises BadRows, and UnfitColumn where they are not as they
+    were told."""
     columns = parse(content)
     if not isinstance(columns, dict) or not all(isinstance(values, list) for values in columns.values()):
         raise BadRows(trouble="they are no object of arrays, one for each column")
+    _check(columns, told)
     if len(set(map(len, columns.values()))) > 1:
         raise BadRows(trouble="some of their columns have more values than others")
     return columns
+
+
+def _check(columns: dict[str, list[Any]], told: ColumnsFormat) -> None:
+    for name, values in columns.items():
+        if told.row_count not in (None, len(values)):
+            trouble = f"it has {len(values)} values and its shape says {told.row_count}"
+            raise UnfitColumn(name=name, trouble=trouble)
+        if name in told.datatypes and (found := trouble_with(values, told.datatypes[name])):
+            raise UnfitColumn(name=name, trouble=found)
 
 
 def parse(content: bytes) -> Any:

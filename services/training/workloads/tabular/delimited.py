@@ -68,7 +68,7 @@ class DelimitedRows:
         gaps = sum(table[name].null_count for name in numbers)
         if block.size - np.count_nonzero(np.isfinite(block)) > gaps:  # no number, or an infinite one
             return None
-        return framed(list(self._kinds), numbers, block, {name: table[name].to_pylist() for name in texts})
+        return framed(list(self._kinds), numbers, block, {name: table[name].to_numpy().tolist() for name in texts})
 
 
 def _is_plain(feature: dict[str, Any]) -> bool:

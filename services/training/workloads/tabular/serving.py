@@ -15,7 +15,7 @@ import sklearn
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from services.training.domain import errors
-from services.training.domain.answers import AnswersHeader, RowFormat, RowsHeader
+from services.training.domain.answers import AnswersHeader, ColumnsFormat, RowFormat, RowsHeader
 from services.training.domain.model import ProblemType, TableFormat
 from services.training.domain.sniffing import read_rows
 from services.training.workloads.kit.rows import columns_of, parse
@@ -80,7 +80,7 @@ class TabularModel:
             case RowFormat.JSON:
                 prepared = self._prepared_rows(content)
             case RowFormat.COLUMNS:
-                prepared = self._prepared_columns(content.read())
+                prepared = self._prepared_columns(rows.columns_format or ColumnsFormat(), content.read())
             case RowFormat.CSV:
                 prepared = self._prepared_table(rows.table_format, content.read())
             case RowFormat.ARROW:
@@ -91,8 +91,11 @@ class TabularModel:
         with self._libraries.limit(limits=threads, user_api="openmp"):
             return self._predict(prepared)
 
-    def _prepared_columns(self, content: bytes) -> pd.DataFrame:
-        columns = columns_of(content)
+    def _prepared_columns(self, told: ColumnsFormat, content: bytes) -> pd.DataFrame:
+        plain = self._plain.columns(content, told)
+        if plain is not None:
+            return plain
+        columns = columns_of(content, told)
         self._check_columns("The data", columns)
         return self._prepared(self._framed(columns))
 
