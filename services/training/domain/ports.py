@@ -69,7 +69,8 @@ class PackagedModel(Protocol):
     """A model out of a package, loaded in the worker process."""
 
     takes_columns: bool
-    """Whether it answers for RowFormat.COLUMNS; they reach it as rows in JSON otherwise."""
+    """Whether it answers for RowFormat.COLUMNS, and refuses those that are not as `columns_format` tells; they reach it
+    as rows in JSON otherwise."""
 
     def answer(self, rows: RowsHeader, content: BufferedIOBase) -> tuple[AnswersHeader, bytes]:
         """What it answers for rows, as a header and the bytes that it announces; an InvalidInput for bad rows. They can

@@ -13,6 +13,7 @@ from pyarrow import csv
 from services.training.workloads.tabular.plain import framed
 from services.training.workloads.tabular.unwrapped import Matrix
 
+BLOCK_BYTES = 1024 * 1024
 TYPES = {"number": pa.float64(), "boolean": pa.bool_(), "category": pa.string()}
 NOTHING = [
     *("", "NA", "N/A", "n/a", "<NA>", "NULL", "null", "None", "NaN", "nan", "-NaN", "-nan"),
@@ -89,7 +90,13 @@ def _is_simple(text: bytes, delimiter: str) -> bool:
 
 
 def _is_utf8(text: bytes) -> bool:
+    if text.isascii():
+        return True
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        return text.isascii() or bool(text.decode())
+        for start in range(0, len(text), BLOCK_BYTES):
+            decoder.decode(text[start : start + BLOCK_BYTES])
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
+    return True
