@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import math
 import operator
 from datetime import date
 from decimal import Decimal
@@ -19,6 +20,7 @@ from servicekit.errors import InvalidInput
 from services.training.domain import errors
 from services.training.domain.answers import ColumnsFormat, RowFormat, RowsHeader
 from services.training.domain.model import TableFormat
+from services.training.workloads.tabular.arrow import as_frame, plain_frame
 from services.training.workloads.tabular.plain import PlainRows
 from services.training.workloads.tabular.serving import TabularModel
 from services.training.workloads.tabular.templates.load_model import prepare
@@ -402,6 +404,54 @@ def test_arrow_that_a_column_cannot_take_is_refused(model, name, column, shown):
 def test_arrow_stands_for_its_values_whatever_they_are_written_in(model, table):
     """A date with an unknown zone is an instant as any other, and what pandas noted of a frame says nothing."""
     pd.testing.assert_frame_equal(model.arrow(table), model.json([ROW, ROW]))
+
+
+NUMBER_TYPES = {
+    pa.float64(): st.floats(allow_infinity=False),
+    pa.float32(): st.floats(width=32, allow_infinity=False),
+    pa.int8(): st.integers(-128, 127),
+    pa.int64(): st.integers(-(2**63), 2**63 - 1),
+    pa.uint64(): st.integers(0, 2**64 - 1),
+}
+
+
+@given(st.data(), st.sampled_from(list(NUMBER_TYPES)), st.sampled_from([pa.string(), pa.large_string()]))
+def test_plain_arrow_is_as_prepared(data, number, text):
+    rows = data.draw(
+        st.lists(
+            st.tuples(st.none() | NUMBER_TYPES[number], st.none() | st.booleans(), st.none() | st.text()), min_size=1
+        )
+    )
+    types = {"age": number, "member": pa.bool_(), "city": text}
+    columns = {
+        name: pa.array(values, kind)
+        for (name, kind), values in zip(types.items(), zip(*rows, strict=True), strict=True)
+    }
+    table = pa.concat_tables([pa.table(columns), pa.table(columns)])
+
+    pd.testing.assert_frame_equal(plain_frame(table, FEATURES), prepare(as_frame(table, FEATURES), FEATURES))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"age": pa.array([math.inf])},
+        {"age": pa.array(["7"])},
+        {"age": pa.array([True])},
+        {"age": pa.array([Decimal("1.5")])},
+        {"member": pa.array([1])},
+        {"member": pa.array(["true"])},
+        {"city": pa.array([1])},
+        {"city": pa.array(["Rome"]).dictionary_encode()},
+    ],
+)
+def test_arrow_that_has_to_be_looked_at_is_left_to_the_long_way(odd):
+    plain = {"age": pa.array([1.5]), "member": pa.array([True]), "city": pa.array(["Rome"])}
+
+    assert plain_frame(pa.table(plain), FEATURES) is not None
+    assert plain_frame(pa.table(plain | odd), FEATURES) is None
+    assert plain_frame(pa.table(plain).slice(0, 0), FEATURES) is None
+    assert plain_frame(pa.table(plain), [*FEATURES[:1], FEATURES[1] | {"whole": True}]) is None
 
 
 def test_damaged_arrow_is_refused_or_answered(model):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,7 +15,9 @@ from pyarrow import types
 
 from services.training.domain import errors
 from services.training.workloads.kit.wording import shortened
+from services.training.workloads.tabular.plain import framed
 from services.training.workloads.tabular.refusals import refuse
+from services.training.workloads.tabular.unwrapped import Matrix
 
 TEXTS = (types.is_string, types.is_large_string, types.is_string_view)
 NUMBERS = (types.is_integer, types.is_floating, types.is_decimal)
@@ -25,6 +28,12 @@ TAKEN: dict[str, tuple[Callable[[Any], bool], ...]] = {
     "boolean": (*TEXTS, types.is_boolean),
     "date": (*TEXTS, *DATES),
     "category": (*TEXTS, *NUMBERS, *DATES, types.is_boolean, types.is_time),
+}
+# What stands for itself in a kind of column.
+PLAIN: dict[str, tuple[Callable[[Any], bool], ...]] = {
+    "number": (types.is_integer, types.is_floating),
+    "boolean": (types.is_boolean,),
+    "category": (types.is_string, types.is_large_string),
 }
 
 
@@ -37,6 +46,27 @@ def read_stream(content: bytes) -> pa.Table:
     if len(names) < table.num_columns:
         raise errors.BadRows(trouble="more than one column has the same name")
     return table
+
+
+def plain_frame(table: pa.Table, features: list[dict[str, Any]]) -> pd.DataFrame | None:
+    """The columns of the features, as `prepare` would make them; None where they or some value have to be looked at
+    more closely."""
+    if not all(_is_plain(table[feature["name"]], feature) for feature in features):
+        return None
+    numbers = [feature["name"] for feature in features if feature["kind"] != "category"]
+    texts = [feature["name"] for feature in features if feature["kind"] == "category"]
+    block: Matrix = np.empty((len(numbers), table.num_rows))
+    for row, name in zip(block, numbers, strict=True):
+        truth = types.is_boolean(table[name].type)
+        row[:] = (table[name].cast(pa.float64()) if truth else table[name]).to_numpy()
+    if not table.num_rows or np.isinf(block).any():
+        return None
+    named = {name: table[name].to_numpy().tolist() for name in texts}
+    return framed([feature["name"] for feature in features], numbers, block.T, named)
+
+
+def _is_plain(column: pa.ChunkedArray, feature: dict[str, Any]) -> bool:
+    return not feature.get("whole") and any(holds(column.type) for holds in PLAIN.get(feature["kind"], ()))
 
 
 def as_frame(table: pa.Table, features: list[dict[str, Any]]) -> pd.DataFrame:

@@ -10,8 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
 
-from services.training.workloads.tabular.plain import framed
-from services.training.workloads.tabular.unwrapped import Matrix
+from services.training.workloads.tabular.arrow import plain_frame
 
 BLOCK_BYTES = 1024 * 1024
 TYPES = {"number": pa.float64(), "boolean": pa.bool_(), "category": pa.string()}
@@ -26,7 +25,9 @@ class DelimitedRows:
     """Reads rows of a model's features; `others` are columns that may be there, too."""
 
     def __init__(self, features: list[dict[str, Any]], others: Collection[str]) -> None:
+        self._features = features
         self._kinds = {feature["name"]: feature["kind"] for feature in features}
+        self._numbers = [name for name, kind in self._kinds.items() if kind != "category"]
         self._known = {*self._kinds, *others}
         self._plain = all(_is_plain(feature) for feature in features)
 
@@ -51,7 +52,12 @@ class DelimitedRows:
             )
         except pa.ArrowInvalid:
             return None
-        return self._prepared(table) if table.num_rows else None
+        frame = plain_frame(table, self._features)
+        gaps = sum(table[name].null_count for name in self._numbers)
+        # Arrow reads a NaN in what pandas takes for text.
+        if frame is None or np.count_nonzero(np.isnan(frame[self._numbers].to_numpy("float64"))) > gaps:
+            return None
+        return frame
 
     def _is_header(self, text: bytes, delimiter: str) -> bool:
         """Whether the first line names all features, and nothing that is not known. A line of one field only could be
@@ -59,17 +65,6 @@ class DelimitedRows:
         line = text[: max(text.find(b"\n"), 0)].removesuffix(b"\r").decode(errors="replace")
         names = line.split(delimiter)
         return 1 < len(names) == len(set(names)) and self._known.issuperset(names) and self._kinds.keys() <= set(names)
-
-    def _prepared(self, table: pa.Table) -> pd.DataFrame | None:
-        numbers = [name for name, kind in self._kinds.items() if kind != "category"]
-        texts = [name for name, kind in self._kinds.items() if kind == "category"]
-        block: Matrix = np.empty((table.num_rows, len(numbers)))
-        for place, name in enumerate(numbers):
-            block[:, place] = table[name].cast(pa.float64()).to_numpy()
-        gaps = sum(table[name].null_count for name in numbers)
-        if block.size - np.count_nonzero(np.isfinite(block)) > gaps:  # no number, or an infinite one
-            return None
-        return framed(list(self._kinds), numbers, block, {name: table[name].to_numpy().tolist() for name in texts})
 
 
 def _is_plain(feature: dict[str, Any]) -> bool:

@@ -84,7 +84,7 @@ class TabularModel:
             case RowFormat.CSV:
                 prepared = self._prepared_table(rows.table_format, content.read())
             case RowFormat.ARROW:
-                prepared = self._prepared(self._read_arrow(content.read()))
+                prepared = self._prepared_arrow(content.read())
             case _:
                 raise errors.UnfitInput(takes="rows of a table", given="an image")
         threads = None if len(prepared) >= ROWS_FOR_THREADS else 1
@@ -120,6 +120,14 @@ class TabularModel:
             return None
         rows = DelimitedRows(self._features, self._accepted.difference(self._names))
         return rows.frame(content, delimiter or self._manifest["table"]["delimiter"])
+
+    def _prepared_arrow(self, content: bytes) -> pd.DataFrame:
+        from services.training.workloads.tabular import arrow  # only few are asked in Arrow
+
+        table = arrow.read_stream(content)
+        self._check_columns("The data", table.column_names)
+        plain = arrow.plain_frame(table, self._features)
+        return self._prepared(arrow.as_frame(table, self._features)) if plain is None else plain
 
     def _prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
         if frame.empty:
@@ -160,13 +168,6 @@ class TabularModel:
         if labels == self._classes:
             return whole
         return pd.DataFrame(whole, columns=labels).reindex(columns=self._classes, fill_value=0.0).to_numpy()
-
-    def _read_arrow(self, content: bytes) -> pd.DataFrame:
-        from services.training.workloads.tabular import arrow  # only few are asked in Arrow
-
-        table = arrow.read_stream(content)
-        self._check_columns("The data", table.column_names)
-        return arrow.as_frame(table, self._features)
 
     def _read_csv(self, given: TableFormat | None, content: bytes) -> pd.DataFrame:
         self._csv.write_bytes(content)
