@@ -130,15 +130,15 @@ class TrainingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Predict(self, request_iterator, context):
-        """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against its SHA-256 before
-        anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a while. First the
-        header with the first rows, then the others in chunks; the answers come once all rows are there.
+        """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against
+        its SHA-256 before anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a
+        while. First the header with the first rows, then the others in chunks; the answers come once all rows are there.
         Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
-        MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN, NO_ROWS_TO_PREDICT,
-        TOO_MUCH_TO_PREDICT), NOT_FOUND when
-        there is no such package, DATA_LOSS when its bytes are not those that were recorded, ABORTED (repeat) when the
-        process died, RESOURCE_EXHAUSTED (repeat later) when too many calls wait, DEADLINE_EXCEEDED when it takes too
-        long, and UNAVAILABLE (repeat) when storage does not answer. Safe to repeat.
+        MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN,
+        NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT), NOT_FOUND when there is no such package, DATA_LOSS when its bytes are
+        not those that were recorded, ABORTED (repeat) when the process died, RESOURCE_EXHAUSTED (repeat later) when too
+        many calls wait, DEADLINE_EXCEEDED when it takes too long, and UNAVAILABLE (repeat) when storage does not answer.
+        Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -61,15 +61,15 @@ class TrainingServiceStub:
     ReleaseArtifact: _grpc.UnaryUnaryMultiCallable[_training_pb2.ReleaseArtifactRequest, _training_pb2.ReleaseArtifactResponse]
     """Deletes everything that is kept for a training. Succeeds when nothing is. Safe to repeat."""
     Predict: _grpc.StreamStreamMultiCallable[_training_pb2.PredictRequest, _training_pb2.PredictResponse]
-    """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against its SHA-256 before
-    anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a while. First the
-    header with the first rows, then the others in chunks; the answers come once all rows are there.
+    """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against
+    its SHA-256 before anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a
+    while. First the header with the first rows, then the others in chunks; the answers come once all rows are there.
     Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
-    MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN, NO_ROWS_TO_PREDICT,
-    TOO_MUCH_TO_PREDICT), NOT_FOUND when
-    there is no such package, DATA_LOSS when its bytes are not those that were recorded, ABORTED (repeat) when the
-    process died, RESOURCE_EXHAUSTED (repeat later) when too many calls wait, DEADLINE_EXCEEDED when it takes too
-    long, and UNAVAILABLE (repeat) when storage does not answer. Safe to repeat.
+    MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN,
+    NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT), NOT_FOUND when there is no such package, DATA_LOSS when its bytes are
+    not those that were recorded, ABORTED (repeat) when the process died, RESOURCE_EXHAUSTED (repeat later) when too
+    many calls wait, DEADLINE_EXCEEDED when it takes too long, and UNAVAILABLE (repeat) when storage does not answer.
+    Safe to repeat.
     """
 
 @_typing.type_check_only
@@ -105,15 +105,15 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     ReleaseArtifact: _aio.UnaryUnaryMultiCallable[_training_pb2.ReleaseArtifactRequest, _training_pb2.ReleaseArtifactResponse]  # type: ignore[assignment]
     """Deletes everything that is kept for a training. Succeeds when nothing is. Safe to repeat."""
     Predict: _aio.StreamStreamMultiCallable[_training_pb2.PredictRequest, _training_pb2.PredictResponse]  # type: ignore[assignment]
-    """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against its SHA-256 before
-    anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a while. First the
-    header with the first rows, then the others in chunks; the answers come once all rows are there.
+    """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against
+    its SHA-256 before anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a
+    while. First the header with the first rows, then the others in chunks; the answers come once all rows are there.
     Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
-    MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN, NO_ROWS_TO_PREDICT,
-    TOO_MUCH_TO_PREDICT), NOT_FOUND when
-    there is no such package, DATA_LOSS when its bytes are not those that were recorded, ABORTED (repeat) when the
-    process died, RESOURCE_EXHAUSTED (repeat later) when too many calls wait, DEADLINE_EXCEEDED when it takes too
-    long, and UNAVAILABLE (repeat) when storage does not answer. Safe to repeat.
+    MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN,
+    NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT), NOT_FOUND when there is no such package, DATA_LOSS when its bytes are
+    not those that were recorded, ABORTED (repeat) when the process died, RESOURCE_EXHAUSTED (repeat later) when too
+    many calls wait, DEADLINE_EXCEEDED when it takes too long, and UNAVAILABLE (repeat) when storage does not answer.
+    Safe to repeat.
     """
 
 class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -188,15 +188,15 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_training_pb2.PredictRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_training_pb2.PredictResponse], _abc.AsyncIterator[_training_pb2.PredictResponse]]:
-        """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against its SHA-256 before
-        anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a while. First the
-        header with the first rows, then the others in chunks; the answers come once all rows are there.
+        """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against
+        its SHA-256 before anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a
+        while. First the header with the first rows, then the others in chunks; the answers come once all rows are there.
         Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
-        MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN, NO_ROWS_TO_PREDICT,
-        TOO_MUCH_TO_PREDICT), NOT_FOUND when
-        there is no such package, DATA_LOSS when its bytes are not those that were recorded, ABORTED (repeat) when the
-        process died, RESOURCE_EXHAUSTED (repeat later) when too many calls wait, DEADLINE_EXCEEDED when it takes too
-        long, and UNAVAILABLE (repeat) when storage does not answer. Safe to repeat.
+        MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN,
+        NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT), NOT_FOUND when there is no such package, DATA_LOSS when its bytes are
+        not those that were recorded, ABORTED (repeat) when the process died, RESOURCE_EXHAUSTED (repeat later) when too
+        many calls wait, DEADLINE_EXCEEDED when it takes too long, and UNAVAILABLE (repeat) when storage does not answer.
+        Safe to repeat.
         """
 
 def add_TrainingServiceServicer_to_server(servicer: TrainingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
