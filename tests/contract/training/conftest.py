@@ -25,7 +25,7 @@ from services.training.bootstrap import bootstrap
 from services.training.settings import TrainingSettings
 
 FAKES = "tests.contract.training.fake_workloads"
-SECONDS = 60.0
+SECONDS = 180.0  # a cluster takes a minute to begin where others want the machine, too
 FETCH = ["modelyard.training.v1.AnalysisService/FetchDataset"]
 """What the gateway does not repeat by itself, either: it may have taken very long until it failed."""
 
