@@ -156,15 +156,15 @@ class Inference(msgspec.Struct):
 
     def images(self) -> list[bytes]:
         """The images, decoded. Fails with TensorUnfit."""
-        if not 0 < self.row_count <= MOST_IMAGES:
+        count = self.row_count
+        if not 0 < count <= MOST_IMAGES:
             raise TensorUnfit(name=IMAGE, trouble=f"one call takes 1 to {MOST_IMAGES} images")
         tensor = next((tensor for tensor in self.inputs if tensor.name == IMAGE), None)
         if tensor is None:
             raise TensorUnfit(name=self.inputs[0].name, trouble=f"this model has one input, {IMAGE!r}")
         values = tensor.values()
-        if len(values) != self.row_count:
-            trouble = f"it has {len(values)} values and its shape says {self.row_count}"
-            raise TensorUnfit(name=IMAGE, trouble=trouble)
+        if len(values) != count:
+            raise TensorUnfit(name=IMAGE, trouble=f"it has {len(values)} values and its shape says {count}")
         if tensor.datatype != "BYTES":
             raise TensorUnfit(name=IMAGE, trouble=f"not all of its values are {tensor.datatype}")
         try:

@@ -4,7 +4,7 @@ import asyncio
 import re
 from dataclasses import dataclass
 from email.message import Message
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
@@ -39,7 +39,6 @@ MOST_VERSION = 2**31 - 1
 Version = Annotated[int, Path(ge=1, le=MOST_VERSION)]
 Log = Annotated[bool, Query(description="Whether to keep what is asked and answered.")]
 JSON = "application/json"
-T = TypeVar("T")
 FORMATS = {
     JSON: ROW_FORMAT_JSON,
     "text/csv": ROW_FORMAT_CSV,
@@ -118,12 +117,12 @@ def _only_rows(body: bytearray) -> memoryview | None:
     return memoryview(body)[begins.end() : ends.start() + 1] if begins and ends else None
 
 
-async def parsed(adapter: "TypeAdapter[T]", body: bytearray) -> T:
-    """A JSON body as what it has to be. Fails with BodyUnfit."""
+async def _asked(body: bytearray) -> Asked:
+    """What a JSON body asks. Fails with BodyUnfit."""
     try:
         if len(body) > LARGE_BYTES:  # it takes a while to read
-            return await asyncio.to_thread(adapter.validate_json, body)
-        return adapter.validate_json(body)
+            return await asyncio.to_thread(_ASKED.validate_json, body)
+        return _ASKED.validate_json(body)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "body"
@@ -176,7 +175,7 @@ async def _question_of(request: Request, log: bool) -> Question:
     unread = _only_rows(body)
     if unread and not log:
         return Question(predicting.Rows(ROW_FORMAT_JSON, unread), log, [])
-    asked = await parsed(_ASKED, body)
+    asked = await _asked(body)
     content = unread if unread else await asyncio.to_thread(predicting.written, asked.rows)
     log = log or asked.log
     predicting.check_log(asked.rows if log else [])

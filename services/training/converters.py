@@ -251,12 +251,8 @@ def rows_from(header: training_pb2.PredictHeader) -> RowsHeader:
         raise BadRows(trouble="their format is not said")
     table = header.table_format
     known = TableFormat(table.delimiter, table.encoding) if header.HasField("table_format") else None
-    row_format = ROW_FORMATS[header.row_format]
-    return RowsHeader(row_format, known, _columns_format(header) if row_format is RowFormat.COLUMNS else None)
-
-
-def _columns_format(header: training_pb2.PredictHeader) -> ColumnsFormat:
-    return ColumnsFormat(header.row_count if header.HasField("row_count") else None, dict(header.datatypes))
+    columns = ColumnsFormat(header.row_count if header.HasField("row_count") else None, dict(header.datatypes))
+    return RowsHeader(ROW_FORMATS[header.row_format], known, columns)
 
 
 def answers_to(answers: Answers) -> Iterator[training_pb2.PredictResponse]:

@@ -52,7 +52,7 @@ class RowsHeader:
 
     row_format: RowFormat
     table_format: TableFormat | None
-    columns_format: ColumnsFormat | None = None
+    columns_format: ColumnsFormat = field(default_factory=ColumnsFormat)
 
 
 @dataclass(frozen=True)

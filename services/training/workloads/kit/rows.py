@@ -30,7 +30,7 @@ class ByRows:
         """What the model answers."""
         if rows.row_format is not RowFormat.COLUMNS:
             return self._model.answer(rows, content)
-        columns = columns_of(content.read(), rows.columns_format or ColumnsFormat())
+        columns = columns_of(content.read(), rows.columns_format)
         each = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         return self._model.answer(RowsHeader(RowFormat.JSON, None), BytesIO(json.dumps(each).encode()))
 

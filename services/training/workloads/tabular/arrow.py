@@ -15,7 +15,7 @@ from pyarrow import types
 
 from services.training.domain import errors
 from services.training.workloads.kit.wording import shortened
-from services.training.workloads.tabular.plain import framed
+from services.training.workloads.tabular.plain import framed, is_plain
 from services.training.workloads.tabular.refusals import refuse
 from services.training.workloads.tabular.unwrapped import Matrix
 
@@ -51,7 +51,7 @@ def read_stream(content: bytes) -> pa.Table:
 def plain_frame(table: pa.Table, features: list[dict[str, Any]]) -> pd.DataFrame | None:
     """The columns of the features, as `prepare` would make them; None where they or some value have to be looked at
     more closely."""
-    if not all(_is_plain(table[feature["name"]], feature) for feature in features):
+    if not all(is_plain(feature) and _holds(table[feature["name"]], feature) for feature in features):
         return None
     numbers = [feature["name"] for feature in features if feature["kind"] != "category"]
     texts = [feature["name"] for feature in features if feature["kind"] == "category"]
@@ -62,11 +62,11 @@ def plain_frame(table: pa.Table, features: list[dict[str, Any]]) -> pd.DataFrame
     if not table.num_rows or np.isinf(block).any():
         return None
     named = {name: table[name].to_numpy().tolist() for name in texts}
-    return framed([feature["name"] for feature in features], numbers, block.T, named)
+    return framed([feature["name"] for feature in features], block.T, named)
 
 
-def _is_plain(column: pa.ChunkedArray, feature: dict[str, Any]) -> bool:
-    return not feature.get("whole") and any(holds(column.type) for holds in PLAIN.get(feature["kind"], ()))
+def _holds(column: pa.ChunkedArray, feature: dict[str, Any]) -> bool:
+    return any(is_held(column.type) for is_held in PLAIN[feature["kind"]])
 
 
 def as_frame(table: pa.Table, features: list[dict[str, Any]]) -> pd.DataFrame:

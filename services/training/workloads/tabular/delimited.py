@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from services.training.workloads.tabular.arrow import plain_frame
+from services.training.workloads.tabular.plain import is_plain
 
 BLOCK_BYTES = 1024 * 1024
 TYPES = {"number": pa.float64(), "boolean": pa.bool_(), "category": pa.string()}
@@ -29,7 +30,7 @@ class DelimitedRows:
         self._kinds = {feature["name"]: feature["kind"] for feature in features}
         self._numbers = [name for name, kind in self._kinds.items() if kind != "category"]
         self._known = {*self._kinds, *others}
-        self._plain = all(_is_plain(feature) for feature in features)
+        self._plain = all(is_plain(feature) and not feature.get("decimal") for feature in features)
 
     def frame(self, content: bytes, delimiter: str) -> pd.DataFrame | None:
         """Rows in UTF-8, as `prepare` would make them; None where they or some value have to be looked at more
@@ -65,10 +66,6 @@ class DelimitedRows:
         line = text[: max(text.find(b"\n"), 0)].removesuffix(b"\r").decode(errors="replace")
         names = line.split(delimiter)
         return 1 < len(names) == len(set(names)) and self._known.issuperset(names) and self._kinds.keys() <= set(names)
-
-
-def _is_plain(feature: dict[str, Any]) -> bool:
-    return feature["kind"] in TYPES and not feature.get("whole") and not feature.get("decimal")
 
 
 def _is_simple(text: bytes, delimiter: str) -> bool:

@@ -41,7 +41,7 @@ class PlainRows:
         self._only_numbers = not self._texts and not others
         self._pack = struct.Struct(f"{len(self._numbers)}d").pack
         self._kinds = tuple((feature["name"], feature["kind"]) for feature in ordered)
-        self._decoder = self._row_decoder(others) if all(map(_is_plain, features)) else None
+        self._decoder = self._row_decoder(others) if all(map(is_plain, features)) else None
 
     def _row_decoder(self, others: Collection[str]) -> "msgspec.json.Decoder[list[Any]] | None":
         """What reads an object for each row with a member for each feature."""
@@ -62,7 +62,7 @@ class PlainRows:
             return None
         if not numbers or not len(numbers[-1]):  # no rows, or none after the last comma
             return None
-        return framed(self._names, self._numbers, np.concatenate(numbers), texts)
+        return framed(self._names, np.concatenate(numbers), texts)
 
     def columns(self, content: bytes, told: ColumnsFormat) -> pd.DataFrame | None:
         """Columns, as `prepare` would make them; None where they or some value have to be looked at more closely."""
@@ -78,7 +78,7 @@ class PlainRows:
             return None
         columns = {name: values for (name, _), values in zip(self._kinds, read, strict=True)}
         numbers = np.array([_column(columns[name]) for name in self._numbers])
-        return framed(self._names, self._numbers, numbers.T, {name: columns[name] for name in self._texts})
+        return framed(self._names, numbers.T, {name: columns[name] for name in self._texts})
 
     def _read(self, pieces: Iterable[bytes]) -> Iterator[list[tuple[Any, ...]]]:
         if self._decoder:
@@ -95,11 +95,12 @@ class PlainRows:
         return flat.reshape(len(rows), width)
 
 
-def framed(names: list[str], numeric: list[str], numbers: Matrix, texts: dict[str, list[Any]]) -> pd.DataFrame:
-    """Columns of numbers, a row of the matrix each row, and of texts, None where there is none, in the order of the
-    names."""
+def framed(names: list[str], numbers: Matrix, texts: dict[str, list[Any]]) -> pd.DataFrame:
+    """Columns in the order of the names: of texts, None where there is none, and of numbers in all others, a row of the
+    matrix each row."""
     if not texts:
         return pd.DataFrame(numbers, columns=names)
+    numeric = [name for name in names if name not in texts]
     columns = dict(zip(numeric, numbers.T, strict=True)) | {name: _text(texts[name]) for name in texts}
     return pd.DataFrame({name: columns[name] for name in names})
 
@@ -121,8 +122,8 @@ def arrays(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield b"".join(held)
 
 
-def _is_plain(feature: dict[str, Any]) -> bool:
-    """Whether its values stand for themselves."""
+def is_plain(feature: dict[str, Any]) -> bool:
+    """Whether its values, where they come as its kind, stand for themselves."""
     return feature["kind"] in TYPES and not feature.get("whole")
 
 

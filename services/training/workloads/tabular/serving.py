@@ -80,7 +80,7 @@ class TabularModel:
             case RowFormat.JSON:
                 prepared = self._prepared_rows(content)
             case RowFormat.COLUMNS:
-                prepared = self._prepared_columns(rows.columns_format or ColumnsFormat(), content.read())
+                prepared = self._prepared_columns(rows.columns_format, content.read())
             case RowFormat.CSV:
                 prepared = self._prepared_table(rows.table_format, content.read())
             case RowFormat.ARROW:
