@@ -2,13 +2,14 @@
 
 import base64
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from fastapi import Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
-from streaming_form_data import ParseFailedException, StreamingFormDataParser
-from streaming_form_data.targets import BaseTarget, ValueTarget
 
 from servicekit import errors
 from servicekit.channels import CHUNK_BYTES
@@ -76,89 +77,99 @@ def _digest(request: Request) -> str:
 
 async def form(request: Request, limit: int) -> Incoming:
     """The file of a multipart form. Returns when the file begins; the rest of the form follows with its chunks."""
-    parts = _Form(request)
+    parts = _Form(request.headers.get("content-type", ""))
     body = _received(request, limit + MAX_FIELD_BYTES * len(FIELDS))
     async for received in body:
         parts.feed(received)
-        if parts.file.started:
+        if parts.file_begun:
             break
-    if not parts.file.started:
+    if not parts.file_begun:
         raise FileMissing
-    incoming = Incoming(parts.file.multipart_filename or "data.csv", aiter_of(), parts.values)
-    incoming.chunks = parts.file_bytes(body)
-    return incoming
-
-
-class _File(BaseTarget):
-    """Collects what the parser finds of the file since the last look."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.started = False
-        self.found: list[bytes] = []
-
-    def on_start(self) -> None:
-        if self.started:
-            raise FormBroken(reason="it holds more than one file")
-        self.started = True
-
-    @property
-    def finished(self) -> bool:
-        """Whether the boundary after it was seen."""
-        return bool(self._finished)
-
-    def on_data_received(self, chunk: bytes) -> None:
-        self.found.append(chunk)
-
-    def take(self) -> list[bytes]:
-        """What was found since the last call."""
-        found, self.found = self.found, []
-        return found
-
-
-class _Short(ValueTarget):
-    """A field that holds a word, not a book."""
-
-    def on_data_received(self, chunk: bytes) -> None:
-        if sum(map(len, self._values)) + len(chunk) > MAX_FIELD_BYTES:
-            raise FormBroken(reason=f"a field is longer than {MAX_FIELD_BYTES} bytes")
-        super().on_data_received(chunk)
+    return Incoming(parts.file_name or "data.csv", parts.file_bytes(body), parts.values)
 
 
 class _Form:
-    def __init__(self, request: Request) -> None:
-        try:
-            self._parser = StreamingFormDataParser(headers=request.headers)
-        except ParseFailedException as error:
-            raise FormBroken(reason=str(error)) from error
-        self.file = _File()
+    """A multipart form (RFC 7578) as it comes: its fields, and what has come of its file since the last look."""
+
+    def __init__(self, content_type: str) -> None:
         self.values: dict[str, str] = {}
-        self._targets = {name: _Short() for name in FIELDS}
-        for name in FILE_FIELDS:
-            self._parser.register(name, self.file)
-        for name, target in self._targets.items():
-            self._parser.register(name, target)
+        self.file_name = ""
+        self.file_begun = self._file_ended = False
+        self._found: list[bytes] = []
+        self._header, self._told = bytearray(), bytearray()
+        self._disposition, self._name, self._value = b"", "", bytearray()
+        _, options = parse_options_header(content_type)
+        if not options.get(b"boundary"):
+            raise FormBroken(reason="its Content-Type names no boundary")
+        with _broken():
+            self._parser = MultipartParser(options[b"boundary"], {
+                "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
+                "on_header_value": lambda data, start, end: self._told.extend(data[start:end]),
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._begin_part,
+                "on_part_data": lambda data, start, end: self._take(data[start:end]),
+                "on_part_end": self._end_part,
+            })  # fmt: skip
 
     def feed(self, received: bytes) -> None:
-        """Parse what was received, and note the fields that are there by now."""
-        try:
-            self._parser.data_received(received)
-        except ParseFailedException as error:
-            raise FormBroken(reason=str(error)) from error
-        for name, target in self._targets.items():
-            if target.value:
-                self.values[name] = target.value.decode("utf-8", "replace").strip()
+        """Read what was received."""
+        with _broken():
+            self._parser.write(received)
 
     async def file_bytes(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The file's bytes, those found already first."""
-        for found in self.file.take():
+        for found in self._taken():
             yield found
         async for received in body:
             self.feed(received)
-            for found in self.file.take():
+            for found in self._taken():
                 yield found
-        if not self.file.finished:
+        if not self._file_ended:
             raise CutOff
+
+    def _taken(self) -> list[bytes]:
+        found, self._found = self._found, []
+        return found
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = bytes(self._told)
+        self._header.clear()
+        self._told.clear()
+
+    def _begin_part(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        if self._name in FILE_FIELDS:
+            if self.file_begun:
+                raise FormBroken(reason="it holds more than one file")
+            self.file_begun = True
+            self.file_name = options.get(b"filename", b"").decode("utf-8", "replace")
+        self._disposition = b""
+
+    def _take(self, data: bytes) -> None:
+        if self._name in FILE_FIELDS:
+            self._found.append(data)
+        elif self._name in FIELDS:
+            if len(self._value) + len(data) > MAX_FIELD_BYTES:
+                raise FormBroken(reason=f"a field is longer than {MAX_FIELD_BYTES} bytes")
+            self._value += data
+
+    def _end_part(self) -> None:
+        if self._name in FILE_FIELDS:
+            self._file_ended = True
+        elif self._value:
+            self.values[self._name] = self._value.decode("utf-8", "replace").strip()
+        self._value.clear()
+
+
+@contextmanager
+def _broken() -> Iterator[None]:
+    """Tell as FormBroken what the parser says."""
+    try:
+        yield
+    except FormParserError as error:
+        raise FormBroken(reason=str(error)) from error
 
 
 async def _received(request: Request, limit: int) -> AsyncIterator[bytes]:

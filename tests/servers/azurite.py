@@ -48,9 +48,9 @@ class Azurite:
         """The connection string that leads over a proxy before this server."""
         return f"AccountName={self.name};AccountKey={self.key};BlobEndpoint={url}/{self.name}"
 
-    def account(self, url: str = "") -> AzureAccount:
+    def account(self, url: str = "", patience: Patience = IMPATIENT) -> AzureAccount:
         """The account as a test sees it, with containers that nobody else uses."""
-        return AzureAccount(connection_string=self.through(url or self.url), patience=IMPATIENT, **own_containers())
+        return AzureAccount(connection_string=self.through(url or self.url), patience=patience, **own_containers())
 
 
 def own_containers() -> dict[str, object]:

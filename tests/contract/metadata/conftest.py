@@ -117,6 +117,12 @@ def written_at(artifact_id: str) -> ActivateArtifactRequest:
 
 
 @pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that has all tables, once somebody has needed it."""
+    return tmp_path_factory.mktemp("sqlite") / "metadata.db"
+
+
+@pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
     with postgres() as server:
         yield server

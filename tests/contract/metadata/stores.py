@@ -1,5 +1,6 @@
 """Every store that the contract is held against, each on a real server."""
 
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -26,7 +27,16 @@ async def _migrate(url: str) -> None:
 
 
 @asynccontextmanager
-async def _sqlite(_: pytest.FixtureRequest, folder: Path) -> AsyncIterator[str]:
+async def _new_sqlite(_: pytest.FixtureRequest, folder: Path) -> AsyncIterator[str]:
+    yield f"sqlite:///{folder}/new/metadata.db"
+
+
+@asynccontextmanager
+async def _sqlite(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[str]:
+    template = request.getfixturevalue("sqlite_template")
+    if not template.exists():
+        await _migrate(f"sqlite:///{template}")
+    shutil.copyfile(template, folder / "metadata.db")
     yield f"sqlite:///{folder}/metadata.db"
 
 
@@ -56,7 +66,7 @@ DATABASES: dict[str, Callable[[pytest.FixtureRequest, Path], Database]] = {
 """How to get the address of an empty database of each kind."""
 
 NEW_DATABASES: dict[str, Callable[[pytest.FixtureRequest, Path], Database]] = {
-    "sqlite": lambda request, folder: _sqlite(request, folder / "new"),
+    "sqlite": _new_sqlite,
     "postgres": lambda request, _: request.getfixturevalue("postgres_server").database(),
     "mariadb": lambda request, _: request.getfixturevalue("mariadb_server").database(),
     "mongodb": lambda request, _: _mongodb(request, _, new=True),
