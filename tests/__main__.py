@@ -1,5 +1,5 @@
-"""`python -m tests` runs all tests, in lanes beside each other that take about as long: those that spend their time in
-databases, those that train or move stored objects, and the others."""
+"""`python -m tests` runs all tests, in lanes beside each other that take about as long: those that look after records,
+those that train or move stored objects, and the others."""
 
 import os
 import shutil
@@ -9,7 +9,10 @@ import tempfile
 from collections.abc import Sequence
 from typing import BinaryIO
 
-RECORDS = ("tests/contract/metadata", "tests/e2e/test_backups.py", "tests/e2e/test_migrate.py")
+RECORDS = (
+    "tests/contract/metadata", "tests/e2e/test_backups.py", "tests/e2e/test_bad_input.py", "tests/e2e/test_main_job.py",
+    "tests/e2e/test_migrate.py",
+)  # fmt: skip
 TRAININGS = (
     "tests/contract/training", "tests/unit/training_workloads", "tests/e2e/test_images.py", "tests/e2e/test_imports.py",
     "tests/e2e/test_predictions.py", "tests/e2e/test_storage_move.py", "tests/e2e/test_storage_policy.py",

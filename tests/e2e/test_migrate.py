@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -131,11 +132,17 @@ def test_round_trip_through_every_database(
     assert exported(end) == exported(begin)
 
 
+@pytest.fixture(scope="module")
+def some_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("some") / "records.db"
+    seeded(f"sqlite:///{file}", 600)
+    return file
+
+
 @pytest.fixture
-def source(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/source.db"
-    seeded(url, 600)
-    return url
+def source(some_records: Path, tmp_path: Path) -> str:
+    shutil.copyfile(some_records, tmp_path / "source.db")
+    return f"sqlite:///{tmp_path}/source.db"
 
 
 async def test_a_target_that_cannot_be_used_for_a_while_is_waited_for(
