@@ -1,5 +1,6 @@
 """Measures predictions. A metric that these rows do not define is left out, never made up."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,10 +78,14 @@ def as_score(name: str, value: float) -> float:
 
 
 def measure(
-    problem_type: ProblemType, truth: npt.NDArray[Any], answers: Answers, classes: list[Any], only: str | None = None
+    problem_type: ProblemType,
+    truth: npt.NDArray[Any],
+    answers: Answers,
+    classes: list[Any],
+    only: Collection[str] | None = None,
 ) -> dict[str, float]:
-    """All metrics that these rows define, by name, or only one of them."""
-    names = [name for name in defined_metrics(problem_type, truth, classes) if only in (None, name)]
+    """All metrics that these rows define, by name, or only some of them."""
+    names = [name for name in defined_metrics(problem_type, truth, classes) if only is None or name in only]
     measured = _measure_numbers(truth, answers) if problem_type is REGRESSION else {}
     for name in names if problem_type is not REGRESSION else ():
         measured[name] = _measure_classes(name, truth, answers, classes)

@@ -36,7 +36,7 @@ class Probe:
     def score(self, answers: Answers) -> float:
         """The score of answers for these rows; NaN where they do not define it."""
         measured = measure(
-            self.case.target.problem_type, self.truth, answers, self.case.target.classes, only=self.case.score_name
+            self.case.target.problem_type, self.truth, answers, self.case.target.classes, only=[self.case.score_name]
         )
         return as_score(self.case.score_name, measured.get(self.case.score_name, np.nan))
 

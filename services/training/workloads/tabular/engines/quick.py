@@ -188,9 +188,10 @@ def _watch_growth(case: Case, trees: Any, learning: Learning, split: Split, tell
     for rounds in range(min(step, most), most + 1, step):
         learning.fit(growing.set_params(max_iter=rounds), split.train)
         for name, positions in watched.items():
-            measured = _measure(case, learning.truth[positions], _answer(growing, learning.encoded[positions], case))
-            for metric in {loss, case.score_name} & measured.keys():
-                telling.metric(metric, measured[metric], rounds, name)
+            answers = _answer(growing, learning.encoded[positions], case)
+            measured = _measure(case, learning.truth[positions], answers, {loss, case.score_name})
+            for metric, value in measured.items():
+                telling.metric(metric, value, rounds, name)
         score = as_score(case.score_name, measured.get(case.score_name, nan))
         best = min(best, (measured[loss], rounds, score), key=lambda found: found[0])
         telling.train(0.9 * rounds / most, f"{rounds} rounds: validation {loss} {measured[loss]:.4g}")
@@ -207,9 +208,9 @@ def _answer(model: Any, rows: Any, case: Case) -> Answers:
     return Answers(model.classes_[probabilities.argmax(axis=1)], probabilities)
 
 
-def _measure(case: Case, truth: npt.NDArray[Any], answers: Answers) -> dict[str, float]:
-    return measure(case.target.problem_type, truth, answers, case.target.classes)
+def _measure(case: Case, truth: npt.NDArray[Any], answers: Answers, only: set[str]) -> dict[str, float]:
+    return measure(case.target.problem_type, truth, answers, case.target.classes, only)
 
 
 def _score(case: Case, truth: npt.NDArray[Any], answers: Answers) -> float:
-    return as_score(case.score_name, _measure(case, truth, answers).get(case.score_name, nan))
+    return as_score(case.score_name, _measure(case, truth, answers, {case.score_name}).get(case.score_name, nan))
