@@ -15,20 +15,28 @@ from services.training.domain.answers import RowFormat, RowsHeader
 from services.training.domain.errors import DatasetChanged, NoSpace, PackageBroken, UnreadableImage
 from services.training.domain.model import DatasetSource, TrainingSpec
 from services.training.workloads import load_package, workload_named
+from services.training.workloads.detection.canvas import Canvas
+from services.training.workloads.detection.case import settle
+from services.training.workloads.detection.learning import evaluate
 from services.training.workloads.detection.measuring import Answer, Truth, measure
+from services.training.workloads.detection.reading import read_all
 from services.training.workloads.detection.serving import load_model
 from services.training.workloads.detection.targets import Boxed, aim, box_loss, centre_loss
-from services.training.workloads.detection.templates.load_model import Found, draw, suppress
+from services.training.workloads.detection.templates.load_model import Found, draw, load, suppress
 from services.training.workloads.detection.varying import vary
 from services.training.workloads.kit import pixels
+from services.training.workloads.kit.archive import opened
+from services.training.workloads.kit.telling import Telling
 from tests.unit.training_workloads.shapes import as_png, coco_files, draw_scenes, pack, yolo_files
 from tests.unit.training_workloads.trial import Trial
+
+SOURCE = DatasetSource("dataset-1", "datasets", "a/b.zip")
 
 
 def train(data, folder, **parameters) -> Trial:
     """Train on an archive and unpack the package."""
-    trial, source = Trial(folder), DatasetSource("dataset-1", "datasets", "a/b.zip")
-    spec = TrainingSpec("trial", "object_detection", source, parameters=parameters, model_name="A `trial`")
+    trial = Trial(folder)
+    spec = TrainingSpec("trial", "object_detection", SOURCE, parameters=parameters, model_name="A `trial`")
     trial.result = workload_named("object_detection").train(spec, data, folder, trial)
     with zipfile.ZipFile(folder / "artifact.zip") as archive:
         archive.extractall(trial.package)
@@ -135,6 +143,23 @@ def test_it_stops_when_nothing_is_gained_or_the_time_is_over(shapes, tmp_path):
     assert patient.result.leaderboard[0].validation_score == max(told)
     assert timed.result.parameters["epochs"] < 1000
     assert timed.result.leaderboard[0].validation_score != timed.result.leaderboard[0].validation_score
+
+
+@pytest.mark.parametrize("asked", [{}, {"validation_fraction": 0}])
+def test_without_validation_images_the_model_measured_is_the_one_packaged(asked, tmp_path):
+    """000.11, M.5: held-out images change nothing in it, and the package reaches on them what was told."""
+    scenes = draw_scenes(27 if asked else 12, seed=5, sizes=(64, 64), most=2, shares=(0.35, 0.6))
+    data = pack(tmp_path / "shapes.zip", yolo_files(scenes))
+    trial = train(data, tmp_path / "trial", epochs=3, batch_size=4, **asked)
+    case = settle(TrainingSpec("trial", "object_detection", SOURCE, parameters=asked), data)
+    (tmp_path / "work").mkdir()
+    with opened(data) as archive:
+        canvas = Canvas(case.width, case.height, case.stride)
+        pictures = read_all(archive, case.listing.images, canvas, tmp_path / "work", Telling(trial))
+    measured, _ = evaluate(load(trial.package), case, pictures, case.parts.test)
+
+    assert len(case.parts.validation) == 0
+    assert {metric.name: metric.value for metric in trial.result.metrics} == pytest.approx(measured.metrics)
 
 
 def test_a_learning_rate_that_is_far_too_large_ends_with_a_low_score_and_no_error(shapes, tmp_path):

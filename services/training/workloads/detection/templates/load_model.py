@@ -161,7 +161,7 @@ class Detector:
     def __init__(self, network: CentreDetector, config: Config, device: str = "cpu") -> None:
         self.config = config
         self.device = device
-        self._network = network.to(device).eval()
+        self._network = network.to(device)
 
     def weights(self) -> dict[str, Tensor]:
         """The network's, by name."""
@@ -183,6 +183,7 @@ class Detector:
     ) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], Boxes]]:
         """Of canvases n × height × width × 3, each one's scores, classes and boxes, in pixels of the canvas."""
         images = torch.from_numpy(np.ascontiguousarray(canvases)).to(self.device).permute(0, 3, 1, 2)
+        self._network.eval()  # a network that is still learning would be changed by what it looks at
         with torch.inference_mode():
             logits, reach = self._network(images.float() / 255)
             peaks = functional.max_pool2d(logits, 3, 1, 1) == logits
