@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 
 from services.training.domain.answers import RowFormat, RowsHeader
-from services.training.domain.errors import DatasetChanged, NoSpace, PackageBroken, UnreadableImage
+from services.training.domain.errors import DatasetChanged, LossDiverged, NoSpace, PackageBroken, UnreadableImage
 from services.training.domain.model import DatasetSource, TrainingSpec
 from services.training.workloads import load_package, workload_named
+from services.training.workloads.detection import learning
 from services.training.workloads.detection.canvas import Canvas
 from services.training.workloads.detection.case import settle
 from services.training.workloads.detection.learning import evaluate
@@ -33,11 +34,14 @@ from tests.unit.training_workloads.trial import Trial
 SOURCE = DatasetSource("dataset-1", "datasets", "a/b.zip")
 
 
+def spec_of(**parameters) -> TrainingSpec:
+    return TrainingSpec("trial", "object_detection", SOURCE, parameters=parameters, model_name="A `trial`")
+
+
 def train(data, folder, **parameters) -> Trial:
     """Train on an archive and unpack the package."""
     trial = Trial(folder)
-    spec = TrainingSpec("trial", "object_detection", SOURCE, parameters=parameters, model_name="A `trial`")
-    trial.result = workload_named("object_detection").train(spec, data, folder, trial)
+    trial.result = workload_named("object_detection").train(spec_of(**parameters), data, folder, trial)
     with zipfile.ZipFile(folder / "artifact.zip") as archive:
         archive.extractall(trial.package)
     return trial
@@ -151,7 +155,7 @@ def test_without_validation_images_the_model_measured_is_the_one_packaged(asked,
     scenes = draw_scenes(27 if asked else 12, seed=5, sizes=(64, 64), most=2, shares=(0.35, 0.6))
     data = pack(tmp_path / "shapes.zip", yolo_files(scenes))
     trial = train(data, tmp_path / "trial", epochs=3, batch_size=4, **asked)
-    case = settle(TrainingSpec("trial", "object_detection", SOURCE, parameters=asked), data)
+    case = settle(spec_of(**asked), data)
     (tmp_path / "work").mkdir()
     with opened(data) as archive:
         canvas = Canvas(case.width, case.height, case.stride)
@@ -167,6 +171,16 @@ def test_a_learning_rate_that_is_far_too_large_ends_with_a_low_score_and_no_erro
 
     assert 0 <= result.score < 0.5
     assert json.loads(json.dumps(result.evaluation, allow_nan=False)) == result.evaluation
+
+
+def test_a_loss_that_is_no_number_ends_the_training_before_it_is_told(shapes, tmp_path, monkeypatch):
+    """000.11: a box that is no number would be measured as a right one."""
+    monkeypatch.setattr(learning, "centre_loss", lambda logits, _targets: logits.sum() * np.nan)
+    trial = Trial(tmp_path)
+    with pytest.raises(LossDiverged, match="smaller learning_rate"):
+        workload_named("object_detection").train(spec_of(epochs=1), shapes, tmp_path, trial)
+
+    assert trial.metrics_told == []
 
 
 def test_a_dataset_that_is_not_the_recorded_one_is_not_trained_on(shapes, tmp_path):

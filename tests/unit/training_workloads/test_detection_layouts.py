@@ -196,6 +196,21 @@ def test_the_parts_that_an_archive_tells_are_kept(tmp_path):
         assert (len(case.parts.train), len(case.parts.validation), len(case.parts.test)) == (8, 0, 4)
 
 
+@pytest.mark.parametrize("part", ["", "train/"])
+def test_the_only_image_with_boxes_to_learn_from_is_learned_from(tmp_path, part):
+    """000.11: of two, one is measured on and none is left to find the best epoch."""
+    scenes = draw_scenes(24, sizes=(40, 48))
+    files = yolo_files(scenes, part)
+    files |= {name: "" for name in files if name.startswith("labels/") and not name.endswith(("0000.txt", "0001.txt"))}
+    if part:
+        files |= {"labels/train/0001.txt": ""} | yolo_files(scenes[:1], "test/")
+    case = settle(spec_of(), pack(tmp_path / "data.zip", files))
+    boxed = [[case.listing.images[row].has_boxes for row in rows] for rows in (case.parts.train, case.parts.test)]
+
+    assert [sum(some) for some in boxed] == [1, 1]
+    assert len(case.parts.validation) == 0
+
+
 def test_the_same_seed_holds_out_the_same_images_and_every_class_is_on_both_sides(tmp_path):
     data = pack(tmp_path / "data.zip", yolo_files(draw_scenes(40)))
     first, again, other = (settle(spec_of(seed=seed), data) for seed in (3, 3, 4))

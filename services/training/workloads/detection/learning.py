@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from services.training.domain.errors import LossDiverged
 from services.training.workloads.detection.case import Case
 from services.training.workloads.detection.measuring import LEAST_SCORE, Answer, Measured, Truth, measure
 from services.training.workloads.detection.reading import Pictures
@@ -68,13 +69,15 @@ class Learner:
         self._started = time.monotonic()
 
     def learn(self) -> Learned:
-        """Learn for as many epochs as there are, or until nothing is gained any more."""
+        """Learn for as many epochs as there are, or until nothing is gained any more. Raises LossDiverged."""
         epochs = self._epochs()
         learned = Learned(self._detector(), 0, 0, 0, {}, 0.0)
         learned.parameter_count = sum(each.numel() for each in self._network.parameters())
         best = copy.deepcopy(self._network.state_dict())
         for epoch in range(1, epochs + 1):
             loss = self._learn_epoch(epoch, epochs)
+            if not (math.isfinite(loss) and self._is_sound()):
+                raise LossDiverged
             reached = self._validate(epoch, loss, learned)
             if self._rank(reached) > self._rank(learned.validation):
                 learned.gained_epoch = epoch
@@ -87,6 +90,10 @@ class Learner:
         self._network.load_state_dict(best)
         learned.seconds = time.monotonic() - self._started
         return learned
+
+    def _is_sound(self) -> bool:
+        """Whether every weight is a number: boxes that are none would be measured as if they were right."""
+        return all(bool(weight.isfinite().all()) for weight in self._network.state_dict().values())
 
     def _epochs(self) -> int:
         wanted = math.ceil(IMAGES_SEEN / len(self._case.parts.train))

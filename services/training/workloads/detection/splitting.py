@@ -54,7 +54,10 @@ def _kinds(listing: Listing) -> Rows:
 
 
 def _spare(train: Rows, kinds: Rows, boxed: np.ndarray, parameters: Parameters) -> tuple[Rows, Rows]:
-    if len(train) < LEAST_TO_VALIDATE or not parameters.validation_fraction:
+    """Of those to learn from, the ones that are learned from and the ones that find the best epoch, if both can have a
+    box."""
+    alone = boxed[train].sum() < 2
+    if alone or len(train) < LEAST_TO_VALIDATE or not parameters.validation_fraction:
         return train, train[:0]
     return _hold_out(train, kinds, boxed, parameters.validation_fraction, parameters.seed)
 
