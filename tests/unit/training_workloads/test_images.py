@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import runpy
 import subprocess
 import sys
@@ -249,6 +250,32 @@ def test_an_archive_that_nothing_can_be_learned_from_is_refused(tmp_path, files,
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize(("classes", "fraction"), [(2, 0.3), (10, 0.5)])
+def test_without_an_image_to_settle_when_to_stop_training_is_refused_by_check(tmp_path, classes, fraction):
+    """000.12: what is held out may be all that can be spared."""
+    data = album(tmp_path / "data.zip", shapes(2, map(str, range(classes))))
+
+    with pytest.raises(errors.BadLayout, match="or give a smaller test_fraction"):
+        check(data, test_fraction=fraction)
+    assert check(data).row_count == 2 * classes
+
+
+@pytest.mark.parametrize(
+    ("metric", "counts"), [("roc_auc_ovr", (6, 6, 6, 6, 6)), ("f1", (20, 3)), ("roc_auc", (20, 3))]
+)
+def test_images_that_settle_when_to_stop_need_not_define_the_score(tmp_path, metric, counts):
+    """000.12: the score is of the held-out images; what it would be of the others is left open."""
+    files: dict[str, bytes] = {}
+    for place, count in enumerate(counts):
+        files |= shapes(count, [str(place)], seed=place)
+    data = album(tmp_path / "data.zip", files)
+    result = Trial(tmp_path / "run").train(data, eval_metric=metric, epochs=1, image_size=16)
+
+    assert result.score_name == metric
+    assert result.leaderboard[0].test_score == result.score
+    assert math.isnan(result.leaderboard[0].validation_score)
+
+
 def test_a_folder_train_may_be_a_class(tmp_path):
     """With images directly in it, whatever the others are called and however deep theirs lie."""
     for others in (("bus",), ("test",), ("bus", "test/deep")):
@@ -291,6 +318,7 @@ def test_images_that_cannot_be_read_are_left_out_when_asked(tmp_path):
     [
         ({"epoch": 3}, errors.BadParameters, "'epoch' is not one of them"),
         ({"image_size": 7}, errors.BadParameters, "16 or more"),
+        ({"image_size": 7}, errors.BadParameters, "The workload's parameters are: epochs, test_fraction, seed, "),
         ({"target": "kind"}, errors.TargetNotFound, "leave the target out"),
         ({"problem_type": ProblemType.REGRESSION}, errors.UnfitProblem, "type regression"),
         ({"problem_type": ProblemType.BINARY}, errors.NotBinary, "3 different"),

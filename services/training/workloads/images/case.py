@@ -103,8 +103,6 @@ def check(spec: TrainingSpec, data: Path) -> TrainingPlan:
 def settle_request(spec: TrainingSpec) -> Asked:
     """Check what was asked; an InvalidInput names what is wrong with it, a NotReady what is missing here."""
     parameters = parse(spec.parameters)
-    if 0 < parameters.image_size < 16:
-        raise errors.BadParameters(trouble="image_size: has to be 0, or 16 or more", known=", ".join(spec.parameters))
     if spec.target not in ("", TARGET):
         raise errors.TargetNotFound(target=spec.target, suggestion="Images have none: leave the target out.")
     if spec.problem_type not in (None, ProblemType.BINARY, ProblemType.MULTICLASS):
@@ -150,6 +148,11 @@ def _settle_parts(parameters: Parameters, images: list[Found], labels: npt.NDArr
     if (named == VALIDATION).any():
         return Parts(rest, np.flatnonzero(named == VALIDATION), test)
     inner = split_rows(labels[rest], True, parameters.validation_fraction, parameters.seed)
+    if not len(inner.test):
+        raise errors.BadLayout(
+            trouble="of each class one image is left to learn from, and none to settle when to stop. Add images of "
+            "each class, or give a smaller test_fraction."
+        )
     return Parts(rest[inner.train], rest[inner.test], test)
 
 

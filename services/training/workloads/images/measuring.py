@@ -1,5 +1,6 @@
 """Measures a model on the held-out images."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from services.training.workloads.images.case import Case
 from services.training.workloads.images.fitting import Curve
 from services.training.workloads.kit.metrics import Answers, as_score, measure
 from services.training.workloads.kit.packaging import without_nan
+from services.training.workloads.kit.splitting import Rows
 
 # With more, a matrix is no chart any more, and as long as everything else together.
 MOST_IN_MATRIX = 100
@@ -28,18 +30,26 @@ class Measured:
 
 def measure_answers(case: Case, curve: Curve, chances: npt.NDArray[np.float64]) -> Measured:
     """Measure what a model answers for the held-out images, images × classes."""
-    names = np.array(case.classes)
     truth, told = case.labels[case.parts.test], chances.argmax(axis=1)
-    metrics = measure(case.problem_type, names[truth], Answers(names[told], chances), case.classes)
+    metrics = measure_rows(case, case.parts.test, chances)
     evaluation = {
         "per_class": _per_class(case.classes, truth, told),
         "learning_curve": {**curve.as_columns(), "best_epoch": curve.best_epoch, "ended_by": curve.ended_by},
     }
     if len(case.classes) <= MOST_IN_MATRIX:
-        counts = sk.confusion_matrix(truth, told, labels=range(len(names)))
+        counts = sk.confusion_matrix(truth, told, labels=range(len(case.classes)))
         evaluation["confusion_matrix"] = {"labels": case.classes, "counts": counts.tolist()}
     score = as_score(case.score_name, metrics[case.score_name])
     return Measured(metrics, score, without_nan(evaluation), _baseline(case, truth))
+
+
+def measure_rows(
+    case: Case, rows: Rows, chances: npt.NDArray[np.float64], only: Collection[str] | None = None
+) -> dict[str, float]:
+    """All metrics that some images define, or only some of them, of what a model answers for these."""
+    names = np.array(case.classes)
+    answers = Answers(names[chances.argmax(axis=1)], chances)
+    return measure(case.problem_type, names[case.labels[rows]], answers, case.classes, only)
 
 
 def _per_class(classes: list[str], truth: npt.NDArray[Any], told: npt.NDArray[Any]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from services.training.workloads.kit import parameters
 
@@ -65,6 +65,13 @@ class Parameters(parameters.ImageParameters):
         description="Metric that gives the score: accuracy unless set. As a score, log_loss is negative, so that "
         "higher is always better.",
     )
+
+    @field_validator("image_size")
+    @classmethod
+    def _check_size(cls, side: int) -> int:
+        if 0 < side < 16:
+            raise ValueError("has to be 0, or 16 or more")
+        return side
 
 
 def parse(values: dict[str, Any]) -> Parameters:

@@ -3,7 +3,6 @@ packaged."""
 
 import shutil
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +15,7 @@ from services.training.domain.ports import Reporter
 from services.training.workloads.images.case import TARGET, Asked, Case, choose_side, settle, settle_request
 from services.training.workloads.images.fitting import Fit, chances_of
 from services.training.workloads.images.layout import check_classes, find_images
-from services.training.workloads.images.measuring import Measured, measure_answers
+from services.training.workloads.images.measuring import Measured, measure_answers, measure_rows
 from services.training.workloads.images.networks import Made, make_from, make_small
 from services.training.workloads.images.packaging import Outcome, write_package
 from services.training.workloads.images.pixels import read_all
@@ -92,11 +91,10 @@ def _make(asked: Asked, case: Case, side: int) -> Made:
 
 
 def _entry(case: Case, made: Made, fit: Fit, pixels: Pixels, measured: Measured, seconds: float) -> LeaderboardEntry:
-    """The one model that was tried."""
-    held_in = replace(case, parts=replace(case.parts, test=case.parts.validation))
-    validated = measure_answers(held_in, fit.curve, chances_of(fit.model, pixels, case.parts.validation))
-    name = case.score_name
-    score = as_score(name, validated.metrics[name]) if name in validated.metrics else float("nan")
+    """The one model that was tried. The images that settled when to stop need not define the metric of its score."""
+    rows, name = case.parts.validation, case.score_name
+    validated = measure_rows(case, rows, chances_of(fit.model, pixels, rows), only=[name])
+    score = as_score(name, validated[name]) if name in validated else float("nan")
     return LeaderboardEntry(made.name, score, measured.score, seconds)
 
 
