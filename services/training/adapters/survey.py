@@ -37,18 +37,23 @@ class Survey:
                 self._kinds[str(name)].add(kind)
                 self._see(str(name), present, kind)
 
-    def recount(self, reread: Reread) -> None:
-        """Count anew the columns whose type only the whole file settles: 1 and 1.0 are one number, but two texts."""
+    def recount(self, reread: Reread) -> Mapping[str, str]:
+        """Count anew the columns whose type only the whole file settles: 1 and 1.0 are one number, but two texts.
+
+        Returns the types to read them by.
+        """
         mixed = {name: self._dtype(name) for name in self._kinds if self._is_mixed(name)}
+        settled = {name: "str" if dtype == "object" else dtype for name, dtype in mixed.items()}
         if not mixed:
-            return
+            return settled
         for name in mixed:
             self._stores.forget(name)
             self._tallies[name].clear()
-        for chunk in reread({name: "str" if dtype == "object" else dtype for name, dtype in mixed.items()}):
+        for chunk in reread(settled):
             for name, dtype in mixed.items():
                 if len(present := chunk[name].dropna()):
                     self._see(name, present, dtype)
+        return settled
 
     def columns(self) -> list[Column]:
         """What is known of each column."""

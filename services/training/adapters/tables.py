@@ -132,8 +132,20 @@ def _inspect(table: Table, scratch: Path, sample_size: int) -> Inspection:
         sample += _records(chunk, sample_size - len(sample))
     if not survey.row_count:
         raise errors.NoRows(minimum=MINIMUM_ROWS)
-    survey.recount(table.chunks_of)
+    # The first part's types need not be those of the whole: the sample shows 00000, too, where other texts follow.
+    if settled := survey.recount(table.chunks_of):
+        first = _first_records(table.chunks_of(settled), len(sample))
+        sample = [row | anew for row, anew in zip(sample, first, strict=True)]
     return Inspection(table.format, _with_less_on_top(survey.columns()), survey.row_count, _within_budget(sample))
+
+
+def _first_records(chunks: Iterator[pd.DataFrame], count: int) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for chunk in chunks:
+        rows += _records(chunk, count - len(rows))
+        if len(rows) == count:
+            break
+    return rows
 
 
 def _records(chunk: pd.DataFrame, count: int) -> list[dict[str, Any]]:

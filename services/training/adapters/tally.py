@@ -184,7 +184,8 @@ Tally = NumberTally | TextTally | TruthTally
 
 def _moments(values: Numbers) -> Numbers | None:
     """Texts in ISO 8601 as nanoseconds since 1970, as UTC where they name no offset; None when one is no such text."""
-    if not BEGINS_AS_TIME.match(values[0]):
+    # pandas reads more as times: a year alone, NaT, and now.
+    if not all(BEGINS_AS_TIME.match(value) for value in values):
         return None
     try:
         return np.asarray(pd.to_datetime(values, format="ISO8601", utc=True).as_unit("ns").astype(np.int64))

@@ -14,7 +14,7 @@ from services.training.domain.sniffing import SniffedTable, is_archive, sniff
 HEAD_BYTES = 1024 * 1024
 SAMPLE_ROWS, SAMPLE_LIMIT = 20, 1000
 # Of what is remembered; another number forgets what was found by another way of looking.
-EDITION = 2
+EDITION = 3
 
 
 class HeadTooLong(InvalidInput):

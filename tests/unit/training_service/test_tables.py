@@ -91,6 +91,31 @@ def _number(value):
     return int(value) if isinstance(value, str) else value
 
 
+@pytest.mark.parametrize("odd", ["NaT", "nat", "now", "today", "2024-02", "2024"])
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_one_value_that_is_no_day_makes_a_column_of_days_text(tmp_path: Path, odd: str, place: int):
+    """002.8: wherever it stands; what is told does not hang on the day of the inspection."""
+    days = ["2024-01-01", "2024-01-03", "2024-01-05"]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["id,day", *(f"1,{day}" for day in [*days[:place], odd, *days[place:]])]) + "\n")
+    statistics = inspect_table(path, tmp_path, TableFormat(), 0).columns[1].statistics
+
+    assert (statistics.kind, statistics.least) == (ColumnKind.TEXT, None)
+    assert odd in [one.value for one in statistics.top_values]
+
+
+@pytest.mark.parametrize("chunk_rows", [2, 4, 12])
+def test_the_sample_shows_values_of_the_whole_columns_type(tmp_path: Path, chunk_rows: int):
+    """002.8: whatever the part of the table would make of them in which they stand."""
+    path = tmp_path / "table.csv"
+    path.write_text("zip,price,truth,n\n" + "00000,0.50,True,1\n" * 4 + "K1A,none,maybe,1.5\n" * 4)
+    whole = pd.read_csv(path, low_memory=False)
+    found = inspect_table(path, tmp_path, TableFormat(), 5, chunk_rows)
+
+    assert found.sample == [{name: row[name] for name in whole.columns} for row in whole.head(5).to_dict("records")]
+    assert found.sample[0] == {"zip": "00000", "price": "0.50", "truth": "True", "n": 1}
+
+
 def test_large_whole_numbers_with_gaps_are_texts(tmp_path: Path):
     """pandas has no whole numbers of that size that may be missing."""
     path = tmp_path / "table.csv"
