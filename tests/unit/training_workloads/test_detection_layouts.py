@@ -196,6 +196,53 @@ def test_the_parts_that_an_archive_tells_are_kept(tmp_path):
         assert (len(case.parts.train), len(case.parts.validation), len(case.parts.test)) == (8, 0, 4)
 
 
+def _coco_in(folders: list[str], file: str = "annotations.json") -> dict[str, bytes | str]:
+    """One JSON file, and the first 8 of 12 images in the one folder, the others in the other."""
+    images = {f"{folders[number >= 8]}/{number:04}.png": as_png(scene.image) for number, scene in enumerate(SCENES)}
+    return images | {file: json.dumps(coco_of(SCENES))}
+
+
+YOLO_2017 = yolo_files(SCENES[:8], "train2017/") | {
+    name.replace("/0", "/1"): content for name, content in yolo_files(SCENES[8:], "val2017/").items()
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "method"),
+    [
+        (YOLO_2017, "as in the archive"),
+        (_coco_in(["a/train_images", "a/val_images"]), "as in the archive"),
+        (
+            _coco_in(["my_train_data/images/train", "my_train_data/images/val"], "my_train_data/train.json"),
+            "as in the archive",
+        ),
+        (_coco_in(["training/train", "training/val"], "training/annotations.json"), "as in the archive"),
+        (_coco_in(["training ground", "crash test"]), "random images of each class"),
+    ],
+    ids=["yolo with years", "coco with images", "a root that names a part", "a root that is a part", "other names"],
+)
+def test_a_folder_is_a_part_where_its_name_says_nothing_else(tmp_path, files, method):
+    """000.11: by the same rule in both layouts; the innermost counts, and of one JSON file nothing."""
+    parts = settle(spec_of(), pack(tmp_path / "data.zip", files)).parts
+    counts = len(parts.train), len(parts.validation), len(parts.test)
+
+    assert parts.method == method
+    assert counts == ((8, 0, 4) if method == "as in the archive" else (9, 0, 3))
+
+
+def test_images_of_no_part_are_refused_where_they_have_boxes_and_left_out_where_not(check):
+    """000.11: none is silently passed over, and those that are left out are not counted."""
+    files = yolo_files(SCENES[:8], "train/") | yolo_files(SCENES[:4], "val/")
+    strays = yolo_files(SCENES[:5], "extra/")
+    plan = check(files | {name: content for name, content in strays.items() if name.startswith("images/")})
+    with pytest.raises(BadLayout) as caught:
+        check(files | strays)
+
+    assert plan.row_count == 12
+    assert "it has the parts train, val, and images with boxes in none of them: 5" in caught.value.message
+    assert "'images/extra/0000.png'" in caught.value.message
+
+
 @pytest.mark.parametrize("part", ["", "train/"])
 def test_the_only_image_with_boxes_to_learn_from_is_learned_from(tmp_path, part):
     """000.11: of two, one is measured on and none is left to find the best epoch."""

@@ -1,5 +1,6 @@
 """Annotated images, as every layout is read: which image, which boxes, and where each of them is written."""
 
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -21,6 +22,8 @@ PARTS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
     "testing": "test",
 }  # fmt: skip
+# What the name of a folder may say beside its part, as numbers may: train2017, val_images.
+BESIDE_PARTS = {"annotations", "coco", "data", "dataset", "image", "images", "img", "imgs", "labels", "set", "split"}
 
 
 @dataclass(frozen=True)
@@ -119,10 +122,24 @@ def _renumber(image: Annotated, places: npt.NDArray[np.int64]) -> Annotated:
     )  # fmt: skip
 
 
-def part_named(*words: str) -> str:
-    """The part that one of some names of folders or files tells, the last that does."""
-    found = [PARTS[word.lower()] for word in words if word.lower() in PARTS]
-    return found[-1] if found else ""
+def part_of(folder: PurePosixPath) -> str:
+    """The part that a folder is, or the innermost around it that is one: train, val2017 and test_images are, and
+    "crash test" is none."""
+    return next((part for name in reversed(folder.parts) if (part := _part_alone(name))), "")
+
+
+def _part_alone(name: str) -> str:
+    words = [word for word in _words_of(name) if word not in BESIDE_PARTS]
+    return PARTS.get(words[0], "") if len(words) == 1 else ""
+
+
+def part_in(name: str) -> str:
+    """The part that a word in a name tells, the last that does."""
+    return next((PARTS[word] for word in reversed(_words_of(name)) if word in PARTS), "")
+
+
+def _words_of(name: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", name.lower())
 
 
 def trouble_with_name(name: str) -> str:

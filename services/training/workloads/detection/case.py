@@ -8,7 +8,7 @@ from services.training.domain.model import ProblemType, TrainingPlan, TrainingSp
 from services.training.workloads.detection import errors
 from services.training.workloads.detection.annotations import Listing
 from services.training.workloads.detection.parameters import Parameters, parse
-from services.training.workloads.detection.splitting import Parts, settle_parts
+from services.training.workloads.detection.splitting import Parts, leave_out_strays, settle_parts
 from services.training.workloads.detection.workload import PARTS
 from services.training.workloads.kit.archive import opened
 from services.training.workloads.kit.parts import sort_out
@@ -47,7 +47,7 @@ def settle(spec: TrainingSpec, data: Path) -> Case:
     from services.training.workloads.detection.layout import read_listing
 
     with opened(data) as archive:
-        listing = read_listing(archive)
+        listing = leave_out_strays(read_listing(archive))
         canvas = look(archive, listing.images, parameters.image_size)
     parts = settle_parts(listing, parameters)
     return Case(spec, parameters, listing, parts, canvas.width, canvas.height, canvas.stride)

@@ -1,9 +1,8 @@
 """Reads the layout of COCO: JSON files with images, annotations and categories; the images lie anywhere."""
 
 import json
-import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,7 +16,8 @@ from services.training.workloads.detection.annotations import (
     Listing,
     Place,
     list_used,
-    part_named,
+    part_in,
+    part_of,
     shown,
     trouble_with_name,
 )
@@ -60,13 +60,16 @@ def read(archive: Archive, files: dict[PurePosixPath, Any]) -> Listing:
     pictures = Pictures(archive)
     names: dict[int, str] = {}
     images: dict[PurePosixPath, tuple[PurePosixPath, Annotated]] = {}
+    parts = {file: part_in(file.stem) or part_of(file.parent) for file in files}
+    parted = len(set(parts.values())) > 1  # what all files say parts nothing
     for file, content in files.items():
         _read_names(file, content, names)
         order = {number: place for place, number in enumerate(names)}
-        for image in _read_file(file, content, order, pictures):
+        for image in _read_file(file, content, order, pictures, parts[file]):
+            part = (parts[file] if parted else "") or part_of(image.path.parent)
             if image.path in images:
                 raise errors.ImageTwice(name=str(image.path), first=images[image.path][0], second=file)
-            images[image.path] = (file, image)
+            images[image.path] = (file, replace(image, part=part))
     return list_used("COCO", list(names.values()), [image for _, image in images.values()])
 
 
@@ -89,7 +92,7 @@ class Pictures:
         tail = [word for word in wanted.parts if word not in ("/", "..", ".")]
         found = [path for path in self._by_name[wanted.name] if list(path.parts[-len(tail) :]) == tail]
         if len(found) > 1 and part:
-            found = [path for path in found if _part_in(path.parent) == part]
+            found = [path for path in found if part_of(path.parent) == part]
         return found[0] if len(found) == 1 else None
 
 
@@ -110,8 +113,9 @@ def _read_names(file: PurePosixPath, content: Any, names: dict[int, str]) -> Non
         raise errors.AnnotationsUnreadable(file=str(file), trouble="two of its categories have the same name")
 
 
-def _read_file(file: PurePosixPath, content: Any, order: dict[int, int], pictures: Pictures) -> list[Annotated]:
-    part = _part_in(file.with_suffix(""))
+def _read_file(
+    file: PurePosixPath, content: Any, order: dict[int, int], pictures: Pictures, part: str
+) -> list[Annotated]:
     described = _read_images(file, content["images"], part, pictures)
     for number, annotation in enumerate(content["annotations"]):
         _read_annotation(f"annotations[{number}] of {file}", number, annotation, described, order)
@@ -123,14 +127,9 @@ def _read_file(file: PurePosixPath, content: Any, order: dict[int, int], picture
             crowd=np.array(one.crowd, bool),
             place=Place("annotations[", f"] of {file}", one.numbers),
             size=one.size,
-            part=part or _part_in(one.path.parent),
         )
         for one in described.values()
     ]
-
-
-def _part_in(path: PurePosixPath) -> str:
-    return part_named(*re.split(r"[^a-zA-Z]+", str(path)))
 
 
 def _read_images(file: PurePosixPath, images: list[Any], part: str, pictures: Pictures) -> dict[Any, Described]:

@@ -1,9 +1,10 @@
 """Settles which images are learned from, which find the best epoch, and which the model is measured on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from services.training.domain.errors import BadLayout
 from services.training.workloads.detection.annotations import Listing
 from services.training.workloads.detection.parameters import Parameters
 from services.training.workloads.kit.splitting import Rows, split_rows
@@ -22,17 +23,36 @@ class Parts:
     method: str
 
 
+def leave_out_strays(listing: Listing) -> Listing:
+    """Without what is in none of the parts that an archive tells. BadLayout where there is something to find in it."""
+    parts = _told_parts(listing)
+    if not parts:
+        return listing
+    boxed = [image.path for image in listing.images if image.has_boxes and image.part not in parts]
+    if boxed:
+        raise BadLayout(
+            trouble=f"it has the parts {', '.join(sorted(parts))}, and images with boxes in none of them: "
+            f"{len(boxed):,}, the first of them {str(boxed[0])!r}. Put each into train, val or test, or remove it."
+        )
+    return replace(listing, images=[image for image in listing.images if image.part in parts])
+
+
+def _told_parts(listing: Listing) -> set[str]:
+    """The parts that hold something to find; none where they are not some to learn from and some to measure on."""
+    parts = {image.part for image in listing.images if image.part and image.has_boxes}
+    return parts if "train" in parts and len(parts) > 1 else set()
+
+
 def settle_parts(listing: Listing, parameters: Parameters) -> Parts:
     """As the archive parts its images, where it holds some with boxes to learn from and some to measure on; otherwise
     at random, so that each class is in every part as far as there are images."""
     told = np.array([image.part for image in listing.images])
     boxed = np.array([image.has_boxes for image in listing.images])
-    with_boxes = {part for part in ("train", "val", "test") if (boxed & (told == part)).any()}
-    kinds = _kinds(listing)
-    if "train" in with_boxes and len(with_boxes) > 1:
-        held = "test" if "test" in with_boxes else "val"
+    parts, kinds = _told_parts(listing), _kinds(listing)
+    if parts:
+        held = "test" if "test" in parts else "val"
         train, test = np.flatnonzero(told == "train"), np.flatnonzero(told == held)
-        if len(with_boxes) == 3:
+        if len(parts) == 3:
             return Parts(train, np.flatnonzero(told == "val"), test, "as in the archive")
         return Parts(*_spare(train, kinds, boxed, parameters), test, "as in the archive")
     train, test = _hold_out(np.arange(len(told)), kinds, boxed, parameters.test_fraction, parameters.seed)

@@ -16,7 +16,7 @@ from services.training.workloads.detection.annotations import (
     Listing,
     Place,
     list_used,
-    part_named,
+    part_of,
     shown,
     trouble_with_name,
 )
@@ -127,7 +127,7 @@ def _read_image(archive: Archive, path: PurePosixPath, label: PurePosixPath | No
         crowd=np.zeros(len(lines.classes), bool),
         place=Place(f"{label} line ", "", lines.numbers),
         relative=True,
-        part=part_named(*path.parent.parts),
+        part=part_of(path.parent),
     )
 
 
