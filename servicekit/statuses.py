@@ -1,5 +1,8 @@
 """The one table between errors and gRPC statuses, read in both directions."""
 
+import string
+from urllib.parse import quote
+
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc import StatusCode
@@ -27,8 +30,13 @@ STATUS_OF: dict[type[errors.Problem], StatusCode] = {
     errors.DataLoss: StatusCode.DATA_LOSS,
 }
 
-# What gRPC itself says of a message that is larger than a channel or server takes.
-TOO_LARGE = "message larger than max"
+# What gRPC itself says of a message, or of what comes with it, that is larger than a channel or server takes.
+TOO_LARGE = ("message larger than max", "metadata size exceeds")
+
+# A call's trailing metadata is thrown away, and the status with it, where it is larger than 8 KiB.
+SENTENCE_BUDGET = 7000
+LEFT_OUT = " [...] "
+UNQUOTED = string.punctuation.replace("%", "") + " "
 
 # A repeat of the same request may succeed.
 TRANSIENT = frozenset(
@@ -48,16 +56,30 @@ def may_pass(problem: errors.Problem) -> bool:
 
 def status_of(problem: errors.Problem) -> status_pb2.Status:
     """An error as a status with details: ErrorInfo always, BadRequest for a field, RetryInfo where repeating helps."""
-    code = code_of(problem)
-    status = status_pb2.Status(code=code_pb2.Code.Value(code.name), message=problem.message)
+    code, message = code_of(problem), shortened(problem.message)
+    status = status_pb2.Status(code=code_pb2.Code.Value(code.name), message=message)
     _pack(status, error_details_pb2.ErrorInfo(reason=problem.reason, domain=DOMAIN))
     if problem.field:
-        violation = error_details_pb2.BadRequest.FieldViolation(field=problem.field, description=problem.message)
+        violation = error_details_pb2.BadRequest.FieldViolation(field=problem.field, description=message)
         _pack(status, error_details_pb2.BadRequest(field_violations=[violation]))
     if may_pass(problem):
         delay = duration_pb2.Duration(seconds=RETRY_AFTER_SECONDS)
         _pack(status, error_details_pb2.RetryInfo(retry_delay=delay))
     return status
+
+
+def shortened(sentence: str) -> str:
+    """A sentence as it fits into a status: of one that is too long the middle is left out, which what to do is not."""
+    # Where letters are of different sizes the share of them that may stay is an estimate, which is looked at again.
+    while (size := _sent_bytes(sentence)) > SENTENCE_BUDGET:
+        kept = len(sentence) * SENTENCE_BUDGET // size - len(LEFT_OUT)
+        sentence = f"{sentence[: kept - kept // 3]}{LEFT_OUT}{sentence[len(sentence) - kept // 3 :]}"
+    return sentence
+
+
+def _sent_bytes(sentence: str) -> int:
+    """Bytes that a sentence takes in a status: percent-encoded once, and in the details twice, in base64."""
+    return len(quote(sentence, safe=UNQUOTED)) + 2 * len(sentence.encode()) * 4 // 3
 
 
 def _pack(
@@ -88,7 +110,7 @@ def is_transient(error: AioRpcError) -> bool:
     message that is larger than gRPC takes is so the next time, too.
     """
     ours = _unpack(error, error_details_pb2.ErrorInfo())
-    if not ours and TOO_LARGE in (error.details() or ""):
+    if not ours and any(words in (error.details() or "") for words in TOO_LARGE):
         return False
     if error.code() in {StatusCode.CANCELLED, StatusCode.UNKNOWN}:
         return not ours
@@ -100,5 +122,8 @@ def is_transient(error: AioRpcError) -> bool:
 def _unpack(
     error: AioRpcError, detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo
 ) -> bool:
-    status = rpc_status.from_call(error)
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:  # the transport ended the call, and says something else than the details that it let through
+        return False
     return status is not None and any(packed.Unpack(detail) for packed in status.details)

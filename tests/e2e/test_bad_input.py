@@ -173,6 +173,30 @@ def test_what_does_not_exist(http: httpx.Client):
     assert all(answer.json()["error"]["message"] for answer in answers)
 
 
+LONG = "n" * 9_000
+
+
+def test_names_too_long_for_any_status(http: httpx.Client, house: House):
+    """000.11: a sentence that names them is shortened; nobody is told to repeat the request, or that we failed."""
+    dataset = http.put("/api/datasets/upload", params={"file_name": "w.csv"}, content=GOOD.encode()).json()
+    before = everything(http, house)
+    answers = [
+        http.get(f"/api/datasets/{LONG}"),
+        http.get(f"/api/models/{LONG}"),
+        http.get(f"/v2/models/{LONG}"),
+        http.put("/api/datasets/upload", params={"project_id": LONG}, content=GOOD.encode()),
+        http.put("/api/datasets/upload", content=f"{LONG},{LONG},answer\n{ROWS}".encode()),
+        http.post(f"/api/automl/train/{dataset['id']}", json={"target": LONG}),
+        http.post(f"/api/automl/train/{dataset['id']}", json={"engine": LONG}),
+        http.post(f"/api/automl/train/{dataset['id']}", json={"workload": LONG}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [404, 404, 404, 409, 422, 422, 422, 422]
+    assert all(LONG[:500] in answer.text for answer in answers)
+    assert not any("retry-after" in answer.headers for answer in answers)
+    assert everything(http, house) == before
+
+
 def test_a_page_of_another_site_changes_nothing(http: httpx.Client):
     """A browser on this machine is no way in for a foreign page, nor for a name that was pointed here."""
     foreign = http.post("/api/train", headers={"origin": "https://evil.example"})

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from grpc import StatusCode
-from grpc.aio import AioRpcError
+from grpc.aio import AioRpcError, Metadata
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from modelyard.metadata.v1.job_pb2 import GetJobRequest, Job, WatchJobRequest
@@ -52,6 +52,44 @@ async def test_a_wrong_field_is_named(served):
 
     assert error.code() is StatusCode.INVALID_ARGUMENT
     assert statuses.field_of(error) == "name"
+    assert not statuses.is_transient(error)
+
+
+class NameUnknown(errors.InvalidInput):
+    """There is no column {name}. Its columns are a and b."""
+
+    field = "target"
+
+
+@pytest.mark.parametrize("name", ["n" * 20_000, "%" * 20_000, "測" * 20_000, "a" * 5_000 + "é" * 5_000, "\n" * 9_000])
+async def test_a_sentence_too_long_for_a_status_is_shortened(served, name):
+    """000.11: gRPC would throw the status away, and the caller learn of a full channel, which is worth a repeat."""
+    async with served(lambda _: raises(NameUnknown(name=name))) as channel:
+        error = await outcome(channel)
+
+    assert error.code() is StatusCode.INVALID_ARGUMENT
+    assert (statuses.reason_of(error), statuses.field_of(error)) == ("NAME_UNKNOWN", "target")
+    assert error.details().startswith(f"There is no column {name[:200]}")
+    assert error.details().endswith(f"{name[-100:]}. Its columns are a and b.")
+    assert not statuses.is_transient(error)
+
+
+async def test_a_sentence_that_fits_is_left_as_it_is(served):
+    async with served(lambda _: raises(NameUnknown(name="n" * 1_500))) as channel:
+        error = await outcome(channel)
+
+    assert error.details() == NameUnknown(name="n" * 1_500).message
+
+
+async def test_a_status_that_the_transport_throws_away_is_not_worth_a_repeat(served):
+    """000.11: the next one would be as long."""
+    nothing = Metadata()
+    behind = AioRpcError(StatusCode.NOT_FOUND, nothing, nothing, details="n" * 20_000)
+    async with served(lambda _: raises(behind)) as channel:
+        error = await outcome(channel)
+
+    assert error.code() is StatusCode.RESOURCE_EXHAUSTED
+    assert statuses.reason_of(error) == "RESOURCE_EXHAUSTED"
     assert not statuses.is_transient(error)
 
 
