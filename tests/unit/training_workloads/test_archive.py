@@ -3,10 +3,12 @@
 import io
 import struct
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 import pytest
 
+from services.training.adapters.contents import inspect_archive
 from services.training.domain import errors
 from services.training.workloads.kit import archive as archives
 from services.training.workloads.kit.archive import opened
@@ -56,6 +58,92 @@ def test_files_are_read_by_their_paths(tmp_path):
 
     assert members == [("3.png", 5), ("a/1.png", 3), ("b/2.png", 3)]
     assert read(path, "b/2.png") == b"two"
+
+
+def renamed(path: Path, before: bytes, after: bytes) -> Path:
+    """The archive with a name of as many bytes in the place of another, without a word on its encoding."""
+    path.write_bytes(path.read_bytes().replace(before, after))
+    return path
+
+
+def listed(path: Path) -> list[str]:
+    with opened(path) as archive:
+        return [str(member.path) for member in archive.members]
+
+
+@pytest.mark.parametrize(
+    ("stored", "name", "is_guessed"),
+    [
+        ("Café".encode(), "Café", False),
+        ("Cafe\N{COMBINING ACUTE ACCENT}".encode(), "Café", False),
+        ("猫".encode(), "猫", False),
+        (b"K\x94ln", "Köln", True),
+        (b"cats", "cats", False),
+    ],
+    ids=["UTF-8", "UTF-8 of macOS", "UTF-8 in Japanese", "of DOS", "ASCII"],
+)
+def test_names_are_those_that_people_gave(tmp_path, stored, name, is_guessed):
+    """000.12: many programs write UTF-8 and do not say so; what is none is in the encoding of the format."""
+    path = renamed(packed(tmp_path, ("#" * len(stored) + "/1.png", b"one")), b"#" * len(stored), stored)
+    with opened(path) as archive:
+        members = [(str(member.path), member.is_guessed) for member in archive.members]
+
+    assert members == [(f"{name}/1.png", is_guessed)]
+    assert read(path, f"{name}/1.png") == b"one"
+    assert [folder.path for folder in inspect_archive(path).folders] == [name]
+
+
+def test_a_name_is_composed_wherever_it_comes_from(tmp_path):
+    """000.12: a folder train of one system and a folder test of another have the same classes."""
+    parted = "Cafe\N{COMBINING ACUTE ACCENT}"
+
+    assert listed(packed(tmp_path, ("train/Café", b"one"), (f"test/{parted}", b"two"))) == ["test/Café", "train/Café"]
+    with pytest.raises(errors.ArchiveBroken, match="'Café' more than once"):
+        listed(packed(tmp_path, ("Café", b"one"), (parted, b"two")))
+
+
+def beside(stored: bytes, name: str) -> bytes:
+    """An extra field that gives a name in UTF-8 for the one that is stored."""
+    content = struct.pack("<BL", 1, zlib.crc32(stored)) + name.encode()
+    return struct.pack("<HH", 0x7075, len(content)) + content
+
+
+@pytest.mark.parametrize(
+    ("extra", "name"),
+    [
+        (beside(b"\x94L", "猫"), "猫"),
+        (struct.pack("<HH", 0xCAFE, 0) + beside(b"\x94L", "猫"), "猫"),
+        (beside(b"of another", "猫"), "öL"),
+        (struct.pack("<HH", 0x7075, 2) + b"\1\0", "öL"),
+    ],
+    ids=["alone", "behind another", "not of this name", "too short"],
+)
+def test_a_name_that_stands_beside_another_encoding_is_taken(tmp_path, extra, name):
+    """000.12: so some programs write names in Japanese or Chinese."""
+    assert listed(renamed(packed(tmp_path, (with_facts("##", extra=extra), b"one")), b"##", b"\x94L")) == [name]
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "C:\\evil", "a\0b"])
+def test_a_name_beside_another_leads_nowhere_else(tmp_path, name):
+    path = packed(tmp_path, (with_facts("a.png", extra=beside(b"a.png", name)), b"x"))
+
+    with pytest.raises(errors.ArchiveUnsafe, match="outside of the archive"):
+        listed(path)
+
+
+def nameless(path: Path) -> Path:
+    """The archive with no name for its first file, whose letter is taken for an extra field."""
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<HH", content, content.index(b"PK\x03\x04") + 26, 0, 1)
+    struct.pack_into("<HH", content, content.index(b"PK\x01\x02") + 28, 0, 1)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_file_without_a_name_is_refused(tmp_path):
+    """000.12: wherever the archive is opened."""
+    with pytest.raises(errors.ArchiveBroken, match="it lists a file without a name"):
+        inspect_archive(nameless(packed(tmp_path, ("a", b"one"), ("b", b"two"))))
 
 
 def test_the_head_of_a_file_is_read_alone(tmp_path):

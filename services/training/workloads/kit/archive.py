@@ -4,6 +4,7 @@ claims is compared with what there is before much is read."""
 import re
 import stat
 import struct
+import unicodedata
 import zipfile
 import zlib
 from collections import Counter
@@ -24,6 +25,9 @@ MOST_RATIO, RATIO_BYTES = 200, 10 * 2**20
 # Of the others, a few bytes may unpack to as many as they like before anybody can stop it.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 0x1 | 0x40 | 0x2000
+NAME_IS_UTF8 = 0x800
+# An extra field with the name in UTF-8, beside one that is in another encoding: https://pkware.com/appnote, 4.6.9.
+NAME_BESIDE, NAME_VERSION = 0x7075, 1
 
 # What systems leave in archives that nobody put there, beside what is hidden: .DS_Store, .git, .ipynb_checkpoints.
 LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini", "Icon\r")
@@ -37,10 +41,12 @@ HEADER_BYTES = 30  # that stand before every file, at least
 
 @dataclass(frozen=True)
 class Member:
-    """A file in an archive: its path in it, and its size unpacked in bytes."""
+    """A file in an archive: its path in it, its size unpacked in bytes, and whether the encoding of its name is told by
+    nothing."""
 
     path: PurePosixPath
     size: int
+    is_guessed: bool = False
 
 
 class Archive:
@@ -53,7 +59,10 @@ class Archive:
         if len(self._entries) < len(wanted):
             name, _ = Counter(str(_path_of(entry)) for entry in wanted).most_common(1)[0]
             raise errors.ArchiveBroken(trouble=f"it lists {name!r} more than once")
-        self.members = [Member(PurePosixPath(name), entry.file_size) for name, entry in sorted(self._entries.items())]
+        self.members = [
+            Member(PurePosixPath(name), entry.file_size, is_guessed=not _told_name(entry))
+            for name, entry in sorted(self._entries.items())
+        ]
 
     def read(self, path: PurePosixPath) -> bytes:
         """A whole member; threads may read at once. Raises ArchiveBroken where its bytes are damaged and ArchiveBomb
@@ -141,28 +150,66 @@ def _check_places(entries: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def _check_entry(entry: zipfile.ZipInfo) -> None:
-    path = _path_of(entry)
-    # ZipInfo has cut the name at a zero byte and turned backslashes only where they part folders here.
-    if path.is_absolute() or ".." in path.parts or "\0" in entry.orig_filename or _names_a_drive(path):
-        raise errors.ArchiveUnsafe(trouble=f"{entry.filename!r} names a place outside of the archive")
+    name, path = _name_of(entry), _path_of(entry)
+    if path.is_absolute() or ".." in path.parts or "\0" in name or _names_a_drive(path):
+        raise errors.ArchiveUnsafe(trouble=f"{name!r} names a place outside of the archive")
+    if not path.parts and not name.endswith("/"):
+        raise errors.ArchiveBroken(trouble="it lists a file without a name")
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         what = "a link" if kind == stat.S_IFLNK else "neither a file nor a folder"
-        raise errors.ArchiveUnsafe(trouble=f"{entry.filename!r} is {what}")
+        raise errors.ArchiveUnsafe(trouble=f"{name!r} is {what}")
     if entry.flag_bits & ENCRYPTED:
-        raise errors.ArchiveBroken(trouble=f"{entry.filename!r} is encrypted; save the archive without a password")
+        raise errors.ArchiveBroken(trouble=f"{name!r} is encrypted; save the archive without a password")
     if entry.compress_type not in METHODS:
-        raise errors.ArchiveBroken(trouble=f"{entry.filename!r} is packed by method {entry.compress_type}, not deflate")
+        raise errors.ArchiveBroken(trouble=f"{name!r} is packed by method {entry.compress_type}, not deflate")
 
 
 def _names_a_drive(path: PurePosixPath) -> bool:
     return bool(path.parts) and re.match("[A-Za-z]:", path.parts[0]) is not None
 
 
-def _path_of(entry: zipfile.ZipInfo) -> PurePosixPath:
-    return PurePosixPath(entry.filename.replace("\\", "/"))
-
-
 def _is_wanted(entry: zipfile.ZipInfo) -> bool:
     path = _path_of(entry)
-    return not entry.is_dir() and not any(part in LITTER or part.startswith(".") for part in path.parts)
+    is_folder = _name_of(entry).endswith("/")
+    return not is_folder and not any(part in LITTER or part.startswith(".") for part in path.parts)
+
+
+def _path_of(entry: zipfile.ZipInfo) -> PurePosixPath:
+    return PurePosixPath(_name_of(entry))
+
+
+def _name_of(entry: zipfile.ZipInfo) -> str:
+    """An entry's name with slashes between folders, and composed, so that the same name is equal from everywhere. Where
+    its encoding is not told, it is taken for that of the format, which has a letter for every byte."""
+    name = _told_name(entry) or entry.orig_filename  # not cut at a zero byte
+    return unicodedata.normalize("NFC", name.replace("\\", "/"))
+
+
+def _told_name(entry: zipfile.ZipInfo) -> str:
+    """An entry's name in UTF-8: as it is said to be, as another field gives it, or as it is, as macOS writes it without
+    a word; "" where it is in another encoding."""
+    if entry.flag_bits & NAME_IS_UTF8:
+        return entry.orig_filename
+    stored = entry.orig_filename.encode("cp437")
+    return _name_beside(entry.extra, stored) or _as_utf8(stored)
+
+
+def _name_beside(extra: bytes, stored: bytes) -> str:
+    """The name in UTF-8 that an entry's extra fields give for the one that is stored; "" where they have none."""
+    place = 0
+    while place + 4 <= len(extra):
+        kind, size = struct.unpack_from("<HH", extra, place)
+        place += 4 + size
+        if kind == NAME_BESIDE:
+            content = extra[place - size : place]
+            marks = struct.pack("<BL", NAME_VERSION, zlib.crc32(stored))
+            return _as_utf8(content.removeprefix(marks)) if content.startswith(marks) else ""
+    return ""
+
+
+def _as_utf8(content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
