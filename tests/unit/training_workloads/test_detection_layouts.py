@@ -2,6 +2,7 @@
 
 import io
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -308,6 +309,10 @@ def annotation(**facts):
     return lambda content: content["annotations"][3].update(facts)
 
 
+def image(**facts):
+    return lambda content: content["images"][0].update(facts)
+
+
 def category(**facts):
     return lambda content: content["categories"][1].update(facts)
 
@@ -341,6 +346,9 @@ BAD_COCO = [
     (lambda content: content.update(annotations=[]), NoBoxes, "None of the 12 images has a box"),
     (lambda content: content.update(images=content["images"][:3], annotations=[]), TooFewImages, "only 3 images"),
     (lambda content: content["images"][0].update(width=7), BadAnnotation, "reaches out"),
+    (image(width=10**400), BadAnnotation, "images[0] of annotations/instances.json: no image has the width 1000"),
+    (image(height=10**9), BadAnnotation, "and the height 1000000000"),
+    (image(id=2.0), BadAnnotation, "an id, a whole number or a text, and a file"),
 ]  # fmt: skip
 
 
@@ -361,6 +369,14 @@ BAD_YOLO = [
     ("labels/0003.txt", "-1 0.5 0.5 0.2 0.2\n", BadAnnotation, "there is no class -1"),
     ("labels/0003.txt", "0 0.5 0.5 0.2 0\n", BadAnnotation, "its box has no area"),
     ("labels/0003.txt", "\n0 80 60 20 20\n", BadAnnotation, "labels/0003.txt line 2: its box reaches out"),
+    (
+        "labels/0003.txt",
+        "0 80 60 20 20\n",
+        BadAnnotation,
+        "where its numbers are shares of the sides, 0 to 1 (from 70,",
+    ),
+    ("data.yaml", "names: [circle]\n", BadAnnotation, "there is no class 2: the only one is 0."),
+    ("images/0003.txt", "0 0.5 0.5 0.2 0.2\n", ImageTwice, "by images/0003.txt and by labels/0003.txt"),
     ("labels/0003.txt", b"\xff\xfe\x00", AnnotationsUnreadable, "it is not text in UTF-8"),
     ("labels/away.txt", "0 0.5 0.5 0.2 0.2\n", ImageMissing, "labels/away.txt is about the image"),
     ("data.yaml", "names: [circle, square\n", AnnotationsUnreadable, "'data.yaml' cannot be read: line 2"),
@@ -424,6 +440,32 @@ def test_folders_by_class_are_sent_to_the_right_workload(listing):
     assert "ask for the task_type image_classification" in folders.value.message
     assert "COCO" in flat.value.message
     assert "no image" in none.value.message
+
+
+def test_boxes_in_another_layout_are_told_to_be_there(listing):
+    """000.11: Pascal VOC lists its images in text files, and has an XML file for each."""
+    files = {f"VOC/JPEGImages/{number}.jpg": b"x" for number in range(4)}
+    files |= {f"VOC/Annotations/{number}.xml": "<annotation/>" for number in range(4)}
+    with pytest.raises(BadLayout, match=r"layout of Pascal VOC, which is not read\. Convert them"):
+        listing(files | {"VOC/ImageSets/Main/trainval.txt": "0\n1\n"})
+
+
+def test_a_text_about_the_whole_makes_no_layout(listing):
+    """000.11: folders by class stay such where somebody wrote of them."""
+    images = {f"{name}/{number}.png": as_png(SCENES[number].image) for name in ("cat", "dog") for number in range(3)}
+    with pytest.raises(BadLayout, match="ask for the task_type image_classification"):
+        listing(images | {"about the data.txt": "Cats and dogs"})
+
+
+def test_a_file_name_is_found_however_its_accents_are_written(listing):
+    """000.11: macOS writes them apart from their letters."""
+    files = coco_files(SCENES)
+    content = json.loads(files.pop("annotations/instances.json"))
+    for image in content["images"]:
+        image["file_name"] = unicodedata.normalize("NFD", f"é{image['file_name']}")
+    files = {name.replace("images/", "images/é"): image for name, image in files.items()}
+
+    assert len(listing(files | {"instances.json": json.dumps(content)}).images) == len(SCENES)
 
 
 def test_images_that_cannot_be_read_are_counted_and_named(check):

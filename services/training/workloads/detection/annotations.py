@@ -71,7 +71,10 @@ class Annotated:
         self._refuse(~(boxes[:, 2:] > boxes[:, :2]).all(1), boxes, "its box has no area")
         tiny = TINY_SHARE * sides if self.relative else np.maximum(TINY_PIXELS, TINY_SHARE * sides)
         outside = (boxes < -tiny).any(1) | (boxes > sides + tiny).any(1)
-        self._refuse(outside, boxes, f"its box reaches out of the image, which is {width:g} × {height:g}")
+        told = (
+            "where its numbers are shares of the sides, 0 to 1" if self.relative else f"which is {width:g} × {height:g}"
+        )
+        self._refuse(outside, boxes, f"its box reaches out of the image, {told}")
         cut = boxes.clip(0, sides)
         self._refuse(~(cut[:, 2:] > cut[:, :2]).all(1), boxes, "its box lies outside of the image")
         return cut

@@ -1,6 +1,7 @@
 """Reads the layout of COCO: JSON files with images, annotations and categories; the images lie anywhere."""
 
 import json
+import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from math import isfinite
@@ -85,7 +86,7 @@ class Pictures:
 
     def find(self, name: str, file: PurePosixPath, part: str) -> PurePosixPath | None:
         """The image of a name: beside the file, from the top, or the one whose path ends so; None where none is."""
-        wanted = PurePosixPath(name.replace("\\", "/"))
+        wanted = PurePosixPath(unicodedata.normalize("NFC", name).replace("\\", "/"))  # as an archive tells its names
         for path in (file.parent / wanted, wanted):
             if path in self._all:
                 return path
@@ -137,21 +138,24 @@ def _read_images(file: PurePosixPath, images: list[Any], part: str, pictures: Pi
     for number, image in enumerate(images):
         where = f"images[{number}] of {file}"
         if not isinstance(image, dict) or not _is_id(image.get("id")) or not _is_name(image.get("file_name")):
-            raise errors.BadAnnotation(where=where, trouble="it needs an id and a file_name")
+            raise errors.BadAnnotation(where=where, trouble="it needs an id, a whole number or a text, and a file_name")
         if image["id"] in described:
             raise errors.BadAnnotation(where=where, trouble=f"another image has its id, {shown(image['id'])}, too")
         path = pictures.find(image["file_name"], file, part)
         if path is None:
             raise errors.ImageMissing(where=where, name=shown(image["file_name"]))
-        described[image["id"]] = Described(path, _size_of(image))
+        described[image["id"]] = Described(path, _size_of(where, image))
     return described
 
 
-def _size_of(image: dict[str, Any]) -> tuple[int, int] | None:
+def _size_of(where: str, image: dict[str, Any]) -> tuple[int, int] | None:
     width, height = image.get("width"), image.get("height")
-    if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
-        return width, height
-    return None
+    if not (isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0):
+        return None
+    if not (_is_number(width) and _is_number(height)):
+        trouble = f"no image has the width {shown(width)} and the height {shown(height)}"
+        raise errors.BadAnnotation(where=where, trouble=trouble)
+    return width, height
 
 
 def _read_annotation(

@@ -40,7 +40,7 @@ def _read(archive: Archive) -> Listing:
         return coco.read(archive, files)
     if labels:
         return yolo.read(archive, labels)
-    raise BadLayout(trouble=_advice(images))
+    raise BadLayout(trouble=_advice(archive, images))
 
 
 def _annotation_files(archive: Archive, forgiving: bool) -> dict[PurePosixPath, Any]:
@@ -59,8 +59,13 @@ def _annotation_files(archive: Archive, forgiving: bool) -> dict[PurePosixPath, 
     return found
 
 
-def _advice(images: list[PurePosixPath]) -> str:
-    folders = {path.parent for path in images}
+def _advice(archive: Archive, images: list[PurePosixPath]) -> str:
+    folders, stems = {path.parent for path in images}, {path.stem for path in images}
+    if any(member.path.suffix.lower() == ".xml" and member.path.stem in stems for member in archive.members):
+        return (
+            "there are images and XML files of the same names, as in the layout of Pascal VOC, which is not read. "
+            "Convert them to COCO or YOLO layout."
+        )
     if len(folders) > 1 and all(folder.parts for folder in folders):
         return (
             "there are folders of images and no boxes. If each folder is a class, ask for the task_type "
@@ -68,5 +73,5 @@ def _advice(images: list[PurePosixPath]) -> str:
         )
     return (
         "there are images and no annotations. Add a JSON file with images, annotations and categories (COCO), or a "
-        "text file of labels for each image (YOLO)."
+        "text file of labels for each image, beside it or in a folder named labels (YOLO)."
     )

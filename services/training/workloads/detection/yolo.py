@@ -61,8 +61,10 @@ class Lines:
 
 def label_files(archive: Archive) -> dict[PurePosixPath, PurePosixPath]:
     """The label files of an archive, each by the path without suffix of the image that it is about; where none is
-    called so, of one that is but for the case."""
+    called so, of one that is but for the case. A text file that lies neither beside images nor in a folder `labels` is
+    about something else."""
     images = {member.path.with_suffix("") for member in archive.members if member.path.suffix.lower() in SUFFIXES}
+    folders = {stem.parent for stem in images}
     in_any_case = {_lowered(stem): stem for stem in images}
     texts = [(_of_image(path), path) for path in _texts(archive)]
     found: dict[PurePosixPath, PurePosixPath] = {}
@@ -70,7 +72,7 @@ def label_files(archive: Archive) -> dict[PurePosixPath, PurePosixPath]:
         image = stem if stem in images else in_any_case.get(_lowered(stem))
         if image and image not in found:
             found[image] = path
-        elif path.name.lower() not in NOT_LABELS:
+        elif path.name.lower() not in NOT_LABELS and (stem.parent in folders or "labels" in _lowered(path).parts):
             found[stem] = path
     return found
 
@@ -95,15 +97,24 @@ def _of_image(path: PurePosixPath) -> PurePosixPath:
 def read(archive: Archive, labels: dict[PurePosixPath, PurePosixPath]) -> Listing:
     """What the label files describe. Raises an InvalidInput that names the file and the line."""
     pictures = _pictures(archive)
-    folders = {stem.parent for stem in pictures}
     for stem, path in labels.items():
-        # A text file that lies elsewhere is about something else.
-        if stem not in pictures and (stem.parent in folders or "labels" in _lowered(path).parts):
+        if stem not in pictures:
             raise errors.ImageMissing(where=str(path), name=f"{shown(stem)}.*")
+    _refuse_two(archive, labels, pictures)
     told = _read_told(archive, labels)
     images = [_read_image(archive, path, labels.get(stem), told) for stem, path in pictures.items()]
     most = max((int(image.classes.max()) for image in images if len(image.classes)), default=-1)
     return list_used("YOLO", told.names or [str(number) for number in range(most + 1)], images)
+
+
+def _refuse_two(
+    archive: Archive, labels: dict[PurePosixPath, PurePosixPath], pictures: dict[PurePosixPath, PurePosixPath]
+) -> None:
+    """Refuse two label files of one image: one beside it and one in a folder `labels`."""
+    for path in _texts(archive):
+        stem = _of_image(path)
+        if stem in pictures and labels[stem] != path and path.name.lower() not in NOT_LABELS:
+            raise errors.ImageTwice(name=str(pictures[stem]), first=path, second=labels[stem])
 
 
 def _pictures(archive: Archive) -> dict[PurePosixPath, PurePosixPath]:
@@ -151,8 +162,7 @@ def _read_line(where: str, line: str, told: Told) -> tuple[int, list[float]]:
     if not all(math.isfinite(number) for number in numbers):
         raise _bad_line(where, line)
     if not 0 <= label < (classes or MOST_CLASSES):
-        known = f"there are {classes} classes, from 0" if classes else f"at most {MOST_CLASSES:,} can be read"
-        raise errors.BadAnnotation(where=where, trouble=f"there is no class {label}: {known}")
+        raise errors.BadAnnotation(where=where, trouble=f"there is no class {label}: {_known(classes)}")
     if len(numbers) == 4 or (told.posed and len(numbers) > 4):
         x, y, width, height = numbers[:4]
         return label, [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
@@ -160,6 +170,12 @@ def _read_line(where: str, line: str, told: Told) -> tuple[int, list[float]]:
         across, down = numbers[::2], numbers[1::2]
         return label, [min(across), min(down), max(across), max(down)]
     raise _bad_line(where, line)
+
+
+def _known(classes: int) -> str:
+    if classes == 1:
+        return "the only one is 0"
+    return f"there are {classes} classes, from 0" if classes else f"at most {MOST_CLASSES:,} can be read"
 
 
 def _bad_line(where: str, line: str) -> errors.BadAnnotation:
