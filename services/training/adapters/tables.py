@@ -18,12 +18,13 @@ from services.training.adapters.tally import TOP
 from services.training.domain import errors
 from services.training.domain.inspection import Column, Inspection
 from services.training.domain.model import TableFormat
-from services.training.domain.sniffing import MINIMUM_ROWS, sniff
+from services.training.domain.sniffing import END_OF_FILE, MINIMUM_ROWS, sniff
 
 HEAD_BYTES = 1024 * 1024
 CHUNK_ROWS = 50_000
 CHUNK_CELLS = 2_000_000
 CHUNK_BYTES = 32 * 1024 * 1024
+MARK_BYTES = 16
 # A message of gRPC holds 4 MiB: the sample, which grows about threefold on its way into one, the most frequent values,
 # and the rest of at most 10,000 columns.
 SAMPLE_BYTES = 512 * 1024
@@ -61,6 +62,8 @@ class Table:
         self.format = format_
         self._path = path
         self._rows = max(1, min(chunk_rows, CHUNK_CELLS // len(names)))
+        # As a comment it is left out. Elsewhere in a table it stands for a letter, and would cut a row.
+        self._comment = END_OF_FILE if _has_end_mark(path) else None
 
     def chunks(self) -> Iterator[pd.DataFrame]:
         """The rows in order, with the types that pandas infers for each part.
@@ -118,10 +121,17 @@ class Table:
                 skipinitialspace=True,
                 low_memory=False,
                 chunksize=self._rows,
+                comment=self._comment,
                 **options,
             )
             with reader:
                 yield from reader
+
+
+def _has_end_mark(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - MARK_BYTES))
+        return file.read().rstrip(b"\0\r\n").endswith(END_OF_FILE.encode())
 
 
 def _inspect(table: Table, scratch: Path, sample_size: int) -> Inspection:

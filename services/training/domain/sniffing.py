@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from services.training.domain.model import TableFormat
 MINIMUM_ROWS = 4
 MAXIMUM_COLUMNS = 100_000
 DELIMITERS = (",", ";", "\t", "|")
+# Neither a decimal comma, nor one of a sentence.
+PARTING_COMMA = re.compile(r"(?!(?<=\d),\d+(?![.\d])),(?! )")
+END_OF_FILE = "\x1a"
+"""What programs of DOS wrote behind the last line."""
 SCORED_ROWS = 100
 DETECTED_BYTES = 64 * 1024
 TOLERATED_CHAOS, TOLERATED_COHERENCE = 0.1, 0.2
@@ -50,7 +55,15 @@ BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 
-CONTROL_CHARACTERS = frozenset(chr(code) for code in range(32)) - frozenset("\t\n\r\f\x1a")
+CONTROL_CHARACTERS = frozenset(chr(code) for code in range(32)) - frozenset("\t\n\r\f" + END_OF_FILE)
+
+# How texts begin that are no table, and that a program would read as one with odd names.
+PAGE = re.compile(r"\s*<(?:!doctype\b|html\b|table\b|!--)", re.IGNORECASE)
+OTHER_TEXTS = {
+    PAGE: "it is a web page",
+    re.compile(r"\s*<\?xml\b"): "it is an XML document",
+    re.compile(r'\s*[\[{][\s\[{]*"'): "it is JSON",
+}
 
 
 # The first entry of every document of an office suite, which is a zip archive, too.
@@ -65,6 +78,11 @@ def is_archive(head: bytes) -> bool:
     if head[ZIP_NAME_AT:].startswith(OFFICE_ENTRIES):
         raise errors.NotText(evidence="it is an Excel workbook or another office document")
     return True
+
+
+def is_page(head: bytes) -> bool:
+    """Whether a file starts as a web page does."""
+    return bool(PAGE.match(head.decode("utf-8-sig", "replace")))
 
 
 @dataclass(frozen=True)
@@ -98,8 +116,14 @@ def _decode(head: bytes, complete: bool, encoding: str | None) -> tuple[str, str
         text = codecs.getincrementaldecoder(encoding)().decode(head, complete)
     except (UnicodeError, LookupError) as error:
         raise errors.NotText(evidence=f"it is not encoded in {encoding}") from error
-    if not text.lstrip("\ufeff").strip():
+    text = text.lstrip("\ufeff")
+    if complete:
+        text = text.rstrip(END_OF_FILE + "\r\n")
+    if not text.strip():
         raise errors.EmptyFile(minimum=MINIMUM_ROWS)
+    for beginning, evidence in OTHER_TEXTS.items():
+        if beginning.match(text):
+            raise errors.NotText(evidence=evidence)
     if CONTROL_CHARACTERS.intersection(text):
         raise errors.NotText(evidence="it holds control characters, as only binary files do")
     return text, encoding
@@ -148,8 +172,23 @@ def _find_legacy_encoding(head: bytes) -> str:
 
 
 def find_delimiter(text: str) -> str:
-    """The delimiter by which the first rows have as many fields as the header; a comma where none has."""
-    return max(DELIMITERS, key=lambda delimiter: _consistency(text, delimiter))
+    """The delimiter by which the first rows have as many fields as the header; a comma where none has.
+
+    Commas may stand as evenly within what another delimiter parts: in prices, and in names such as `Price, EUR`.
+    """
+    scores = {delimiter: _consistency(text, delimiter) for delimiter in DELIMITERS}
+    best = max(DELIMITERS, key=lambda delimiter: scores[delimiter])
+    if best != ",":
+        return best
+    even = [delimiter for delimiter in DELIMITERS[1:] if scores[delimiter][0] >= scores[","][0] > 0]
+    rivals = [delimiter for delimiter in even if _holds_commas(text, delimiter)]
+    return max(rivals, key=lambda delimiter: scores[delimiter], default=best)
+
+
+def _holds_commas(text: str, delimiter: str) -> bool:
+    """Whether the commas in the fields of the first rows are all decimal ones, or those of sentences."""
+    rows = itertools.islice(_read_leniently(text, delimiter), SCORED_ROWS)
+    return not any(PARTING_COMMA.search(cell) for _, row in rows for cell in row)
 
 
 def _consistency(text: str, delimiter: str) -> tuple[float, int]:

@@ -116,6 +116,28 @@ def test_the_sample_shows_values_of_the_whole_columns_type(tmp_path: Path, chunk
     assert found.sample[0] == {"zip": "00000", "price": "0.50", "truth": "True", "n": 1}
 
 
+@pytest.mark.parametrize("end", ["\x1a", "\n\x1a", "\n\x1a\r\n", "\n\x1a\x1a\x1a"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_mark_of_dos_behind_the_last_line_is_no_row(tmp_path: Path, end: str, encoding: str):
+    """002.8: and a column of numbers stays one."""
+    path = tmp_path / "table.csv"
+    path.write_bytes(("n,x\n1,0.5\n2,1.5\n3,2.5\n4,3" + end).encode(encoding))
+    found = inspect_table(path, tmp_path, None, 9)
+
+    assert found.row_count == len(found.sample) == 4
+    assert [(column.dtype, column.null_count) for column in found.columns] == [("int64", 0), ("float64", 0)]
+
+
+def test_the_same_mark_within_a_row_cuts_nothing(tmp_path: Path):
+    """002.8: some programs write it for a letter that they cannot write."""
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"t,n\n" + b"M\x1anchen,1\n" * 4)
+    text, number = inspect_table(path, tmp_path, None, 9).columns
+
+    assert text.statistics.top_values[0].value == "M\x1anchen"
+    assert (number.dtype, number.null_count) == ("int64", 0)
+
+
 def test_large_whole_numbers_with_gaps_are_texts(tmp_path: Path):
     """pandas has no whole numbers of that size that may be missing."""
     path = tmp_path / "table.csv"
