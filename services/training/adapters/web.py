@@ -5,7 +5,7 @@ import socket
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from email.message import Message
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import unquote
@@ -31,6 +31,8 @@ TIMEOUT = httpx.Timeout(30, connect=10)
 HEADERS = {"user-agent": "modelyard", "accept": "*/*", "accept-encoding": "identity"}
 INFLATED_BYTES = 256 * 1024
 GZIP = ("gzip", "x-gzip")
+PAGES = ("text/html", "application/xhtml+xml")
+LOCATION = "modelyard.location"
 
 
 class WebDownloads:
@@ -56,16 +58,25 @@ class WebDownloads:
         """Where an address leads to in the end, and what is answered there."""
         for _ in range(MOST_REDIRECTS + 1):
             response = await _asked(client, address)
-            if not response.has_redirect_location:
+            if LOCATION not in response.extensions:
                 return address, response
             await response.aclose()
-            address = self._hosts.check(response.headers["location"], address.url)
+            address = self._hosts.check(response.extensions[LOCATION], address.url)
         raise TooManyRedirects(limit=MOST_REDIRECTS)
 
 
 def _client(trust: ssl.SSLContext) -> httpx.AsyncClient:
     none = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-    return httpx.AsyncClient(verify=trust, cookies=none, trust_env=False, timeout=TIMEOUT, headers=HEADERS)
+    hooks = {"response": [_take_location]}
+    return httpx.AsyncClient(
+        verify=trust, cookies=none, trust_env=False, timeout=TIMEOUT, headers=HEADERS, event_hooks=hooks
+    )
+
+
+async def _take_location(response: httpx.Response) -> None:
+    """Keep where a redirect leads from httpx, which reads it unasked and fails where it is no address."""
+    if response.has_redirect_location:
+        response.extensions[LOCATION] = response.headers.pop("location")
 
 
 async def _asked(client: httpx.AsyncClient, address: Address) -> httpx.Response:
@@ -111,7 +122,7 @@ def _told(address: Address) -> Iterator[None]:
 def _check(address: Address, response: httpx.Response) -> None:
     if response.status_code != 200:
         raise _refusal(address.host, response.status_code)
-    if response.headers.get("content-type", "").lower().startswith("text/html"):
+    if response.headers.get("content-type", "").lower().startswith(PAGES):
         raise PageNotFile
     if _encoding_of(response) not in ("identity", *GZIP):
         raise HostOdd(host=address.host, trouble="it is encoded in a way that was not asked for")
@@ -142,7 +153,10 @@ def _size_of(response: httpx.Response) -> int:
 def _name_of(address: Address, response: httpx.Response) -> str:
     disposition = Message()
     disposition["content-disposition"] = response.headers.get("content-disposition", "")
-    return disposition.get_filename() or unquote(httpx.URL(address.url).path.rpartition("/")[2])
+    with suppress(ValueError, LookupError):  # what it names as its encoding is none, or not that of the name
+        if name := disposition.get_filename():
+            return name
+    return unquote(httpx.URL(address.url).path.rpartition("/")[2])
 
 
 async def _bytes_of(address: Address, response: httpx.Response) -> AsyncIterator[bytes]:

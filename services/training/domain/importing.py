@@ -17,9 +17,10 @@ from services.training.domain.elsewhere import (
 )
 from services.training.domain.ports import KaggleDatasets, WebFiles
 from services.training.domain.slots import Slots
+from services.training.domain.sniffing import is_page
 
 CHUNK_BYTES = 256 * 1024
-PAGES = (b"<!doctype html", b"<html")
+HEAD_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,23 @@ class Importing:
 
     async def _within(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         size = 0
-        async for chunk in chunks:
-            if not size and chunk.lstrip()[:20].lower().startswith(PAGES):
-                raise PageNotFile
+        async for chunk in _no_page(chunks):
             size += len(chunk)
             if size > self._bounds.limit_bytes:
                 raise FileTooLarge(limit=self._bounds.limit_bytes)
             for start in range(0, len(chunk), CHUNK_BYTES):
                 yield chunk[start : start + CHUNK_BYTES]
+
+
+async def _no_page(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """What comes; raises PageNotFile for a web page, the beginning of which may come in very small pieces."""
+    head = b""
+    async for chunk in chunks:
+        head += chunk
+        if len(head) >= HEAD_BYTES:
+            break
+    if is_page(head):
+        raise PageNotFile
+    yield head
+    async for chunk in chunks:
+        yield chunk

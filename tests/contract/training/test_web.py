@@ -66,6 +66,9 @@ async def test_a_file_arrives_from_an_address(client: Client, server: Web, told)
         ("attachment; filename*=UTF-8''a%0D%0Ab%00.csv", "ab.csv"),
         (f'attachment; filename="{"x" * 5000}.csv"', "x" * 196 + ".csv"),
         ("nonsense", "table.csv"),
+        (f"attachment; filename*=idna''{'a' * 300}", "table.csv"),
+        ("attachment; filename*=undefined''ab", "table.csv"),
+        ("attachment; filename*=hex''zz", "zz"),
     ],
 )
 async def test_a_name_is_made_safe(client: Client, server: Web, disposition: str, name: str):
@@ -110,6 +113,10 @@ async def test_redirects_are_followed_without_cookies(client: Client, server: We
         ("https://elsewhere.example/t.csv", "HOST_NOT_LISTED"),
         ("file:///etc/passwd", "BAD_ADDRESS"),
         ("//user:secret@localhost/t.csv", "BAD_ADDRESS"),
+        ("http://0177.0.0.1/t.csv", "HOST_NOT_LISTED"),
+        ("data:text/csv,a,b", "BAD_ADDRESS"),
+        ("http://127.0.0.1:99999/", "BAD_ADDRESS"),
+        ("http://[::1/", "BAD_ADDRESS"),
         ("/again", "TOO_MANY_REDIRECTS"),
     ],
 )
@@ -171,7 +178,10 @@ async def test_without_a_list_nothing_is_asked(start, server: Web):
         (Said(204), "HOST_ODD", "INVALID_ARGUMENT"),
         (Said(200, {"Content-Encoding": "br"}, TABLE), "HOST_ODD", "INVALID_ARGUMENT"),
         (Said(200, {"Content-Type": "text/html; charset=utf-8"}, TABLE), "PAGE_NOT_FILE", "INVALID_ARGUMENT"),
+        (Said(200, {"Content-Type": "application/xhtml+xml"}, TABLE), "PAGE_NOT_FILE", "INVALID_ARGUMENT"),
         (Said(200, {}, b"\n <!DOCTYPE html><html>"), "PAGE_NOT_FILE", "INVALID_ARGUMENT"),
+        (Said(200, {}, b"\xef\xbb\xbf<!DOCTYPE html>\n<html>"), "PAGE_NOT_FILE", "INVALID_ARGUMENT"),
+        (Said(200, {}, b"<!-- made by hand -->\n<html>"), "PAGE_NOT_FILE", "INVALID_ARGUMENT"),
         (Said(200, {}, TABLE, cut_at=100_000), "HOST_DOWN", "UNAVAILABLE"),
         (Said(200, {"Content-Encoding": "gzip"}, gzip.compress(TABLE)[:-9]), "HOST_DOWN", "UNAVAILABLE"),
         (Said(200, {"Content-Encoding": "gzip"}, TABLE), "HOST_DOWN", "UNAVAILABLE"),
