@@ -31,9 +31,11 @@ from services.training.workloads import workload_named
 from services.training.workloads.images import backbones
 from services.training.workloads.images.augmenting import varied
 from services.training.workloads.images.fitting import pace
+from services.training.workloads.images.layout import check_classes, find_images
 from services.training.workloads.images.serving import load_model
 from services.training.workloads.images.templates.load_model import SmallConvNet, as_pixels
 from services.training.workloads.kit import pixels
+from services.training.workloads.kit.archive import opened
 from tests.unit.training_workloads.albums import SHAPES, album, drawn, shapes
 
 SHORT = {"epochs": 2, "patience": 2}
@@ -214,6 +216,11 @@ def test_what_the_archive_holds_out_is_held_out(tmp_path, parts):
     assert trial.manifest["split"]["method"] == "folders of the archive"
 
 
+def texts(count: int, content: bytes = b"") -> dict[str, bytes]:
+    """So many texts beside the first of shapes(3)."""
+    return {name.replace(".png", ".txt"): content for name in list(shapes(3))[:count]}
+
+
 @pytest.mark.parametrize(
     ("files", "sentence"),
     [
@@ -228,7 +235,9 @@ def test_what_the_archive_holds_out_is_held_out(tmp_path, parts):
         (shapes(3, top="train/") | shapes(1, ["moon"], "test/"), "the folder train has no image of the class 'moon'"),
         (shapes(3) | {"labels/1.txt": b"0 .5 .5 .1 .1"}, "in the layout of YOLO. Ask for the workload 'object_dete"),
         (shapes(3) | {"notes/all.json": b'{"images": [{"file_name": "1.png"}]}'}, "in the layout of COCO"),
-        (shapes(3) | shapes(3, ["a\x07b"]), "is no name for a class"),
+        (shapes(3) | texts(5) | {"cross/2.txt": b"0 .5 5e-1 .1 .1\n"}, "in the layout of YOLO"),
+        (shapes(3) | {"notes/1.xml": b"<annotation><object><bndbox>"}, "in the layout of Pascal VOC. Save it as COCO"),
+        (shapes(3) | shapes(3, ["a\x07b"]), "is no name for a class, which has 1 to 200 characters that can be"),
         (shapes(3, top="train/") | shapes(3, ["test"]), "the folder 'test' holds '0.png' in no folder of a class"),
         (shapes(3, top="train/") | shapes(3, top="dev/"), "beside the folder 'train', which has a folder for each"),
         (shapes(3, top="x/train/") | shapes(2, top="x/test/") | shapes(2, top="x/dev/"), "stands 'dev', which is nei"),
@@ -239,7 +248,8 @@ def test_what_the_archive_holds_out_is_held_out(tmp_path, parts):
     ],
     ids=["empty", "no images", "one class", "few images", "single images", "a single image", "no folder",
          "no folder within another",
-         "not in train", "YOLO", "COCO", "a bell", "a flat test", "another folder", "test and another folder",
+         "not in train", "YOLO", "COCO", "YOLO beside the images", "Pascal VOC", "a bell",
+         "a flat test", "another folder", "test and another folder",
          "a class beside train", "a part with some in no class", "an image in train", "an image beside train"],
 )  # fmt: skip
 def test_an_archive_that_nothing_can_be_learned_from_is_refused(tmp_path, files, sentence):
@@ -274,6 +284,54 @@ def test_images_that_settle_when_to_stop_need_not_define_the_score(tmp_path, met
     assert result.score_name == metric
     assert result.leaderboard[0].test_score == result.score
     assert math.isnan(result.leaderboard[0].validation_score)
+
+
+@pytest.mark.parametrize("others", [texts(9, b"5 things in 3 words\n"), texts(4, b"0 .5 .5 .1 .1"), texts(9)])
+def test_texts_beside_images_may_say_something_else(tmp_path, others):
+    """000.12: captions, or labels of a few images, are other files."""
+    assert check(album(tmp_path / "data.zip", shapes(3) | others)).row_count == 9
+
+
+def test_boxes_beside_the_images_of_a_split_are_no_classes(tmp_path):
+    """000.12: train, valid and test of Darknet hold images and texts, and would be three classes."""
+    files = {f"{part}/{name}": b"" for part in ("train", "valid", "test") for name in ("1.png", "2.png")}
+    files |= {name.replace(".png", ".txt"): b"1 0.5 0.5 0.25 0.25\n" for name in files}
+    data = album(tmp_path / "data.zip", files | {"train/_darknet.labels": b"a\nb\n"})
+
+    with pytest.raises(errors.BadLayout, match=r"layout of YOLO\. Ask for the workload 'object_detection'"):
+        check(data)
+
+
+def test_a_class_may_be_spelled_in_any_language(tmp_path):
+    """000.12: with wide spaces, and with letters that say how others are joined."""
+    names = ["赤\N{IDEOGRAPHIC SPACE}車", "un\N{NO-BREAK SPACE}chat", "می\N{ZERO WIDTH NON-JOINER}خواهم"]
+    with opened(album(tmp_path / "data.zip", shapes(2, names))) as archive:
+        labels = check_classes(find_images(archive))
+
+    assert set(labels) == {"赤 車", "un chat", names[2]}
+
+
+def stored_as(path: Path, name: bytes) -> Path:
+    """An archive with a class `cat` and one of a name in bytes, without a word on its encoding."""
+    data = album(path, shapes(2, ["cat", "#" * len(name)]))
+    data.write_bytes(data.read_bytes().replace(b"#" * len(name), name))
+    return data
+
+
+def test_a_name_in_the_encoding_of_the_format_is_read(tmp_path):
+    with opened(stored_as(tmp_path / "data.zip", "Köln".encode("cp437"))) as archive:
+        labels = check_classes(find_images(archive))
+
+    assert labels == ["Köln", "cat"]
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("gbk", "狗"), ("cp866", "кошка"), ("cp1252", "fenêtre")])
+def test_a_class_whose_name_would_be_garbled_is_refused(tmp_path, encoding, name):
+    """000.12: a name in an encoding that nothing tells."""
+    with pytest.raises(
+        errors.BadLayout, match=r"does not tell its encoding\. Make it with a program that writes names"
+    ):
+        check(stored_as(tmp_path / "data.zip", name.encode(encoding)))
 
 
 def test_a_folder_train_may_be_a_class(tmp_path):

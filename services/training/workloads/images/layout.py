@@ -1,11 +1,12 @@
 """Finds classes and images in an archive by its folders."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from services.training.domain import errors
-from services.training.workloads.kit.archive import Archive
+from services.training.workloads.kit.archive import Archive, Member
 from services.training.workloads.kit.naming import MOST_NAME, is_class_name
 from services.training.workloads.kit.suffixes import SUFFIXES
 
@@ -14,6 +15,8 @@ FEWEST_OF_CLASS = 2
 MOST_CLASSES = 1000
 HEAD_BYTES = 64 * 1024
 SHOWN = 10
+# How a text of labels begins: a class, and the box in shares of the image.
+YOLO_LINE = re.compile(rb"\s*\d+([ \t]+[-+.\deE]+){4}")
 
 # What the folders of a split are called, in any case.
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -35,13 +38,14 @@ class Found:
 
 def find_images(archive: Archive) -> list[Found]:
     """The images of an archive, by path. BadLayout tells what is amiss."""
-    paths = [member.path for member in archive.members if member.path.suffix.lower() in SUFFIXES]
-    _refuse_detection(archive)
-    if not paths:
+    images = [member for member in archive.members if member.path.suffix.lower() in SUFFIXES]
+    paths = [image.path for image in images]
+    _refuse_detection(archive, paths)
+    if not images:
         raise errors.BadLayout(trouble=f"it has no image ({', '.join(sorted(SUFFIXES))}). {ADVICE}")
     shared = _shared_folders(paths)
     parts = _parts_of([PurePosixPath(*path.parts[shared:]) for path in paths])
-    return [_find(path, shared, parts) for path in paths]
+    return [_find(image, shared, parts) for image in images]
 
 
 ADVICE = "Put the images of each class into a folder of its own, named as the class."
@@ -127,39 +131,75 @@ def _check_part(top: str, train: str, flat: PurePosixPath | None) -> None:
         )
 
 
-def _find(path: PurePosixPath, shared: int, parts: dict[str, str]) -> Found:
-    inner = path.parts[shared:]
+def _find(image: Member, shared: int, parts: dict[str, str]) -> Found:
+    inner = image.path.parts[shared:]
     part = parts.get(inner[0], "")
-    label, *rest = inner[1:] if part else inner
+    folder, *rest = inner[1:] if part else inner
     if not rest:
-        raise errors.BadLayout(trouble=f"the image {str(path)!r} is in no folder of a class. {ADVICE}")
+        raise errors.BadLayout(trouble=f"the image {str(image.path)!r} is in no folder of a class. {ADVICE}")
+    label = " ".join(folder.split())
     if not is_class_name(label):
-        raise errors.BadLayout(trouble=f"{label[:MOST_NAME]!r} is no name for a class. Give its folder another name.")
-    return Found(path, label, part)
-
-
-def _refuse_detection(archive: Archive) -> None:
-    """Refuse what was made to learn where things are, and say what it is for."""
-    layout = _detection_layout(archive)
-    if layout:
         raise errors.BadLayout(
-            trouble=f"it looks like a data set of objects in images, in the layout of {layout}. Ask for the workload "
-            "'object_detection', or send one folder of images for each class."
+            trouble=f"{folder[:MOST_NAME]!r} is no name for a class, which has 1 to {MOST_NAME} characters that can be "
+            "printed. Give its folder another name."
+        )
+    if image.is_guessed and _is_garbled(label):
+        raise errors.BadLayout(
+            trouble=f"the name of a class was read as {label!r}, and the archive does not tell its encoding. Make it "
+            "with a program that writes names in UTF-8, or give the folder a name in plain letters."
+        )
+    return Found(image.path, label, part)
+
+
+def _is_garbled(name: str) -> bool:
+    """Whether a name in the encoding of the format is none that anybody gave: it has more beside ASCII than letters of
+    Latin languages."""
+    return not all(letter.isascii() or (letter.isalpha() and letter <= "\xff") for letter in name)
+
+
+def _refuse_detection(archive: Archive, images: list[PurePosixPath]) -> None:
+    """Refuse what was made to learn where things are, and say what it is for."""
+    layout = _detection_layout(archive, images)
+    if layout:
+        first = "Save it as COCO or YOLO and ask" if layout == "Pascal VOC" else "Ask"
+        raise errors.BadLayout(
+            trouble=f"it looks like a data set of objects in images, in the layout of {layout}. {first} for the "
+            "workload 'object_detection', or send one folder of images for each class."
         )
 
 
-def _detection_layout(archive: Archive) -> str:
+def _detection_layout(archive: Archive, images: list[PurePosixPath]) -> str:
     for member in archive.members:
-        if member.path.suffix.lower() == ".txt" and "labels" in (part.lower() for part in member.path.parts[:-1]):
+        suffix = member.path.suffix.lower()
+        if suffix == ".txt" and "labels" in (part.lower() for part in member.path.parts[:-1]):
             return "YOLO"
-        if member.path.suffix.lower() == ".json" and _is_coco(archive.head(member.path, HEAD_BYTES)):
+        if suffix == ".json" and _is_coco(archive.head(member.path, HEAD_BYTES)):
             return "COCO"
-    return ""
+        if suffix == ".xml" and _is_voc(archive.head(member.path, HEAD_BYTES)):
+            return "Pascal VOC"
+    return "YOLO" if _has_labels_beside(archive, images) else ""
+
+
+def _has_labels_beside(archive: Archive, images: list[PurePosixPath]) -> bool:
+    """Whether most images have a text of the same name beside them, and the first that is not empty tells of boxes: it
+    might be what is said of an image."""
+    stems = {path.with_suffix("") for path in images}
+    texts = [member.path for member in archive.members if member.path.suffix.lower() == ".txt"]
+    beside = [path for path in texts if path.with_suffix("") in stems]
+    if 2 * len(beside) <= len(stems):
+        return False
+    heads = (archive.head(path, HEAD_BYTES) for path in beside)
+    return YOLO_LINE.match(next((head for head in heads if head.strip()), b"")) is not None
 
 
 def _is_coco(head: bytes) -> bool:
     """Whether a JSON file begins as annotations do, whose lists stand in any order."""
     return b'"annotations"' in head or b'"bbox"' in head or (b'"images"' in head and b'"file_name"' in head)
+
+
+def _is_voc(head: bytes) -> bool:
+    """Whether an XML file begins as annotations do, one for each image."""
+    return b"<annotation" in head and b"<bndbox" in head
 
 
 def _listed(names: list[str]) -> str:
