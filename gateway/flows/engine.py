@@ -55,6 +55,13 @@ class NestedTooDeep(errors.InvalidInput):
     field = "parameters"
 
 
+class TextUnfit(errors.InvalidInput):
+    """A text holds half of a character (a lone surrogate, U+D800 to U+DFFF), which cannot be kept. Send whole
+    characters."""
+
+    field = "parameters"
+
+
 @dataclass(frozen=True)
 class Step:
     """One step of a flow."""
@@ -176,13 +183,15 @@ async def _advance(claim: Claim, step: str, state: State, progress: float) -> No
 
 
 def as_struct(values: State) -> Struct:
-    """A dictionary as protobuf carries it. Fails with NumberTooLarge and NestedTooDeep."""
+    """A dictionary as protobuf carries it. Fails with NumberTooLarge, NestedTooDeep and TextUnfit."""
     try:
         return ParseDict(values, Struct(), max_recursion_depth=2 * MOST_LEVELS)  # a level is a value and what it is
     except (ParseError, RecursionError) as error:
         raise NestedTooDeep(levels=MOST_LEVELS) from error
     except OverflowError as error:
         raise NumberTooLarge from error
+    except UnicodeEncodeError as error:
+        raise TextUnfit from error
 
 
 def as_timestamp(moment: datetime) -> Timestamp:

@@ -1,11 +1,12 @@
 """Turns a wish for a model into a job, after checking that it can be had."""
 
+import math
 from contextlib import AsyncExitStack
 from typing import Annotated, Any, Literal
 
 import orjson
 from google.protobuf.json_format import MessageToDict
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gateway.flows import training
 from gateway.flows.datasets import ARCHIVE, id_for, let_go, source_of, take_in
@@ -38,6 +39,18 @@ def _document(given: Any) -> Any:
         raise ValueError(f"it is no JSON: {error}") from error
 
 
+def _finite(given: dict[str, Any]) -> dict[str, Any]:
+    """A document, if every number in it is one that a message can carry on as JSON."""
+    pending: list[Any] = [given]
+    while pending:  # however deep it is nested
+        value = pending.pop()
+        if isinstance(value, dict | list):
+            pending += value.values() if isinstance(value, dict) else value
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("a number in it is NaN or infinite; give a finite one, or leave it out")
+    return given
+
+
 class FieldUnclear(errors.InvalidInput):
     """The field {name} cannot be read: {reason}. Correct it, or leave it out."""
 
@@ -65,7 +78,7 @@ class Wish(BaseModel):
     target: str = Field("", description="Column to predict; the dataset's own target, or its last column, when empty.")
     target_column: str = Field("", description="Another name for target.")
     problem_type: Literal["", "binary", "multiclass", "regression"] = Field("", description="Detected when empty.")
-    parameters: Annotated[dict[str, Any], BeforeValidator(_document)] = Field(
+    parameters: Annotated[dict[str, Any], BeforeValidator(_document), AfterValidator(_finite)] = Field(
         default_factory=dict, description="Parameters of the workload by name; those below are short for some of them."
     )
     engine: str | None = Field(None, description="quick or autogluon.")

@@ -115,6 +115,28 @@ def test_a_wish_that_cannot_be_had(http: httpx.Client, wish: dict, field: str):
     assert answer.json()["errors"][0]["field"] == field
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        '{"seed": NaN}',
+        '{"time_limit": Infinity}',
+        '{"a": [{"b": -Infinity}]}',
+        '{"a": "\\ud800"}',
+        '{"\\ud800": 1}',
+        '{"a": ' * 500 + "NaN" + "}" * 500,
+    ],
+)
+def test_parameters_that_no_message_can_carry(http: httpx.Client, parameters: str):
+    """000.11: programs write NaN and halves of characters; both are the sender's to correct."""
+    dataset = http.put("/api/datasets/upload", params={"file_name": "w.csv"}, content=GOOD.encode()).json()
+    wish = f'{{"parameters": {parameters}}}'
+    headers = {"content-type": "application/json"}
+    answer = http.post(f"/api/automl/train/{dataset['id']}", content=wish, headers=headers)
+
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["field"].startswith("parameters")
+
+
 def test_no_file_in_the_form(http: httpx.Client):
     answer = http.post("/api/train", data={"target": "x"}, files={"other": b"1"})
 

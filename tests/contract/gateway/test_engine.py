@@ -62,6 +62,7 @@ def deep(levels: int, wrap: Any) -> Any:
         ("a\0b", "FIELD_MALFORMED"),
         ("x" * 5 * 2**20, "RESOURCE_EXHAUSTED"),
         (deep(99, lambda inner: [inner]), "NESTED_TOO_DEEP"),
+        ({"half of a character": ["\ud800"]}, "TEXT_UNFIT"),
     ],
 )
 async def test_what_cannot_be_recorded_ends_the_job_and_undoes_it(peers: Peers, value: Any, code: str):
