@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import orjson
 from fastapi.responses import Response
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -65,21 +64,28 @@ def _row_type(names: tuple[str, ...]) -> Callable[..., Any]:
 
 def plain(struct: Struct) -> Json:
     """A protobuf structure as JSON: whole numbers whole, what is not a number null."""
-    values: Json = _tidy(MessageToDict(struct))
-    return values
+    return {name: _plain(value) for name, value in struct.fields.items()}
 
 
-def _tidy(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _tidy(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_tidy(inner) for inner in value]
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < 2**53 else _number(value)
-    return None if value in ("NaN", "Infinity", "-Infinity") else value
+def _plain(value: Value) -> Any:
+    match value.WhichOneof("kind"):
+        case "struct_value":
+            return plain(value.struct_value)
+        case "list_value":
+            return [_plain(inner) for inner in value.list_value.values]
+        case "number_value":
+            return _number(value.number_value)
+        case "string_value":
+            return value.string_value
+        case "bool_value":
+            return value.bool_value
+        case _:
+            return None
 
 
-def _number(value: float) -> float | None:
+def _number(value: float) -> float | int | None:
+    if value.is_integer() and abs(value) < 2**53:
+        return int(value)
     return value if math.isfinite(value) else None
 
 
@@ -183,21 +189,15 @@ def column(found: Column) -> Json:
         "unique_count": found.unique_count,
         "unique_count_estimated": found.unique_count_estimated,
         "kind": ColumnKind.Name(found.kind).removeprefix("COLUMN_KIND_").lower(),
-        "min": _scalar(found.min),
-        "max": _scalar(found.max),
-        "mean": _scalar(found.mean),
-        "quantiles": {str(one.probability): _scalar(one.value) for one in found.quantiles},
+        "min": _plain(found.min),
+        "max": _plain(found.max),
+        "mean": _plain(found.mean),
+        "quantiles": {str(one.probability): _plain(one.value) for one in found.quantiles},
         "quantiles_estimated": found.quantiles_estimated,
         "top_values": [{"value": one.value, "count": one.count} for one in found.top_values],
         "top_values_estimated": found.top_values_estimated,
         "top_values_error": found.top_values_error,
     }
-
-
-def _scalar(value: Value) -> Any:
-    if value.WhichOneof("kind") == "string_value":
-        return value.string_value
-    return _tidy(value.number_value) if value.HasField("number_value") else None
 
 
 def job(record: Job) -> Json:

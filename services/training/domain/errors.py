@@ -222,6 +222,13 @@ class EngineFailed(NotReady):
     rows, or train with engine 'quick'."""
 
 
+class FitRefused(NotReady):
+    """The engine {engine!r} could not train any model as it was asked to: {trouble}. Change the parameters or the
+    columns that this is about, or train with engine 'quick'."""
+
+    field = "parameters"
+
+
 class LossDiverged(NotReady):
     """The network could not be trained: its loss stopped being a number. Give it a smaller learning_rate."""
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from services.training.domain.errors import EngineFailed, EngineUnavailable
+from services.training.domain.errors import EngineFailed, EngineUnavailable, FitRefused
 from services.training.workloads.kit.parts import is_installed
 from services.training.workloads.tabular import case
 from tests.unit.training_workloads.trial import check, spec_of, train
@@ -85,6 +85,24 @@ def test_data_that_it_cannot_fit_is_a_clear_error(write, tmp_path):
     data = write("a,b,y\n1,x,1.5\n2,y,2.5\n3,x,3.5\n4,y,4.5\n")
     with pytest.raises(EngineFailed, match="engine 'quick'"):
         train(data, tmp_path / "folder", engine="autogluon", time_limit=5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"num_stack_levels": 1}, "num_stack_levels must be 0"),
+        ({"set_best_to_refit_full": True}, "refit_full=True"),
+        ({"hyperparameters": {"GBM": {"num_leaves": -5}}}, "num_leaves"),
+        ({"hyperparameters": {"GBM": {"ag_args": "x"}}}, "'str' object"),
+    ],
+)
+def test_what_autogluon_cannot_do_it_says_itself(tables, tmp_path, asked, says):
+    """002.9: neither more time nor more rows would help, and nobody is told so."""
+    wish = {"hyperparameters": {"GBM": {"num_boost_round": 5}}, "time_limit": 10, **asked}
+    with pytest.raises(FitRefused, match=says) as caught:
+        train(tables["wine"], tmp_path / "folder", engine="autogluon", **wish)
+
+    assert "not enough" not in caught.value.message
 
 
 def test_an_engine_that_is_not_installed_is_named(tables, monkeypatch):

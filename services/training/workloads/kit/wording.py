@@ -11,10 +11,10 @@ def plain(value: Any) -> str:
     return " ".join(str(value).replace("`", "'").replace("|", "/").split())
 
 
-def shortened(what: object) -> str:
+def shortened(what: object, most: int = TEXT_SHOWN) -> str:
     """Something as it is quoted: in one line that is not too long."""
     text = " ".join(str(what).split())
-    return text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}…"
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def count(things: Sized, word: str) -> str:

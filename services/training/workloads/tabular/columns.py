@@ -1,11 +1,13 @@
 """Finds out what the columns of a table are: numbers, booleans, dates or text."""
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from services.training.workloads.tabular.templates.load_model import BOOLEANS, exact_numbers
 
 LOOK = 200  # values that are looked at before a whole column is
 
@@ -49,6 +51,8 @@ class Feature:
     decimal: str = ""
     whole: bool = False
     """Of dates, and of truth that has gaps: the model takes them as they are, and makes numbers of them itself."""
+    truth: dict[str, str] = field(default_factory=dict)
+    """Of text, how true and false are written in it, where that is not True and False."""
 
     def as_manifest(self) -> dict[str, Any]:
         """What the package has to know of it."""
@@ -70,7 +74,7 @@ def as_numbers(column: "pd.Series[Any]", decimal_comma: bool) -> "pd.Series[Any]
     if pd.api.types.is_numeric_dtype(column):
         return column
     if decimal_comma and has_decimal_commas(column):
-        return pd.to_numeric(column.str.replace(",", ".", regex=False))
+        return exact_numbers(column.str.replace(",", ".", regex=False))
     return None
 
 
@@ -141,4 +145,11 @@ def _describe(column: "pd.Series[Any]", decimal_comma: bool, raw: bool) -> Featu
     date_format = find_date_format(column)
     if date_format:
         return Feature(name, "date", dtype, format=date_format, whole=raw)
-    return Feature(name, "category", dtype)
+    return Feature(name, "category", dtype, truth=_truth_in(column))
+
+
+def _truth_in(column: "pd.Series[Any]") -> dict[str, str]:
+    """How true and false are written in text, the most usual way of each, by the way Python writes them."""
+    usual = [value for value in column.value_counts().index if isinstance(value, str)]
+    found = {value.strip().title(): value for value in reversed(usual) if value.strip().lower() in BOOLEANS}
+    return {plain: value for plain, value in found.items() if plain != value}

@@ -12,6 +12,7 @@ from pyarrow import csv
 
 from services.training.workloads.tabular.arrow import plain_frame
 from services.training.workloads.tabular.plain import is_plain
+from services.training.workloads.tabular.templates.load_model import END_OF_FILE
 
 BLOCK_BYTES = 1024 * 1024
 TYPES = {"number": pa.float64(), "boolean": pa.bool_(), "category": pa.string()}
@@ -72,7 +73,7 @@ def _is_simple(text: bytes, delimiter: str) -> bool:
     """Whether every line is a row, and is parted by nothing but the delimiter; fields begin where they seem to."""
     # One byte is looked for much faster than two.
     sign = delimiter.encode()
-    if len(sign) > 1 or b'"' in text or b"\0" in text:
+    if len(sign) > 1 or any(mark in text for mark in (b'"', b"\0", END_OF_FILE.encode())):
         return False
     if b"\r" in text and text.count(b"\r") > text.count(b"\r\n"):
         return False

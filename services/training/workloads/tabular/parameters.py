@@ -66,7 +66,7 @@ class Parameters(BaseModel):
         description="Column with the weight of each row, which is then not predicted from; balance_weight gives all "
         "classes the same weight. The metrics count every held-out row once.",
     )
-    hyperparameters: Name | dict[Name, Options | list[Options]] | None = Field(
+    hyperparameters: Name | dict[Name, Options | Annotated[list[Options], Field(min_length=1)]] | None = Field(
         default=None,
         description="autogluon: which families of models to fit with what, as {family: options} or {family: [options, "
         "…]}, or a name of AutoGluon's such as default, light, very_light or zeroshot. Families go by their key "

@@ -9,6 +9,7 @@ import pandas as pd
 from services.training.domain import errors
 from services.training.domain.model import TableFormat
 from services.training.domain.sniffing import MINIMUM_ROWS, sniff
+from services.training.workloads.tabular.templates.load_model import END_OF_FILE
 
 HEAD_BYTES = 1024 * 1024
 
@@ -55,7 +56,15 @@ def _read(path: Path, format_: TableFormat) -> tuple[pd.DataFrame, str]:
 def _parse(path: Path, delimiter: str, encoding: str) -> pd.DataFrame:
     try:
         # low_memory=False: a column has one type from its first row to its last.
-        return pd.read_csv(path, sep=delimiter, encoding=encoding, skipinitialspace=True, low_memory=False)
+        return pd.read_csv(
+            path,
+            sep=delimiter,
+            encoding=encoding,
+            skipinitialspace=True,
+            low_memory=False,
+            float_precision="round_trip",
+            comment=END_OF_FILE,
+        )
     except pd.errors.ParserError as error:
         raise _unreadable(str(error)) from error
 

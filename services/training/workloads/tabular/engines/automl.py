@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
@@ -12,11 +13,13 @@ import numpy.typing as npt
 import pandas as pd
 from autogluon.core.callbacks import AbstractCallback
 from autogluon.tabular import TabularPredictor
+from networkx import NetworkXError
 
-from services.training.domain.errors import EngineFailed
+from services.training.domain.errors import EngineFailed, FitRefused
 from services.training.domain.model import LeaderboardEntry
 from services.training.workloads.kit.metrics import SCALES, Answers
 from services.training.workloads.kit.telling import Telling
+from services.training.workloads.kit.wording import shortened
 from services.training.workloads.tabular.case import Case
 from services.training.workloads.tabular.engines import presets, request
 from services.training.workloads.tabular.engines.families import BY_CLASS, FAMILIES, OF_TIME, REASONS, why_left_out
@@ -33,6 +36,11 @@ DISTRIBUTIONS = ["autogluon.tabular", "scikit-learn", "numpy", "pandas", "scipy"
 
 # The name under which rows take their weights along; no column of a table can have it, since names are stripped.
 WEIGHT = " weight of the row "
+
+# What AutoGluon raises where it cannot do as it was asked to, and what it says where only time was missing.
+REFUSALS = (AssertionError, ValueError, TypeError, KeyError, NetworkXError)
+TIME_WAS_OVER = "Not enough time left"
+TROUBLE_SHOWN = 300
 
 
 @dataclass
@@ -162,38 +170,54 @@ class AutogluonEngine:
     """Fits AutoGluon's models."""
 
     def fit(self, case: Case, folder: Path, telling: Telling) -> AutogluonFitted:
-        """Fit within the time limit of the parameters; an EngineFailed where no model could be fitted."""
+        """Fit within the time limit of the parameters; an EngineFailed or a FitRefused where no model could be
+        fitted."""
         _send_logs_on()
         name = case.spec.training_id
         watch = _watches[name] = Watch(telling)
-        count, seconds = len(case.split.train), case.parameters.time_limit
-        trouble = f"{count:,} rows to learn from and {seconds:g} seconds were not enough"
         try:
             predictor = _fit(case, folder)
-        except AssertionError as error:  # so AutoGluon says that its time was over before the first model
-            raise EngineFailed(engine="autogluon", trouble=trouble) from error
         finally:
             del _watches[name]
         if not predictor.model_names():
-            raise EngineFailed(engine="autogluon", trouble=trouble)
+            raise _no_model(case, _failures_of(predictor))
         return AutogluonFitted(case, predictor, watch.families)
+
+
+def _failures_of(predictor: Any) -> list[str]:
+    """What AutoGluon says of models that it could not fit, but for want of time or memory."""
+    failed = predictor.model_failures().reindex(columns=["exc_type", "exc_str"])
+    return [text for error, text in failed.itertuples(index=False) if error not in REASONS]
+
+
+def _no_model(case: Case, failures: Sequence[object]) -> EngineFailed | FitRefused:
+    """Why there is none: what AutoGluon says of the parameters or the columns, or else that time or rows were few."""
+    if failures:
+        return FitRefused(engine="autogluon", trouble=shortened(failures[0], TROUBLE_SHOWN).rstrip("."))
+    count, seconds = len(case.split.train), case.parameters.time_limit
+    trouble = f"{count:,} rows to learn from and {seconds:g} seconds were not enough"
+    return EngineFailed(engine="autogluon", trouble=trouble)
 
 
 def _fit(case: Case, folder: Path) -> Any:
     request.refuse_unavailable(case.parameters, presets.families_of(presets.hyperparameters_of(case.parameters)))
     options = request.fit_options(case.parameters)
     watch = ModelWatch(case.spec.training_id, case.parameters.time_limit)
-    return _make_predictor(case, folder).fit(
-        _learning_rows(case),
-        **options,
-        callbacks=[watch, *presets.preset_callbacks(case.parameters)],
-        raise_on_no_models_fitted=False,
-        num_cpus=joblib.cpu_count(),
-        # One process: a worker is what is killed and what has limits. Folds in parallel gain nothing on few cores.
-        ag_args_ensemble={"fold_fitting_strategy": "sequential_local", "model_random_seed": case.seed},
-        ds_args={"memory_safe_fits": False, "enable_ray_logging": False},
-        verbosity=VERBOSITY,
-    )
+    predictor, rows = _make_predictor(case, folder), _learning_rows(case)
+    try:
+        return predictor.fit(
+            rows,
+            **options,
+            callbacks=[watch, *presets.preset_callbacks(case.parameters)],
+            raise_on_no_models_fitted=False,
+            num_cpus=joblib.cpu_count(),
+            # One process: a worker is what is killed and what has limits. Folds in parallel gain nothing on few cores.
+            ag_args_ensemble={"fold_fitting_strategy": "sequential_local", "model_random_seed": case.seed},
+            ds_args={"memory_safe_fits": False, "enable_ray_logging": False},
+            verbosity=VERBOSITY,
+        )
+    except REFUSALS as error:
+        raise _no_model(case, [] if str(error).startswith(TIME_WAS_OVER) else [error]) from error
 
 
 def _make_predictor(case: Case, folder: Path) -> Any:

@@ -18,6 +18,9 @@ UNSAFE = re.compile(
     r"(.*[._])?(path|file|filename|dir|url|uri|host|hosts|port|machines|callbacks?)|config|task|mlist|nodes|workers"
     r"|(input|output)_model|model_(in|out|input|output)"
 )
+# Options that become part of a model's name, and with it of its folder's.
+NAMES = {"name", "name_main", "name_prefix", "name_suffix", "name_bag_suffix"}
+NAME = re.compile(r"(?!\.+$)[^/\\\0]{0,100}")
 
 
 def settle(parameters: Parameters) -> Parameters:
@@ -41,9 +44,11 @@ def settle(parameters: Parameters) -> Parameters:
 def refuse_unavailable(parameters: Parameters, families: list[str]) -> None:
     """Raise FamiliesUnavailable where none of some families is left in by settled parameters and installed."""
     asked = families_asked(parameters, families)
+    if not asked:
+        raise wrong("included_model_types and excluded_model_types leave no family to fit")
     if not set(asked) - set(not_installed(asked)):
         needs = sorted({module for family in asked for module in lacking(family)})
-        raise FamiliesUnavailable(families=", ".join(sorted(asked)) or "none", needs=", ".join(needs) or "others")
+        raise FamiliesUnavailable(families=", ".join(sorted(asked)), needs=", ".join(needs))
 
 
 def fit_options(parameters: Parameters) -> dict[str, Any]:
@@ -88,6 +93,8 @@ def _refuse_unsafe(options: Any) -> None:
     for name, inner in options.items() if isinstance(options, dict) else ():
         if UNSAFE.fullmatch(str(name).lower()):
             raise wrong(f"hyperparameters: {name!r} names files, machines or code, which a training chooses itself")
+        if name in NAMES and not NAME.fullmatch(str(inner)):
+            raise wrong(f"hyperparameters: {name!r} becomes a folder's name: give at most 100 letters and no slash")
         _refuse_unsafe(inner)
 
 

@@ -23,6 +23,8 @@ BLOCK_BYTES = 1024 * 1024
 EPOCH = pd.Timestamp(0, tz="UTC")
 YEARS = (pd.Timestamp.min.year + 1, pd.Timestamp.max.year - 1)
 BOOLEANS = {"true": 1.0, "false": 0.0}
+END_OF_FILE = "\x1a"
+"""With which programs for DOS end a text."""
 
 
 class Model:
@@ -93,16 +95,18 @@ def read_table(
         "sep": delimiter or manifest["table"]["delimiter"],
         "encoding": encoding or find_encoding(path, manifest),
         "skipinitialspace": True,
+        "comment": END_OF_FILE,
     }
     header = pd.read_csv(path, nrows=0, **how).columns
+    names = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(header)]
     texts = {feature["name"] for feature in manifest["features"] if feature["kind"] != "number"}
-    kinds: dict[Any, Any] = {name: str for name in header if name.strip() in texts}
-    frame = pd.read_csv(path, dtype=kinds, low_memory=False, **how)
+    kinds: dict[Any, Any] = {given: str for given, name in zip(header, names, strict=True) if name in texts}
+    # round_trip: otherwise pandas reads many numbers of 17 digits a bit off, and a threshold may lie between.
+    frame = pd.read_csv(path, dtype=kinds, low_memory=False, float_precision="round_trip", **how)
     surplus = not isinstance(frame.index, pd.RangeIndex)  # of what the first row has too much, pandas makes an index
     if surplus:
         raise ValueError("the first row has more fields than the header names columns")
-    renamed: pd.DataFrame = frame.rename(columns=str.strip)
-    return renamed
+    return frame.set_axis(names, axis="columns")
 
 
 def find_encoding(path: Path | str, manifest: dict[str, Any]) -> str:
@@ -152,8 +156,19 @@ def _ready_numbers(frame: pd.DataFrame, features: list[dict[str, Any]]) -> tuple
 def _number(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
     if feature.get("decimal") == "," and not pd.api.types.is_numeric_dtype(column):
         column = column.astype("string").str.replace(",", ".", regex=False)
-    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    numbers = exact_numbers(column)
     return {feature["name"]: numbers.where(np.isfinite(numbers))}
+
+
+def exact_numbers(column: pd.Series) -> pd.Series:
+    """Values as the numbers that are nearest to what is written, where pandas alone may be a bit off; NaN for what is
+    none."""
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    if not pd.api.types.is_numeric_dtype(column):
+        known = zip(column, numbers.notna(), strict=True)
+        texts = np.array([is_number and isinstance(value, str) for value, is_number in known], bool)
+        numbers[texts] = [float(value) for value in column[texts]]
+    return numbers
 
 
 def _boolean(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
@@ -164,7 +179,8 @@ def _boolean(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]
 def _category(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
     text = column.astype(object)
     if pd.api.types.infer_dtype(text, skipna=True) != "string":
-        text = text.where(text.isna(), text.astype(str))
+        truth = feature.get("truth", {})
+        text = text.where(text.isna(), text.map(lambda value: truth.get(str(value), str(value))))
     return {feature["name"]: text.where(text.notna(), np.nan)}
 
 
