@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 from google.protobuf.struct_pb2 import Value
+from grpc.aio import AioRpcError
 from typing_extensions import Buffer
 
 from gateway.flows.engine import as_struct
@@ -28,7 +29,7 @@ from modelyard.training.v1.training_pb2 import (
     PredictResponse,
     RowFormat,
 )
-from servicekit import errors
+from servicekit import errors, statuses
 from servicekit.packed import doubles_of
 
 PREDICT_SECONDS = 400.0
@@ -73,6 +74,12 @@ class TooLargeToLog(errors.InvalidInput):
     log."""
 
     field = "log"
+
+
+class UnreadableImage(errors.InvalidInput):
+    """Image {number} of {count}: {trouble}"""
+
+    field = "inputs"
 
 
 @dataclass(frozen=True)
@@ -152,14 +159,25 @@ def written(values: Any) -> bytes:
 
 
 async def predict_images(peers: Peers, target: Target, images: Sequence[bytes]) -> Predicted:
-    """What a version answers for images, one after the other; the latency is that of all."""
-    answers = [await predict(peers, target, Rows(ROW_FORMAT_IMAGE, image)) for image in images]
+    """What a version answers for images, one after the other; the latency is that of all. Of several, UnreadableImage
+    says which."""
+    answers = [await _predict_image(peers, target, images, place) for place in range(len(images))]
     return Predicted(
         predictions=[answer for each in answers for answer in each.predictions],
         classes=answers[0].classes,
         probabilities=[chance for each in answers for chance in each.probabilities],
         latency_ms=sum(each.latency_ms for each in answers),
     )
+
+
+async def _predict_image(peers: Peers, target: Target, images: Sequence[bytes], place: int) -> Predicted:
+    try:
+        return await predict(peers, target, Rows(ROW_FORMAT_IMAGE, images[place]))
+    except AioRpcError as error:
+        if len(images) == 1 or statuses.reason_of(error) != "UNREADABLE_IMAGE":
+            raise
+        said = error.details() or ""
+        raise UnreadableImage(number=place + 1, count=len(images), trouble=said[:1].lower() + said[1:]) from error
 
 
 def _answers(whole: PredictResponse, classes: list[Any]) -> list[Any]:

@@ -161,11 +161,15 @@ def test_a_model_of_images_is_not_asked_with_rows(http: httpx.Client):
     tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "data": ["no base64!"]}
     unfit = http.post(f"/v2/models/{result['model_id']}/infer", json={"inputs": [tensor]})
 
-    odd = [tensor | {"datatype": "FP32"}, tensor | {"shape": [0], "data": []}]
-    refused = [http.post(f"/v2/models/{result['model_id']}/infer", json={"inputs": [each]}).json() for each in odd]
+    sent = [base64.b64encode(content).decode() for content in (picture("red")[0], b"no image", picture("blue")[0])]
+    odd = [tensor | {"datatype": "FP32"}, tensor | {"shape": [0], "data": []}, tensor | {"shape": [3], "data": sent}]
+    answers = [http.post(f"/v2/models/{result['model_id']}/infer", json={"inputs": [each]}) for each in odd]
+    refused = [answer.json() for answer in answers]
 
+    assert [answer.status_code for answer in answers] == [422] * 3
     assert "not all of its values are FP32" in refused[0]["error"]
     assert "one call takes 1 to 64 images" in refused[1]["error"]
+    assert refused[2]["error"].startswith("Image 2 of 3: the image cannot be read: it is no image of a known kind.")
     assert (rows.status_code, rows.json()["error"]["code"]) == (422, "UNFIT_INPUT")
     assert (text.status_code, text.json()["error"]["code"]) == (422, "UNREADABLE_IMAGE")
     assert unfit.status_code == 422

@@ -328,9 +328,7 @@ def test_a_name_in_the_encoding_of_the_format_is_read(tmp_path):
 @pytest.mark.parametrize(("encoding", "name"), [("gbk", "狗"), ("cp866", "кошка"), ("cp1252", "fenêtre")])
 def test_a_class_whose_name_would_be_garbled_is_refused(tmp_path, encoding, name):
     """000.12: a name in an encoding that nothing tells."""
-    with pytest.raises(
-        errors.BadLayout, match=r"does not tell its encoding\. Make it with a program that writes names"
-    ):
+    with pytest.raises(errors.BadLayout, match=r"does not tell its encoding\. Make it with a program that writes"):
         check(stored_as(tmp_path / "data.zip", name.encode(encoding)))
 
 
