@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import json
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -13,10 +12,10 @@ from typing import Any, TextIO
 import pandas as pd
 
 from services.training.adapters.cells import plain
+from services.training.adapters.fitting import fitted
 from services.training.adapters.survey import Survey
-from services.training.adapters.tally import TOP
 from services.training.domain import errors
-from services.training.domain.inspection import Column, Inspection
+from services.training.domain.inspection import Inspection
 from services.training.domain.model import TableFormat
 from services.training.domain.sniffing import END_OF_FILE, MINIMUM_ROWS, sniff
 
@@ -25,10 +24,6 @@ CHUNK_ROWS = 50_000
 CHUNK_CELLS = 2_000_000
 CHUNK_BYTES = 32 * 1024 * 1024
 MARK_BYTES = 16
-# A message of gRPC holds 4 MiB: the sample, which grows about threefold on its way into one, the most frequent values,
-# and the rest of at most 10,000 columns.
-SAMPLE_BYTES = 512 * 1024
-TOP_BYTES = 512 * 1024
 FALLBACK_ENCODINGS = ("cp1252", "latin-1")
 
 
@@ -146,7 +141,7 @@ def _inspect(table: Table, scratch: Path, sample_size: int) -> Inspection:
     if settled := survey.recount(table.chunks_of):
         first = _first_records(table.chunks_of(settled), len(sample))
         sample = [row | anew for row, anew in zip(sample, first, strict=True)]
-    return Inspection(table.format, _with_less_on_top(survey.columns()), survey.row_count, _within_budget(sample))
+    return fitted(Inspection(table.format, survey.columns(), survey.row_count, sample))
 
 
 def _first_records(chunks: Iterator[pd.DataFrame], count: int) -> list[dict[str, Any]]:
@@ -161,32 +156,6 @@ def _first_records(chunks: Iterator[pd.DataFrame], count: int) -> list[dict[str,
 def _records(chunk: pd.DataFrame, count: int) -> list[dict[str, Any]]:
     rows = chunk.head(max(0, count)).to_dict("records")
     return [{str(name): plain(value) for name, value in row.items()} for row in rows]
-
-
-def _with_less_on_top(columns: list[Column]) -> list[Column]:
-    """As many of the most frequent values, the same number for every column, as a message has room for."""
-    shortened = columns
-    for count in range(TOP, -1, -1):
-        shortened = [_with_top(column, count) for column in columns]
-        if (
-            sum(len(one.value.encode()) + 8 for column in shortened for one in column.statistics.top_values)
-            <= TOP_BYTES
-        ):
-            break
-    return shortened
-
-
-def _with_top(column: Column, count: int) -> Column:
-    return replace(column, statistics=replace(column.statistics, top_values=column.statistics.top_values[:count]))
-
-
-def _within_budget(sample: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    left = SAMPLE_BYTES
-    for count, row in enumerate(sample):
-        left -= len(json.dumps(row))
-        if left < 0:
-            return sample[:count]
-    return sample
 
 
 def _unreadable(trouble: str, passed: int, columns: int) -> errors.UnreadableRow:

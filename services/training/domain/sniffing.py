@@ -16,7 +16,8 @@ from services.training.domain.alphabets import find_latin_encoding
 from services.training.domain.model import TableFormat
 
 MINIMUM_ROWS = 4
-MAXIMUM_COLUMNS = 100_000
+# What is told of so many fits into a message.
+MAXIMUM_COLUMNS = 20_000
 DELIMITERS = (",", ";", "\t", "|")
 # Neither a decimal comma, nor one of a sentence.
 PARTING_COMMA = re.compile(r"(?!(?<=\d),\d+(?![.\d])),(?! )")

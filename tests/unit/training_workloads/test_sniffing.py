@@ -61,6 +61,7 @@ BAD = {
     "a row of 10,000 fields": (b"a,b\n1,2\n1,2\n1,2\n" + b"1," * 9999 + b"1\n", "UNREADABLE_ROW", "10,000 fields"),
     "a quotation mark that stays open": (b'a,b\n1,2\n1,"2\n1,2\n1,2\n', "UNREADABLE_ROW", "Line 3"),
     "a value without end": (b'a,b\n1,"' + b"x" * 200_000, "UNREADABLE_ROW", "Line 2"),
+    "20,001 columns": (",".join(f"c{i}" for i in range(20_001)).encode(), "TOO_MANY_COLUMNS", "at most 20,000"),
     "100,001 columns": (",".join(f"c{i}" for i in range(100_001)).encode(), "TOO_MANY_COLUMNS", "100,001"),
 }
 
