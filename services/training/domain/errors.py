@@ -384,4 +384,4 @@ class TrainingCancelled(Stopped):
 
 
 class QueueFull(Exhausted):
-    """There is no room for another training now: {waiting} are waiting. Repeat the request later."""
+    """Every place for this is in use now, and {waiting} requests are waiting for one. Repeat the request later."""
