@@ -19,6 +19,7 @@ from modelyard.metadata.v1.dataset_pb2 import Dataset
 from modelyard.metadata.v1.job_pb2 import CreateJobRequest, Job
 from modelyard.training.v1.training_pb2 import CheckTrainingResponse, ProblemType, TrainRequest
 from servicekit import errors
+from servicekit.floats import pointers_to_floats
 
 NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
@@ -137,6 +138,7 @@ async def submit(peers: Peers, dataset: Dataset, wish: Wish, repeat_key: str) ->
         target=wish.target or wish.target_column or dataset.target_column,
         problem_type=ProblemType.Value(f"PROBLEM_TYPE_{(wish.problem_type or 'unspecified').upper()}"),
         parameters=as_struct(wish.asked),
+        float_parameters=pointers_to_floats(wish.asked),
         model_name=wish.model_name,
     )
     plan = await peers.training.CheckTraining(request, **peers.within(SCAN_SECONDS))

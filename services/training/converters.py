@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from modelyard.common.v1 import metric_pb2, table_pb2
 from modelyard.training.v1 import analysis_pb2, training_pb2
+from servicekit.floats import with_integers
 from servicekit.packed import add_doubles
 from services.training.domain.answers import Answers, ColumnsFormat, PackageSource, RowFormat, RowsHeader
 from services.training.domain.elsewhere import Arrival, KaggleCredentials, KaggleWish, NothingNamed, WebWish
@@ -52,7 +53,7 @@ def spec_from(request: training_pb2.TrainRequest) -> TrainingSpec:
         dataset=source_from(request.dataset),
         target=request.target,
         problem_type=PROBLEM_TYPES.get(request.problem_type),
-        parameters=parameters_from(request.parameters),
+        parameters=with_integers(json_format.MessageToDict(request.parameters), set(request.float_parameters)),
         model_name=request.model_name,
     )
 
@@ -66,19 +67,6 @@ def source_from(message: training_pb2.DatasetSource) -> DatasetSource:
         sha256=message.sha256,
         format=TableFormat(message.format.delimiter, message.format.encoding) if message.HasField("format") else None,
     )
-
-
-def parameters_from(message: struct_pb2.Struct) -> dict[str, Any]:
-    """Parameters, with whole numbers whole again: a Struct knows only floating point."""
-    return {name: _whole(value) for name, value in json_format.MessageToDict(message).items()}
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _whole(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_whole(inner) for inner in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def struct_of(values: Mapping[str, Any]) -> struct_pb2.Struct:

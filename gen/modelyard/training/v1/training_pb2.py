@@ -28,7 +28,7 @@ from modelyard.common.v1 import metric_pb2 as modelyard_dot_common_dot_v1_dot_me
 from modelyard.common.v1 import table_pb2 as modelyard_dot_common_dot_v1_dot_table__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelyard/training/v1/training.proto\x12\x15modelyard.training.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a modelyard/common/v1/metric.proto\x1a\x1fmodelyard/common/v1/table.proto\"\x16\n\x14ListWorkloadsRequest\"K\n\x15ListWorkloadsResponse\x12\x32\n\tworkloads\x18\x01 \x03(\x0b\x32\x1f.modelyard.training.v1.Workload\"\xdf\x01\n\x08Workload\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x32\n\x11parameters_schema\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\tavailable\x18\x04 \x03(\t\x12\x13\n\x0bunavailable\x18\x05 \x03(\t\x12\x0e\n\x06inputs\x18\x06 \x03(\t\x12\x0f\n\x07outputs\x18\x07 \x03(\t\x12\x33\n\tresources\x18\x08 \x01(\x0b\x32 .modelyard.training.v1.Resources\"=\n\tResources\x12\x0c\n\x04\x63pus\x18\x01 \x01(\x01\x12\x0c\n\x04gpus\x18\x02 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x03\"\x85\x01\n\rDatasetSource\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12\x11\n\tplacement\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x30\n\x06\x66ormat\x18\x05 \x01(\x0b\x32 .modelyard.common.v1.TableFormat\"\xf7\x01\n\x0cTrainRequest\x12\x13\n\x0btraining_id\x18\x01 \x01(\t\x12\x10\n\x08workload\x18\x02 \x01(\t\x12\x35\n\x07\x64\x61taset\x18\x03 \x01(\x0b\x32$.modelyard.training.v1.DatasetSource\x12\x0e\n\x06target\x18\x04 \x01(\t\x12\x38\n\x0cproblem_type\x18\x05 \x01(\x0e\x32\".modelyard.training.v1.ProblemType\x12+\n\nparameters\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nmodel_name\x18\x07 \x01(\t\"\x9b\x01\n\x15\x43heckTrainingResponse\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x38\n\x0cproblem_type\x18\x02 \x01(\x0e\x32\".modelyard.training.v1.ProblemType\x12\x11\n\trow_count\x18\x03 \x01(\x03\x12\x15\n\rfeature_count\x18\x04 \x01(\x05\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\"\xbd\x01\n\rTrainResponse\x12;\n\x08progress\x18\x01 \x01(\x0b\x32\'.modelyard.training.v1.TrainingProgressH\x00\x12-\n\x06metric\x18\x02 \x01(\x0b\x32\x1b.modelyard.common.v1.MetricH\x00\x12\x37\n\x06result\x18\x03 \x01(\x0b\x32%.modelyard.training.v1.TrainingResultH\x00\x42\x07\n\x05\x65vent\"D\n\x10TrainingProgress\x12\x10\n\x08\x66raction\x18\x01 \x01(\x01\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x9a\x06\n\x0eTrainingResult\x12\x13\n\x0btraining_id\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x12\n\nbest_model\x18\x03 \x01(\t\x12\x0e\n\x06target\x18\x04 \x01(\t\x12\x38\n\x0cproblem_type\x18\x05 \x01(\x0e\x32\".modelyard.training.v1.ProblemType\x12\x12\n\nscore_name\x18\x06 \x01(\t\x12\r\n\x05score\x18\x07 \x01(\x01\x12,\n\x07metrics\x18\x08 \x03(\x0b\x32\x1b.modelyard.common.v1.Metric\x12\x17\n\x0ftrain_row_count\x18\t \x01(\x03\x12\x16\n\x0etest_row_count\x18\n \x01(\x03\x12\x10\n\x08\x66\x65\x61tures\x18\x0b \x03(\t\x12<\n\x0bleaderboard\x18\x0c \x03(\x0b\x32\'.modelyard.training.v1.LeaderboardEntry\x12\x13\n\x0bunavailable\x18\r \x03(\t\x12+\n\nparameters\x18\x0e \x01(\x0b\x32\x17.google.protobuf.Struct\x12T\n\x10library_versions\x18\x0f \x03(\x0b\x32:.modelyard.training.v1.TrainingResult.LibraryVersionsEntry\x12\x15\n\rartifact_size\x18\x10 \x01(\x03\x12\x17\n\x0f\x61rtifact_sha256\x18\x11 \x01(\t\x12\x16\n\x0e\x64\x61taset_sha256\x18\x12 \x01(\t\x12.\n\nstart_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08workload\x18\x15 \x01(\t\x12+\n\nevaluation\x18\x16 \x01(\x0b\x32\x17.google.protobuf.Struct\x1a\x36\n\x14LibraryVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"d\n\x10LeaderboardEntry\x12\r\n\x05model\x18\x01 \x01(\t\x12\x18\n\x10validation_score\x18\x02 \x01(\x01\x12\x12\n\ntest_score\x18\x03 \x01(\x01\x12\x13\n\x0b\x66it_seconds\x18\x04 \x01(\x01\",\n\x15\x43\x61ncelTrainingRequest\x12\x13\n\x0btraining_id\x18\x01 \x01(\t\")\n\x16\x43\x61ncelTrainingResponse\x12\x0f\n\x07stopped\x18\x01 \x01(\x08\"*\n\x13ReadArtifactRequest\x12\x13\n\x0btraining_id\x18\x01 \x01(\t\"%\n\x14ReadArtifactResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"-\n\x16ReleaseArtifactRequest\x12\x13\n\x0btraining_id\x18\x01 \x01(\t\"\'\n\x17ReleaseArtifactResponse\x12\x0c\n\x04size\x18\x01 \x01(\x03\"?\n\rPackageSource\x12\x11\n\tplacement\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"\xe9\x02\n\rPredictHeader\x12\x35\n\x07package\x18\x01 \x01(\x0b\x32$.modelyard.training.v1.PackageSource\x12\x34\n\nrow_format\x18\x02 \x01(\x0e\x32 .modelyard.training.v1.RowFormat\x12\x36\n\x0ctable_format\x18\x03 \x01(\x0b\x32 .modelyard.common.v1.TableFormat\x12\x13\n\x0b\x66irst_chunk\x18\x04 \x01(\x0c\x12\x46\n\tdatatypes\x18\x05 \x03(\x0b\x32\x33.modelyard.training.v1.PredictHeader.DatatypesEntry\x12\x16\n\trow_count\x18\x06 \x01(\x03H\x00\x88\x01\x01\x1a\x30\n\x0e\x44\x61tatypesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_row_count\"a\n\x0ePredictRequest\x12\x36\n\x06header\x18\x01 \x01(\x0b\x32$.modelyard.training.v1.PredictHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xfb\x01\n\x0fPredictResponse\x12\x11\n\trow_count\x18\x01 \x01(\x03\x12\x38\n\x0cproblem_type\x18\x02 \x01(\x0e\x32\".modelyard.training.v1.ProblemType\x12\'\n\x07\x63lasses\x18\x03 \x03(\x0b\x32\x16.google.protobuf.Value\x12\x0e\n\x06values\x18\x04 \x03(\x01\x12\x15\n\rclass_indexes\x18\x05 \x03(\x05\x12\x15\n\rprobabilities\x18\x06 \x03(\x01\x12\x34\n\ndetections\x18\x07 \x03(\x0b\x32 .modelyard.training.v1.Detection\"x\n\tDetection\x12\x0b\n\x03row\x18\x01 \x01(\x05\x12\x13\n\x0b\x63lass_index\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x01\x12\r\n\x05x_min\x18\x04 \x01(\x01\x12\r\n\x05y_min\x18\x05 \x01(\x01\x12\r\n\x05x_max\x18\x06 \x01(\x01\x12\r\n\x05y_max\x18\x07 \x01(\x01*\xa1\x01\n\x0bProblemType\x12\x1c\n\x18PROBLEM_TYPE_UNSPECIFIED\x10\x00\x12\x17\n\x13PROBLEM_TYPE_BINARY\x10\x01\x12\x1b\n\x17PROBLEM_TYPE_MULTICLASS\x10\x02\x12\x1b\n\x17PROBLEM_TYPE_REGRESSION\x10\x03\x12!\n\x1dPROBLEM_TYPE_OBJECT_DETECTION\x10\x04*\x94\x01\n\tRowFormat\x12\x1a\n\x16ROW_FORMAT_UNSPECIFIED\x10\x00\x12\x13\n\x0fROW_FORMAT_JSON\x10\x01\x12\x12\n\x0eROW_FORMAT_CSV\x10\x02\x12\x14\n\x10ROW_FORMAT_ARROW\x10\x03\x12\x14\n\x10ROW_FORMAT_IMAGE\x10\x04\x12\x16\n\x12ROW_FORMAT_COLUMNS\x10\x05\x32\xe1\x05\n\x0fTrainingService\x12j\n\rListWorkloads\x12+.modelyard.training.v1.ListWorkloadsRequest\x1a,.modelyard.training.v1.ListWorkloadsResponse\x12\x62\n\rCheckTraining\x12#.modelyard.training.v1.TrainRequest\x1a,.modelyard.training.v1.CheckTrainingResponse\x12T\n\x05Train\x12#.modelyard.training.v1.TrainRequest\x1a$.modelyard.training.v1.TrainResponse0\x01\x12m\n\x0e\x43\x61ncelTraining\x12,.modelyard.training.v1.CancelTrainingRequest\x1a-.modelyard.training.v1.CancelTrainingResponse\x12i\n\x0cReadArtifact\x12*.modelyard.training.v1.ReadArtifactRequest\x1a+.modelyard.training.v1.ReadArtifactResponse0\x01\x12p\n\x0fReleaseArtifact\x12-.modelyard.training.v1.ReleaseArtifactRequest\x1a..modelyard.training.v1.ReleaseArtifactResponse\x12\\\n\x07Predict\x12%.modelyard.training.v1.PredictRequest\x1a&.modelyard.training.v1.PredictResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelyard/training/v1/training.proto\x12\x15modelyard.training.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a modelyard/common/v1/metric.proto\x1a\x1fmodelyard/common/v1/table.proto\"\x16\n\x14ListWorkloadsRequest\"K\n\x15ListWorkloadsResponse\x12\x32\n\tworkloads\x18\x01 \x03(\x0b\x32\x1f.modelyard.training.v1.Workload\"\xdf\x01\n\x08Workload\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x32\n\x11parameters_schema\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\tavailable\x18\x04 \x03(\t\x12\x13\n\x0bunavailable\x18\x05 \x03(\t\x12\x0e\n\x06inputs\x18\x06 \x03(\t\x12\x0f\n\x07outputs\x18\x07 \x03(\t\x12\x33\n\tresources\x18\x08 \x01(\x0b\x32 .modelyard.training.v1.Resources\"=\n\tResources\x12\x0c\n\x04\x63pus\x18\x01 \x01(\x01\x12\x0c\n\x04gpus\x18\x02 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x03\"\x85\x01\n\rDatasetSource\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12\x11\n\tplacement\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x30\n\x06\x66ormat\x18\x05 \x01(\x0b\x32 .modelyard.common.v1.TableFormat\"\x91\x02\n\x0cTrainRequest\x12\x13\n\x0btraining_id\x18\x01 \x01(\t\x12\x10\n\x08workload\x18\x02 \x01(\t\x12\x35\n\x07\x64\x61taset\x18\x03 \x01(\x0b\x32$.modelyard.training.v1.DatasetSource\x12\x0e\n\x06target\x18\x04 \x01(\t\x12\x38\n\x0cproblem_type\x18\x05 \x01(\x0e\x32\".modelyard.training.v1.ProblemType\x12+\n\nparameters\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nmodel_name\x18\x07 \x01(\t\x12\x18\n\x10\x66loat_parameters\x18\x08 \x03(\t\"\x9b\x01\n\x15\x43heckTrainingResponse\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x38\n\x0cproblem_type\x18\x02 \x01(\x0e\x32\".modelyard.training.v1.ProblemType\x12\x11\n\trow_count\x18\x03 \x01(\x03\x12\x15\n\rfeature_count\x18\x04 \x01(\x05\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\"\xbd\x01\n\rTrainResponse\x12;\n\x08progress\x18\x01 \x01(\x0b\x32\'.modelyard.training.v1.TrainingProgressH\x00\x12-\n\x06metric\x18\x02 \x01(\x0b\x32\x1b.modelyard.common.v1.MetricH\x00\x12\x37\n\x06result\x18\x03 \x01(\x0b\x32%.modelyard.training.v1.TrainingResultH\x00\x42\x07\n\x05\x65vent\"D\n\x10TrainingProgress\x12\x10\n\x08\x66raction\x18\x01 \x01(\x01\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x9a\x06\n\x0eTrainingResult\x12\x13\n\x0btraining_id\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x12\n\nbest_model\x18\x03 \x01(\t\x12\x0e\n\x06target\x18\x04 \x01(\t\x12\x38\n\x0cproblem_type\x18\x05 \x01(\x0e\x32\".modelyard.training.v1.ProblemType\x12\x12\n\nscore_name\x18\x06 \x01(\t\x12\r\n\x05score\x18\x07 \x01(\x01\x12,\n\x07metrics\x18\x08 \x03(\x0b\x32\x1b.modelyard.common.v1.Metric\x12\x17\n\x0ftrain_row_count\x18\t \x01(\x03\x12\x16\n\x0etest_row_count\x18\n \x01(\x03\x12\x10\n\x08\x66\x65\x61tures\x18\x0b \x03(\t\x12<\n\x0bleaderboard\x18\x0c \x03(\x0b\x32\'.modelyard.training.v1.LeaderboardEntry\x12\x13\n\x0bunavailable\x18\r \x03(\t\x12+\n\nparameters\x18\x0e \x01(\x0b\x32\x17.google.protobuf.Struct\x12T\n\x10library_versions\x18\x0f \x03(\x0b\x32:.modelyard.training.v1.TrainingResult.LibraryVersionsEntry\x12\x15\n\rartifact_size\x18\x10 \x01(\x03\x12\x17\n\x0f\x61rtifact_sha256\x18\x11 \x01(\t\x12\x16\n\x0e\x64\x61taset_sha256\x18\x12 \x01(\t\x12.\n\nstart_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08workload\x18\x15 \x01(\t\x12+\n\nevaluation\x18\x16 \x01(\x0b\x32\x17.google.protobuf.Struct\x1a\x36\n\x14LibraryVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"d\n\x10LeaderboardEntry\x12\r\n\x05model\x18\x01 \x01(\t\x12\x18\n\x10validation_score\x18\x02 \x01(\x01\x12\x12\n\ntest_score\x18\x03 \x01(\x01\x12\x13\n\x0b\x66it_seconds\x18\x04 \x01(\x01\",\n\x15\x43\x61ncelTrainingRequest\x12\x13\n\x0btraining_id\x18\x01 \x01(\t\")\n\x16\x43\x61ncelTrainingResponse\x12\x0f\n\x07stopped\x18\x01 \x01(\x08\"*\n\x13ReadArtifactRequest\x12\x13\n\x0btraining_id\x18\x01 \x01(\t\"%\n\x14ReadArtifactResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"-\n\x16ReleaseArtifactRequest\x12\x13\n\x0btraining_id\x18\x01 \x01(\t\"\'\n\x17ReleaseArtifactResponse\x12\x0c\n\x04size\x18\x01 \x01(\x03\"?\n\rPackageSource\x12\x11\n\tplacement\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"\xe9\x02\n\rPredictHeader\x12\x35\n\x07package\x18\x01 \x01(\x0b\x32$.modelyard.training.v1.PackageSource\x12\x34\n\nrow_format\x18\x02 \x01(\x0e\x32 .modelyard.training.v1.RowFormat\x12\x36\n\x0ctable_format\x18\x03 \x01(\x0b\x32 .modelyard.common.v1.TableFormat\x12\x13\n\x0b\x66irst_chunk\x18\x04 \x01(\x0c\x12\x46\n\tdatatypes\x18\x05 \x03(\x0b\x32\x33.modelyard.training.v1.PredictHeader.DatatypesEntry\x12\x16\n\trow_count\x18\x06 \x01(\x03H\x00\x88\x01\x01\x1a\x30\n\x0e\x44\x61tatypesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_row_count\"a\n\x0ePredictRequest\x12\x36\n\x06header\x18\x01 \x01(\x0b\x32$.modelyard.training.v1.PredictHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xfb\x01\n\x0fPredictResponse\x12\x11\n\trow_count\x18\x01 \x01(\x03\x12\x38\n\x0cproblem_type\x18\x02 \x01(\x0e\x32\".modelyard.training.v1.ProblemType\x12\'\n\x07\x63lasses\x18\x03 \x03(\x0b\x32\x16.google.protobuf.Value\x12\x0e\n\x06values\x18\x04 \x03(\x01\x12\x15\n\rclass_indexes\x18\x05 \x03(\x05\x12\x15\n\rprobabilities\x18\x06 \x03(\x01\x12\x34\n\ndetections\x18\x07 \x03(\x0b\x32 .modelyard.training.v1.Detection\"x\n\tDetection\x12\x0b\n\x03row\x18\x01 \x01(\x05\x12\x13\n\x0b\x63lass_index\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x01\x12\r\n\x05x_min\x18\x04 \x01(\x01\x12\r\n\x05y_min\x18\x05 \x01(\x01\x12\r\n\x05x_max\x18\x06 \x01(\x01\x12\r\n\x05y_max\x18\x07 \x01(\x01*\xa1\x01\n\x0bProblemType\x12\x1c\n\x18PROBLEM_TYPE_UNSPECIFIED\x10\x00\x12\x17\n\x13PROBLEM_TYPE_BINARY\x10\x01\x12\x1b\n\x17PROBLEM_TYPE_MULTICLASS\x10\x02\x12\x1b\n\x17PROBLEM_TYPE_REGRESSION\x10\x03\x12!\n\x1dPROBLEM_TYPE_OBJECT_DETECTION\x10\x04*\x94\x01\n\tRowFormat\x12\x1a\n\x16ROW_FORMAT_UNSPECIFIED\x10\x00\x12\x13\n\x0fROW_FORMAT_JSON\x10\x01\x12\x12\n\x0eROW_FORMAT_CSV\x10\x02\x12\x14\n\x10ROW_FORMAT_ARROW\x10\x03\x12\x14\n\x10ROW_FORMAT_IMAGE\x10\x04\x12\x16\n\x12ROW_FORMAT_COLUMNS\x10\x05\x32\xe1\x05\n\x0fTrainingService\x12j\n\rListWorkloads\x12+.modelyard.training.v1.ListWorkloadsRequest\x1a,.modelyard.training.v1.ListWorkloadsResponse\x12\x62\n\rCheckTraining\x12#.modelyard.training.v1.TrainRequest\x1a,.modelyard.training.v1.CheckTrainingResponse\x12T\n\x05Train\x12#.modelyard.training.v1.TrainRequest\x1a$.modelyard.training.v1.TrainResponse0\x01\x12m\n\x0e\x43\x61ncelTraining\x12,.modelyard.training.v1.CancelTrainingRequest\x1a-.modelyard.training.v1.CancelTrainingResponse\x12i\n\x0cReadArtifact\x12*.modelyard.training.v1.ReadArtifactRequest\x1a+.modelyard.training.v1.ReadArtifactResponse0\x01\x12p\n\x0fReleaseArtifact\x12-.modelyard.training.v1.ReleaseArtifactRequest\x1a..modelyard.training.v1.ReleaseArtifactResponse\x12\\\n\x07Predict\x12%.modelyard.training.v1.PredictRequest\x1a&.modelyard.training.v1.PredictResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,10 +39,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRAININGRESULT_LIBRARYVERSIONSENTRY']._serialized_options = b'8\001'
   _globals['_PREDICTHEADER_DATATYPESENTRY']._loaded_options = None
   _globals['_PREDICTHEADER_DATATYPESENTRY']._serialized_options = b'8\001'
-  _globals['_PROBLEMTYPE']._serialized_start=3453
-  _globals['_PROBLEMTYPE']._serialized_end=3614
-  _globals['_ROWFORMAT']._serialized_start=3617
-  _globals['_ROWFORMAT']._serialized_end=3765
+  _globals['_PROBLEMTYPE']._serialized_start=3479
+  _globals['_PROBLEMTYPE']._serialized_end=3640
+  _globals['_ROWFORMAT']._serialized_start=3643
+  _globals['_ROWFORMAT']._serialized_end=3791
   _globals['_LISTWORKLOADSREQUEST']._serialized_start=193
   _globals['_LISTWORKLOADSREQUEST']._serialized_end=215
   _globals['_LISTWORKLOADSRESPONSE']._serialized_start=217
@@ -54,43 +54,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DATASETSOURCE']._serialized_start=584
   _globals['_DATASETSOURCE']._serialized_end=717
   _globals['_TRAINREQUEST']._serialized_start=720
-  _globals['_TRAINREQUEST']._serialized_end=967
-  _globals['_CHECKTRAININGRESPONSE']._serialized_start=970
-  _globals['_CHECKTRAININGRESPONSE']._serialized_end=1125
-  _globals['_TRAINRESPONSE']._serialized_start=1128
-  _globals['_TRAINRESPONSE']._serialized_end=1317
-  _globals['_TRAININGPROGRESS']._serialized_start=1319
-  _globals['_TRAININGPROGRESS']._serialized_end=1387
-  _globals['_TRAININGRESULT']._serialized_start=1390
-  _globals['_TRAININGRESULT']._serialized_end=2184
-  _globals['_TRAININGRESULT_LIBRARYVERSIONSENTRY']._serialized_start=2130
-  _globals['_TRAININGRESULT_LIBRARYVERSIONSENTRY']._serialized_end=2184
-  _globals['_LEADERBOARDENTRY']._serialized_start=2186
-  _globals['_LEADERBOARDENTRY']._serialized_end=2286
-  _globals['_CANCELTRAININGREQUEST']._serialized_start=2288
-  _globals['_CANCELTRAININGREQUEST']._serialized_end=2332
-  _globals['_CANCELTRAININGRESPONSE']._serialized_start=2334
-  _globals['_CANCELTRAININGRESPONSE']._serialized_end=2375
-  _globals['_READARTIFACTREQUEST']._serialized_start=2377
-  _globals['_READARTIFACTREQUEST']._serialized_end=2419
-  _globals['_READARTIFACTRESPONSE']._serialized_start=2421
-  _globals['_READARTIFACTRESPONSE']._serialized_end=2458
-  _globals['_RELEASEARTIFACTREQUEST']._serialized_start=2460
-  _globals['_RELEASEARTIFACTREQUEST']._serialized_end=2505
-  _globals['_RELEASEARTIFACTRESPONSE']._serialized_start=2507
-  _globals['_RELEASEARTIFACTRESPONSE']._serialized_end=2546
-  _globals['_PACKAGESOURCE']._serialized_start=2548
-  _globals['_PACKAGESOURCE']._serialized_end=2611
-  _globals['_PREDICTHEADER']._serialized_start=2614
-  _globals['_PREDICTHEADER']._serialized_end=2975
-  _globals['_PREDICTHEADER_DATATYPESENTRY']._serialized_start=2913
-  _globals['_PREDICTHEADER_DATATYPESENTRY']._serialized_end=2961
-  _globals['_PREDICTREQUEST']._serialized_start=2977
-  _globals['_PREDICTREQUEST']._serialized_end=3074
-  _globals['_PREDICTRESPONSE']._serialized_start=3077
-  _globals['_PREDICTRESPONSE']._serialized_end=3328
-  _globals['_DETECTION']._serialized_start=3330
-  _globals['_DETECTION']._serialized_end=3450
-  _globals['_TRAININGSERVICE']._serialized_start=3768
-  _globals['_TRAININGSERVICE']._serialized_end=4505
+  _globals['_TRAINREQUEST']._serialized_end=993
+  _globals['_CHECKTRAININGRESPONSE']._serialized_start=996
+  _globals['_CHECKTRAININGRESPONSE']._serialized_end=1151
+  _globals['_TRAINRESPONSE']._serialized_start=1154
+  _globals['_TRAINRESPONSE']._serialized_end=1343
+  _globals['_TRAININGPROGRESS']._serialized_start=1345
+  _globals['_TRAININGPROGRESS']._serialized_end=1413
+  _globals['_TRAININGRESULT']._serialized_start=1416
+  _globals['_TRAININGRESULT']._serialized_end=2210
+  _globals['_TRAININGRESULT_LIBRARYVERSIONSENTRY']._serialized_start=2156
+  _globals['_TRAININGRESULT_LIBRARYVERSIONSENTRY']._serialized_end=2210
+  _globals['_LEADERBOARDENTRY']._serialized_start=2212
+  _globals['_LEADERBOARDENTRY']._serialized_end=2312
+  _globals['_CANCELTRAININGREQUEST']._serialized_start=2314
+  _globals['_CANCELTRAININGREQUEST']._serialized_end=2358
+  _globals['_CANCELTRAININGRESPONSE']._serialized_start=2360
+  _globals['_CANCELTRAININGRESPONSE']._serialized_end=2401
+  _globals['_READARTIFACTREQUEST']._serialized_start=2403
+  _globals['_READARTIFACTREQUEST']._serialized_end=2445
+  _globals['_READARTIFACTRESPONSE']._serialized_start=2447
+  _globals['_READARTIFACTRESPONSE']._serialized_end=2484
+  _globals['_RELEASEARTIFACTREQUEST']._serialized_start=2486
+  _globals['_RELEASEARTIFACTREQUEST']._serialized_end=2531
+  _globals['_RELEASEARTIFACTRESPONSE']._serialized_start=2533
+  _globals['_RELEASEARTIFACTRESPONSE']._serialized_end=2572
+  _globals['_PACKAGESOURCE']._serialized_start=2574
+  _globals['_PACKAGESOURCE']._serialized_end=2637
+  _globals['_PREDICTHEADER']._serialized_start=2640
+  _globals['_PREDICTHEADER']._serialized_end=3001
+  _globals['_PREDICTHEADER_DATATYPESENTRY']._serialized_start=2939
+  _globals['_PREDICTHEADER_DATATYPESENTRY']._serialized_end=2987
+  _globals['_PREDICTREQUEST']._serialized_start=3003
+  _globals['_PREDICTREQUEST']._serialized_end=3100
+  _globals['_PREDICTRESPONSE']._serialized_start=3103
+  _globals['_PREDICTRESPONSE']._serialized_end=3354
+  _globals['_DETECTION']._serialized_start=3356
+  _globals['_DETECTION']._serialized_end=3476
+  _globals['_TRAININGSERVICE']._serialized_start=3794
+  _globals['_TRAININGSERVICE']._serialized_end=4531
 # @@protoc_insertion_point(module_scope)

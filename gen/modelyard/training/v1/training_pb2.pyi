@@ -277,6 +277,7 @@ class TrainRequest(_message.Message):
     PROBLEM_TYPE_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     MODEL_NAME_FIELD_NUMBER: _builtins.int
+    FLOAT_PARAMETERS_FIELD_NUMBER: _builtins.int
     training_id: _builtins.str
     """Name of this training, unique; set by the caller. Letters, digits, "-" and "_", at most 100."""
     workload: _builtins.str
@@ -295,6 +296,12 @@ class TrainRequest(_message.Message):
     def parameters(self) -> _struct_pb2.Struct:
         """The workload's parameters; its defaults for those absent."""
 
+    @_builtins.property
+    def float_parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """JSON pointers (RFC 6901) to whole numbers among the parameters that are floating point, 1.0 and not 1: a Struct does
+        not tell, and to some libraries one is a share and the other a count. All others are integers.
+        """
+
     def __init__(
         self,
         *,
@@ -305,10 +312,11 @@ class TrainRequest(_message.Message):
         problem_type: Global___ProblemType.ValueType = ...,
         parameters: _struct_pb2.Struct | None = ...,
         model_name: _builtins.str = ...,
+        float_parameters: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "parameters", b"parameters"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "model_name", b"model_name", "parameters", b"parameters", "problem_type", b"problem_type", "target", b"target", "training_id", b"training_id", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "float_parameters", b"float_parameters", "model_name", b"model_name", "parameters", b"parameters", "problem_type", b"problem_type", "target", b"target", "training_id", b"training_id", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
