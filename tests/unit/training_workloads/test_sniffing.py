@@ -160,6 +160,21 @@ def test_other_scripts_are_recognised(text, encoding):
     assert sniff(text.encode(encoding), complete=True).format.encoding == encoding
 
 
+@pytest.mark.parametrize(
+    ("header", "values", "encoding"),
+    [
+        ("id,купил,пол", ["да,муж", "нет,жен", "да,жен"], "cp1251"),
+        ("id,имя,число", ["Москва", "Привет", "Спасибо", "данные", "проверка"], "cp1251"),
+        ("id,x,y", ["ذكر,نعم", "أنثى,لا", "ذكر,لا"], "cp1256"),
+    ],
+)
+def test_a_few_words_in_many_rows_are_text(header, values, encoding):
+    """Measure 4: statistics alone find none in what repeats."""
+    content = "\n".join([header, *(f"{row},{values[row % len(values)]}" for row in range(20))]).encode(encoding)
+
+    assert sniff(content, complete=True).format.encoding == encoding
+
+
 POLISH = "imię,miasto,wynik\n" + "Łukasz,Łódź,zły\nŻaneta,Poznań,średni\nJędrzej,Częstochowa,dobry\n" * 20
 CZECH = "jméno,město\n" + "Jiří,Plzeň\nTomáš,Ústí nad Labem\nKateřina,České Budějovice\nLukáš,Třebíč\n" * 15
 HUNGARIAN = "név,város\n" + "Gergő,Győr\nZsófia,Pécs\nTünde,Kőszeg\nÖdön,Szentendre\nGyőző,Tótkomlós\n" * 12
