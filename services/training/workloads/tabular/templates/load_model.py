@@ -106,7 +106,8 @@ def read_table(
     surplus = not isinstance(frame.index, pd.RangeIndex)  # of what the first row has too much, pandas makes an index
     if surplus:
         raise ValueError("the first row has more fields than the header names columns")
-    return frame.set_axis(names, axis="columns")
+    frame.columns = pd.Index(names)
+    return frame
 
 
 def find_encoding(path: Path | str, manifest: dict[str, Any]) -> str:
@@ -164,11 +165,11 @@ def exact_numbers(column: pd.Series) -> pd.Series:
     """Values as the numbers that are nearest to what is written, where pandas alone may be a bit off; NaN for what is
     none."""
     numbers = pd.to_numeric(column, errors="coerce").astype("float64")
-    if not pd.api.types.is_numeric_dtype(column):
-        known = zip(column, numbers.notna(), strict=True)
-        texts = np.array([is_number and isinstance(value, str) for value, is_number in known], bool)
-        numbers[texts] = [float(value) for value in column[texts]]
-    return numbers
+    if pd.api.types.is_numeric_dtype(column):
+        return numbers
+    pairs = zip(column, numbers, strict=True)
+    exact = [float(value) if isinstance(value, str) and number == number else number for value, number in pairs]
+    return pd.Series(exact, column.index, "float64", column.name)
 
 
 def _boolean(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
