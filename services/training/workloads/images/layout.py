@@ -152,8 +152,7 @@ def _find(image: Member, shared: int, parts: dict[str, str]) -> Found:
 
 
 def _is_garbled(name: str) -> bool:
-    """Whether a name in the encoding of the format is none that anybody gave: it has more beside ASCII than letters of
-    Latin languages."""
+    """Whether a name whose encoding was guessed has signs that no Latin language writes: it was in another one."""
     return not all(letter.isascii() or (letter.isalpha() and letter <= "\xff") for letter in name)
 
 
@@ -161,9 +160,9 @@ def _refuse_detection(archive: Archive, images: list[PurePosixPath]) -> None:
     """Refuse what was made to learn where things are, and say what it is for."""
     layout = _detection_layout(archive, images)
     if layout:
-        first = "Save it as COCO or YOLO and ask" if layout == "Pascal VOC" else "Ask"
+        advice = "Save it as COCO or YOLO and ask" if layout == "Pascal VOC" else "Ask"
         raise errors.BadLayout(
-            trouble=f"it looks like a data set of objects in images, in the layout of {layout}. {first} for the "
+            trouble=f"it looks like a data set of objects in images, in the layout of {layout}. {advice} for the "
             "workload 'object_detection', or send one folder of images for each class."
         )
 

@@ -41,8 +41,8 @@ HEADER_BYTES = 30  # that stand before every file, at least
 
 @dataclass(frozen=True)
 class Member:
-    """A file in an archive: its path in it, its size unpacked in bytes, and whether the encoding of its name is told by
-    nothing."""
+    """A file in an archive: its path in it, its size unpacked in bytes, and whether the encoding of its name had to be
+    guessed."""
 
     path: PurePosixPath
     size: int
