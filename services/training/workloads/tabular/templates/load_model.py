@@ -102,7 +102,7 @@ def read_table(
     texts = {feature["name"] for feature in manifest["features"] if feature["kind"] != "number"}
     kinds: dict[Any, Any] = {given: str for given, name in zip(header, names, strict=True) if name in texts}
     # round_trip: otherwise pandas reads many numbers of 17 digits a bit off, and a threshold may lie between.
-    frame = pd.read_csv(path, dtype=kinds, low_memory=False, float_precision="round_trip", **how)
+    frame: pd.DataFrame = pd.read_csv(path, dtype=kinds, low_memory=False, float_precision="round_trip", **how)
     surplus = not isinstance(frame.index, pd.RangeIndex)  # of what the first row has too much, pandas makes an index
     if surplus:
         raise ValueError("the first row has more fields than the header names columns")
