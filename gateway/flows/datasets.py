@@ -157,7 +157,7 @@ async def _store(peers: Peers, arrival: Arrival) -> tuple[Object, int]:
     chunks = chained(aiter_of(arrival.head), arrival.incoming.chunks)
     if arrival.is_archive:
         return await _send(peers, arrival, chunks), 0
-    counter = RowCounter(arrival.table.format.encoding)
+    counter = RowCounter(arrival.table.format.encoding, arrival.table.format.delimiter)
     stored = await _send(peers, arrival, counter.watching(chunks))
     return stored, arrival.table.row_count if arrival.complete else counter.rows()
 

@@ -74,6 +74,25 @@ def test_accepted(http: httpx.Client, case: str):
     assert answer.json()["result"]["task_type"] == "binary"
 
 
+LONG_ROWS = "".join(f"disk,{row},{'y' * 24}\n" for row in range(15_000))
+LARGE = {
+    "an inch mark in the first row": f'size,n,b\n5" disk,0,0\n{LONG_ROWS * 2}',
+    "an inch mark in the middle": f'size,n,b\n{LONG_ROWS}5" disk,0,0\n{LONG_ROWS}',
+    "lines that end with a carriage return": f"size,n,b\nx,0,0\n{LONG_ROWS * 2}".replace("\n", "\r"),
+    "lines of blanks": f"size,n,b\nx,0,0\n{LONG_ROWS * 2}".replace("\n", "\n  \n"),
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_a_large_table_has_as_many_rows_as_it_is_inspected_with(http: httpx.Client, case: str):
+    """000.11: what is counted while it passes is what a look at the stored file finds."""
+    answer = http.put("/api/datasets/upload", params={"file_name": "l.csv"}, content=LARGE[case].encode())
+
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["rowCount"] == 30_001
+    assert http.get(answer.headers["location"]).json()["rowCount"] == 30_001
+
+
 @pytest.mark.parametrize(
     ("name", "stored_as"),
     [
