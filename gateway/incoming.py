@@ -159,6 +159,8 @@ class _Form:
         if self._name in FILE_FIELDS:
             self._file_ended = True
         elif self._value:
+            if self._name in self.values:
+                raise FormBroken(reason=f"it holds the field {self._name} more than once")
             self.values[self._name] = self._value.decode("utf-8", "replace").strip()
         self._value.clear()
 

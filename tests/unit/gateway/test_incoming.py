@@ -93,6 +93,8 @@ async def test_what_nobody_asked_for_is_passed_over():
         (part("target", b"y") + CLOSED, FileMissing),
         (b"", FileMissing),
         (part("file", b"a") + part("folder_zip", b"b") + CLOSED, FormBroken),
+        (part("seed", b"1") + part("seed", b"2") + part("file", b"a") + CLOSED, FormBroken),
+        (part("seed", b"1") + part("file", b"a") + part("seed", b"1") + CLOSED, FormBroken),
         (part("target", b"y" * 10_001) + part("file", b"a") + CLOSED, FormBroken),
         (part("file", b"a") + part("target", b"y" * 10_001) + CLOSED, FormBroken),
         (part("file", b"a", "; filename=" + "a" * 100_000) + CLOSED, FormBroken),
@@ -104,6 +106,14 @@ async def test_what_nobody_asked_for_is_passed_over():
 async def test_a_form_that_cannot_be_used_is_refused(body, problem):
     with pytest.raises(problem):
         await read(body, limit=1000)
+
+
+async def test_a_field_left_empty_is_as_if_it_were_not_there():
+    """000.11: a page may send one for every value that it has none for."""
+    body = part("seed", b"") + part("seed", b"7") + part("file", b"a") + part("seed", b"") + CLOSED
+    arriving, _ = await read(body)
+
+    assert arriving.fields == {"seed": "7"}
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data", f"multipart/form-data; boundary={'x' * 1000}"])
