@@ -1,6 +1,7 @@
 """Who makes a request."""
 
 import hmac
+import re
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
@@ -10,6 +11,8 @@ from gateway.settings import GatewaySettings
 from servicekit import errors
 
 LOCAL_USER = "local"
+_SCHEME = re.compile("^bearer +", re.IGNORECASE)
+"""What stands before a key in the header; RFC 9110 has the name of a scheme in any case."""
 
 
 class KeyUnknown(errors.Unauthenticated):
@@ -57,7 +60,7 @@ async def current_user(
     settings: GatewaySettings = request.app.state.settings
     if not settings.api_keys:
         return LOCAL_USER
-    given = request.headers.get("authorization", "").removeprefix("Bearer ") or request.headers.get("x-api-key", "")
+    given = _SCHEME.sub("", request.headers.get("authorization", "")) or request.headers.get("x-api-key", "")
     matches = [
         user
         for user, key in settings.api_keys.items()
