@@ -81,6 +81,13 @@ def test_the_mark_of_dos_at_the_end_is_no_row(write, tmp_path):
     assert asked(trial, RowFormat.CSV, data.read_bytes()).header.row_count == 60
 
 
+def test_the_mark_of_dos_within_a_text_cuts_no_row(write):
+    table = read_table(write("x,label\n" + "".join(f"{i}\x1a{i},{'ab'[i % 2]}\n" for i in range(9))), None)
+
+    assert table.frame["x"].tolist() == [f"{i}\x1a{i}" for i in range(9)]
+    assert table.frame["label"].tolist() == list("ababababa")
+
+
 @pytest.mark.parametrize("yes", ["true", "True", "TRUE"])
 def test_truth_in_a_column_of_text_is_what_it_was_in_training(write, tmp_path, yes):
     """JSON's true is the text by which the training data told truth."""

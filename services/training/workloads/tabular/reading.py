@@ -9,7 +9,7 @@ import pandas as pd
 from services.training.domain import errors
 from services.training.domain.model import TableFormat
 from services.training.domain.sniffing import MINIMUM_ROWS, sniff
-from services.training.workloads.tabular.templates.load_model import END_OF_FILE
+from services.training.workloads.tabular.templates.load_model import end_mark
 
 HEAD_BYTES = 1024 * 1024
 
@@ -63,7 +63,7 @@ def _parse(path: Path, delimiter: str, encoding: str) -> pd.DataFrame:
             skipinitialspace=True,
             low_memory=False,
             float_precision="round_trip",
-            comment=END_OF_FILE,
+            comment=end_mark(path),
         )
     except pd.errors.ParserError as error:
         raise _unreadable(str(error)) from error

@@ -25,6 +25,7 @@ YEARS = (pd.Timestamp.min.year + 1, pd.Timestamp.max.year - 1)
 BOOLEANS = {"true": 1.0, "false": 0.0}
 END_OF_FILE = "\x1a"
 """With which programs for DOS end a text."""
+END_BYTES = 16
 
 
 class Model:
@@ -95,7 +96,7 @@ def read_table(
         "sep": delimiter or manifest["table"]["delimiter"],
         "encoding": encoding or find_encoding(path, manifest),
         "skipinitialspace": True,
-        "comment": END_OF_FILE,
+        "comment": end_mark(path),
     }
     header = pd.read_csv(path, nrows=0, **how).columns
     names = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(header)]
@@ -108,6 +109,14 @@ def read_table(
         raise ValueError("the first row has more fields than the header names columns")
     frame.columns = pd.Index(names)
     return frame
+
+
+def end_mark(path: Path | str) -> str | None:
+    """What is to be passed over behind the last line, as a comment is; None where a file does not end so: elsewhere the
+    mark stands for a letter."""
+    with Path(path).open("rb") as file:
+        file.seek(max(0, Path(path).stat().st_size - END_BYTES))
+        return END_OF_FILE if file.read().rstrip(b"\0\r\n").endswith(END_OF_FILE.encode()) else None
 
 
 def find_encoding(path: Path | str, manifest: dict[str, Any]) -> str:
