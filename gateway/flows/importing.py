@@ -46,7 +46,8 @@ async def import_dataset(
     """Fetch, store and record a dataset; also tells whether it is new.
 
     Whatever fails on the way, neither object nor record is left. A repeat under the same key answers with the first
-    dataset, and fetches nothing; fails with KeyUsed when that came from another place.
+    dataset, and fetches nothing; fails with KeyUsed when that came from another place. An address that was
+    signed anew, which only its query shows, is the same place.
     """
     if repeat_key and (known := await find(peers, id_for(user, "dataset", repeat_key))):
         if (known.source, known.uri) != (wanted.source, wanted.uri):

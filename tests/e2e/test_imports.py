@@ -70,11 +70,17 @@ def test_a_dataset_of_kaggle_is_stored_as_an_upload_is(importing: House, server:
 def test_a_file_at_an_address_is_stored_without_the_secrets_of_the_address(
     yard: httpx.Client, importing: House, server: Kaggle, penguins: Path
 ):
-    """002.19: a repeat under the same key answers with the first dataset, and asks for nothing."""
+    """002.19: a repeat under the same key answers with the first dataset, and asks for nothing; so does one whose
+    address was signed anew."""
     wish = {"source": "url", "url": f"{server.url}/penguins.csv?{SECRET}", "target_column": "species"}
     before = len(server.asked)
     first = yard.post("/api/datasets/import", json=wish, headers={"Idempotency-Key": "once"})
     again = yard.post("/api/datasets/import", json=wish, headers={"Idempotency-Key": "once"})
+    resigned = yard.post(
+        "/api/datasets/import",
+        json=wish | {"url": f"{server.url}/penguins.csv?signature=another"},
+        headers={"Idempotency-Key": "once"},
+    )
     other = yard.post(
         "/api/datasets/import", json=wish | {"url": f"{server.url}/cut.csv"}, headers={"Idempotency-Key": "once"}
     )
@@ -82,7 +88,7 @@ def test_a_file_at_an_address_is_stored_without_the_secrets_of_the_address(
 
     assert (first.status_code, again.status_code) == (201, 201)
     assert first.headers["location"] == f"/api/datasets/{first.json()['id']}"
-    assert first.json() == again.json()
+    assert first.json() == again.json() == resigned.json()
     assert (other.status_code, other.json()["error"]["code"]) == (409, "KEY_USED")
     assert (first.json()["source"], first.json()["uri"]) == ("url", f"{server.url}/penguins.csv")
     assert stored.content == penguins.read_bytes()
