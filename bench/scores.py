@@ -43,7 +43,7 @@ import json, sys
 wanted = json.load(open(sys.argv[1]))
 import pandas as pd
 from autogluon.tabular import TabularPredictor
-rows = pd.read_csv(wanted["table"])
+rows = pd.read_csv(wanted["table"], float_precision="round_trip")
 rows = rows[rows[wanted["target"]].notna()]
 train, test = rows.iloc[wanted["train"]], rows.iloc[wanted["test"]]
 predictor = TabularPredictor(
