@@ -21,6 +21,7 @@ NANOSECONDS = 10**9
 BEYOND_FLOATS = np.uint64(0x9E3779B97F4A7C15)
 
 BEGINS_AS_TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:?\d\d|$)")
+DATE_LETTERS = len("2024-02-29")
 HAS_OFFSET = re.compile(r"(?:Z|[+-]\d\d(?::?\d\d)?)$")
 
 Present: TypeAlias = "pd.Series[Any]"
@@ -184,8 +185,8 @@ Tally = NumberTally | TextTally | TruthTally
 
 def _moments(values: Numbers) -> Numbers | None:
     """Texts in ISO 8601 as nanoseconds since 1970, as UTC where they name no offset; None when one is no such text."""
-    # pandas reads more as times: a year alone, NaT, and now.
-    if not all(BEGINS_AS_TIME.match(value) for value in values):
+    # pandas reads more as times: a year alone, NaT, and now. All of that is shorter than a date.
+    if not BEGINS_AS_TIME.match(values[0]) or min(map(len, values)) < DATE_LETTERS:
         return None
     try:
         return np.asarray(pd.to_datetime(values, format="ISO8601", utc=True).as_unit("ns").astype(np.int64))
