@@ -5,6 +5,7 @@ import csv
 import re
 import warnings
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -132,7 +133,7 @@ def _has_end_mark(path: Path) -> bool:
 def _inspect(table: Table, scratch: Path, sample_size: int) -> Inspection:
     survey = Survey(table.names, scratch)
     sample: list[dict[str, Any]] = []
-    for chunk in table.chunks():
+    for chunk in _ahead(table.chunks()):
         survey.add(chunk)
         sample += _records(chunk, sample_size - len(sample))
     if not survey.row_count:
@@ -142,6 +143,15 @@ def _inspect(table: Table, scratch: Path, sample_size: int) -> Inspection:
         first = _first_records(table.chunks_of(settled), len(sample))
         sample = [row | anew for row, anew in zip(sample, first, strict=True)]
     return fitted(Inspection(table.format, survey.columns(), survey.row_count, sample))
+
+
+def _ahead(chunks: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """The same, each read while the one before is looked at: pandas reads without holding up other threads."""
+    with ThreadPoolExecutor(1, "reads ahead") as reader:
+        coming = reader.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = reader.submit(next, chunks, None)
+            yield chunk
 
 
 def _first_records(chunks: Iterator[pd.DataFrame], count: int) -> list[dict[str, Any]]:
