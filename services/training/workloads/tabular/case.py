@@ -1,5 +1,6 @@
 """Settles a training from its spec and its data: one path for checking and for training."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,14 @@ import pandas as pd
 
 from services.training.domain import errors
 from services.training.domain.model import ProblemType, TrainingPlan, TrainingSpec
-from services.training.workloads.kit.metrics import default_metric, defined_metrics, metrics_for
+from services.training.workloads.kit.metrics import (
+    Answers,
+    as_score,
+    default_metric,
+    defined_metrics,
+    measure,
+    metrics_for,
+)
 from services.training.workloads.kit.parts import is_installed
 from services.training.workloads.kit.splitting import Split, split_rows
 from services.training.workloads.tabular.columns import Columns, as_numbers, describe_columns
@@ -66,6 +74,17 @@ class Case:
         answers = self.target.values.iloc[positions]
         features = [feature.as_manifest() for feature in self.columns.features]
         return prepare(self.table.frame.loc[answers.index], features), answers.to_numpy()
+
+    def measure(
+        self, truth: npt.NDArray[Any], answers: Answers, only: Collection[str] | None = None
+    ) -> dict[str, float]:
+        """All metrics that some rows define, by name, or only some of them."""
+        return measure(self.target.problem_type, truth, answers, self.target.classes, only)
+
+    def score(self, truth: npt.NDArray[Any], answers: Answers) -> float:
+        """The score of answers for some rows; NaN where they do not define it."""
+        measured = self.measure(truth, answers, [self.score_name])
+        return as_score(self.score_name, measured.get(self.score_name, np.nan))
 
 
 def settle(spec: TrainingSpec, data: Path) -> Case:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats  # type: ignore[import-untyped]
 
-from services.training.workloads.kit.metrics import Answers, as_score, measure
+from services.training.workloads.kit.metrics import Answers
 from services.training.workloads.tabular.case import Case
 
 SECONDS = 1.0  # in all; looking at a model may not take long beside training it
@@ -35,10 +35,7 @@ class Probe:
 
     def score(self, answers: Answers) -> float:
         """The score of answers for these rows; NaN where they do not define it."""
-        measured = measure(
-            self.case.target.problem_type, self.truth, answers, self.case.target.classes, only=[self.case.score_name]
-        )
-        return as_score(self.case.score_name, measured.get(self.case.score_name, np.nan))
+        return self.case.score(self.truth, answers)
 
     def thinned(self, count: int) -> "Probe":
         """The same of fewer rows, chosen by the seed."""

@@ -12,7 +12,7 @@ import pandas as pd
 from services.training.domain.model import Metric, Stage, TrainingResult, TrainingSpec
 from services.training.domain.ports import Reporter
 from services.training.workloads.kit.fingerprints import dataset_fingerprint, fingerprint
-from services.training.workloads.kit.metrics import Answers, as_score, measure
+from services.training.workloads.kit.metrics import Answers, as_score
 from services.training.workloads.kit.telling import Telling
 from services.training.workloads.tabular.case import Case, settle
 from services.training.workloads.tabular.engines.protocol import Engine, Fitted
@@ -56,9 +56,8 @@ def _engine_of(case: Case) -> Engine:
 
 def _evaluate(case: Case, fitted: Fitted, dataset_sha256: str, start_time: datetime) -> Outcome:
     rows, truth = case.rows(case.split.test)
-    classes = case.target.classes
     answers = fitted.answer(rows)
-    measured = measure(case.target.problem_type, truth, answers, classes)
+    measured = case.measure(truth, answers)
     return Outcome(
         metrics=measured,
         score=as_score(case.score_name, measured[case.score_name]),

@@ -18,7 +18,7 @@ from sklearn.preprocessing import OrdinalEncoder
 from threadpoolctl import ThreadpoolController, threadpool_limits  # type: ignore[import-untyped]
 
 from services.training.domain.model import LeaderboardEntry
-from services.training.workloads.kit.metrics import Answers, as_score, measure
+from services.training.workloads.kit.metrics import Answers, as_score
 from services.training.workloads.kit.splitting import Split, split_rows
 from services.training.workloads.kit.telling import Telling
 from services.training.workloads.tabular.case import Case
@@ -93,7 +93,7 @@ class QuickFitted:
 
     def leaderboard(self, rows: pd.DataFrame, truth: npt.NDArray[Any]) -> list[LeaderboardEntry]:
         """The one model."""
-        score = _score(self._case, truth, self.answer(rows))
+        score = self._case.score(truth, self.answer(rows))
         return [LeaderboardEntry(self.best_model, self._growth.validation_score, score, self._fit_seconds)]
 
     def save(self, folder: Path) -> None:
@@ -189,7 +189,7 @@ def _watch_growth(case: Case, trees: Any, learning: Learning, split: Split, tell
         learning.fit(growing.set_params(max_iter=rounds), split.train)
         for name, positions in watched.items():
             answers = _answer(growing, learning.encoded[positions], case)
-            measured = _measure(case, learning.truth[positions], answers, {loss, case.score_name})
+            measured = case.measure(learning.truth[positions], answers, {loss, case.score_name})
             for metric, value in measured.items():
                 telling.metric(metric, value, rounds, name)
         score = as_score(case.score_name, measured.get(case.score_name, nan))
@@ -206,11 +206,3 @@ def _answer(model: Any, rows: Any, case: Case) -> Answers:
     # One pass over the trees: the predicted class is the most probable one.
     probabilities = model.predict_proba(rows)
     return Answers(model.classes_[probabilities.argmax(axis=1)], probabilities)
-
-
-def _measure(case: Case, truth: npt.NDArray[Any], answers: Answers, only: set[str]) -> dict[str, float]:
-    return measure(case.target.problem_type, truth, answers, case.target.classes, only)
-
-
-def _score(case: Case, truth: npt.NDArray[Any], answers: Answers) -> float:
-    return as_score(case.score_name, _measure(case, truth, answers, {case.score_name}).get(case.score_name, nan))
