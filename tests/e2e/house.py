@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.folders import paths_below
+
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = {
     "storage": "services.storage",
@@ -135,14 +137,14 @@ class House:
 
     def stored_files(self) -> list[Path]:
         """Files of objects, without those that describe them."""
-        files = [path for path in (self.data / "objects").rglob("*") if path.is_file()]
+        files = [path for path in paths_below(self.data / "objects") if path.is_file()]
         own = {"@object.json", "signing.key", ".lock"}
         return [path for path in files if path.name not in own and ".incoming" not in path.parts]
 
     def left_over(self) -> list[Path]:
         """Files in temporary places, which should be none when nothing runs."""
         places = (self.temporary, self.data / "objects" / ".incoming", self.data / "training")
-        files = [path for place in places if place.exists() for path in place.rglob("*") if path.is_file()]
+        files = [path for place in places for path in paths_below(place) if path.is_file()]
         # Kept on purpose: what was found in datasets. There for an instant: the file by which health is probed.
         return [path for path in files if "inspections" not in path.parts and not path.name.startswith("probe-")]
 

@@ -5,6 +5,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from servicekit.threads import to_the_end
 from services.training.domain.inspection import Inspection
 from services.training.domain.messages import decode, encode
 
@@ -30,7 +31,8 @@ class InspectionFiles:
     async def put(self, name: str, inspection: Inspection) -> None:
         """Remember it, for as long as there is room."""
         async with self._writing:
-            await asyncio.to_thread(self._write, name, inspection)
+            # Not cancelled halfway: the next one to write would meet this one's half.
+            await to_the_end(self._write, name, inspection)
 
     def _read(self, name: str) -> Inspection | None:
         path = self._folder / name

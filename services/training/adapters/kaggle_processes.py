@@ -1,6 +1,7 @@
 """Brings datasets from Kaggle, by its own client in a process of its own: that client blocks, prints and exits."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -87,7 +88,11 @@ async def _line_of(talk: Conversation, folder: Path) -> bytes:
 
 
 def _bytes_in(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    size = 0
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a file that the worker has just removed or renamed
+            size += path.stat().st_size
+    return size
 
 
 async def _chunks_of(file: BinaryIO) -> AsyncIterator[bytes]:

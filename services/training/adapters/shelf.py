@@ -4,14 +4,14 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
 from servicekit.logging import get_logger
 from servicekit.scratch import remove
+from servicekit.threads import to_the_end
 from services.training.domain.errors import ArtifactNotFound
 from services.training.domain.messages import Message, TrainTask, decode, encode
 from services.training.domain.model import TrainingResult, TrainingSpec
@@ -23,9 +23,6 @@ ARTIFACT, SPEC, RESULT = "artifact.zip", "spec.json", "result.json"
 KEPT = frozenset({ARTIFACT, SPEC, RESULT})
 CHUNK_BYTES = 256 * 1024
 READ_BYTES = 4 * CHUNK_BYTES
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 Finished = tuple[TrainingSpec, TrainingResult]
 
@@ -54,22 +51,22 @@ class FolderShelf:
         """A new folder for a training, removed at the end of the block unless it was kept."""
         folder = self._path(spec.training_id)
         try:
-            await _to_the_end(_create, folder, spec)
+            await to_the_end(_create, folder, spec)
             yield folder
         finally:
             if spec.training_id not in self._finished:
-                await _to_the_end(_discard, folder)
+                await to_the_end(_discard, folder)
 
     async def keep(self, spec: TrainingSpec, result: TrainingResult) -> None:
         """Make a training finished, durably, with its artifact; its working files go."""
-        await _to_the_end(_settle, self._path(spec.training_id), result)
+        await to_the_end(_settle, self._path(spec.training_id), result)
         self._finished[spec.training_id] = (spec, result)
 
     async def remove(self, training_id: str) -> int:
         """Remove what is kept of a training; the bytes freed, 0 when nothing was."""
         if self._finished.pop(training_id, None) is None:
             return 0
-        return await _to_the_end(_discard, self._path(training_id))
+        return await to_the_end(_discard, self._path(training_id))
 
     async def remove_older(self, hours: float) -> int:
         """Remove every training that was finished longer ago; how many went."""
@@ -94,16 +91,6 @@ class FolderShelf:
 
     def _path(self, training_id: str) -> Path:
         return self._root / f"model_{training_id}"
-
-
-async def _to_the_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function in a thread. A cancel waits for it to end: no thread is left writing where we clean up."""
-    running = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise
 
 
 def _create(folder: Path, spec: TrainingSpec) -> None:

@@ -27,6 +27,7 @@ from services.storage.bootstrap import compose
 from services.storage.domain.placements import PLACEMENTS, OnError
 from services.storage.domain.ports import Backend
 from services.storage.settings import StorageSettings
+from tests.folders import paths_below
 from tests.servers.azurite import Azurite, azurite
 from tests.servers.cloudinary.fixtures import account_of
 from tests.servers.cloudinary.server import CloudinaryServer
@@ -161,13 +162,13 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def leftovers(root: Path) -> Callable[[], list[Path]]:
     """What lies beside the objects, but for probes: uploads that run, and whatever was not cleaned up."""
-    return lambda: [path for path in (root / ".incoming").rglob("*") if not path.name.startswith("probe-")]
+    return lambda: [path for path in paths_below(root / ".incoming") if not path.name.startswith("probe-")]
 
 
 @pytest.fixture
 def published(root: Path) -> Callable[[], list[Path]]:
     """The objects as they lie on the disk."""
-    return lambda: [path for path in root.glob("[!.]*/**/*") if path.is_file()]
+    return lambda: [path for folder in root.glob("[!.]*") for path in paths_below(folder) if path.is_file()]
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from modelyard.training.v1 import analysis_pb2
 from servicekit import statuses
 from services.training.adapters import kaggle_processes
 from tests.contract.training.conftest import Client
+from tests.folders import paths_below
 from tests.servers.kaggle import KEY, TOKEN, USERNAME, Kaggle, kaggle, problem
 from tests.servers.web import Said
 
@@ -248,7 +249,7 @@ async def test_no_credentials_are_written_to_the_disk(client: Client, server: Ka
     async with asyncio.timeout(30):
         while not server.asked:
             await asyncio.sleep(0.05)
-        written = [path.read_bytes() for path in client.scratch.rglob("*") if path.is_file()]
+        written = [path.read_bytes() for path in paths_below(client.scratch) if path.is_file()]
         call.cancel()
         while client.left_behind():
             await asyncio.sleep(0.05)

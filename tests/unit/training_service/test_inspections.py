@@ -1,8 +1,13 @@
 """What is remembered of inspections has bounds."""
 
+import asyncio
 import os
+import threading
 from pathlib import Path
 
+import pytest
+
+from services.training.adapters import inspections
 from services.training.adapters.inspections import InspectionFiles
 from services.training.domain.inspection import Column, Inspection
 from services.training.domain.model import TableFormat
@@ -40,3 +45,27 @@ async def test_nothing_half_written_is_left(tmp_path: Path):
 
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert await files.get("b") is None
+
+
+async def test_the_one_after_one_that_is_cancelled_meets_nothing_half_written(tmp_path: Path, monkeypatch):
+    """The thread of a cancelled call goes on: the next one waits for it, and does not lose its file to it."""
+    writing, go_on, sync = threading.Event(), threading.Event(), os.fsync
+
+    def slow_sync(descriptor: int) -> None:
+        writing.set()
+        assert go_on.wait(10)
+        sync(descriptor)
+
+    monkeypatch.setattr(inspections.os, "fsync", slow_sync)
+    files = InspectionFiles(tmp_path)
+    cancelled = asyncio.ensure_future(files.put("a", FOUND))
+    assert await asyncio.to_thread(writing.wait, 10)
+    cancelled.cancel()
+    following = asyncio.ensure_future(files.put("a", FOUND))
+    await asyncio.sleep(0.1)  # time for one that does not wait to begin
+    go_on.set()
+    await following
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+
+    assert await files.get("a") == FOUND
