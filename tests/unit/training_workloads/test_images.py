@@ -237,6 +237,7 @@ def texts(count: int, content: bytes = b"") -> dict[str, bytes]:
         (shapes(3) | {"notes/all.json": b'{"images": [{"file_name": "1.png"}]}'}, "in the layout of COCO"),
         (shapes(3) | texts(5) | {"cross/2.txt": b"0 .5 5e-1 .1 .1\n"}, "in the layout of YOLO"),
         (shapes(3) | {"notes/1.xml": b"<annotation><object><bndbox>"}, "in the layout of Pascal VOC. Save it as COCO"),
+        (shapes(5, ["JPEGImages", "SegmentationClass"], "VOC/"), "in the layout of Pascal VOC. Save it as COCO"),
         (shapes(3) | shapes(3, ["a\x07b"]), "is no name for a class, which has 1 to 200 characters that can be"),
         (shapes(3, top="train/") | shapes(3, ["test"]), "the folder 'test' holds '0.png' in no folder of a class"),
         (shapes(3, top="train/") | shapes(3, top="dev/"), "beside the folder 'train', which has a folder for each"),
@@ -248,7 +249,7 @@ def texts(count: int, content: bytes = b"") -> dict[str, bytes]:
     ],
     ids=["empty", "no images", "one class", "few images", "single images", "a single image", "no folder",
          "no folder within another",
-         "not in train", "YOLO", "COCO", "YOLO beside the images", "Pascal VOC", "a bell",
+         "not in train", "YOLO", "COCO", "YOLO beside the images", "Pascal VOC", "Pascal VOC with masks", "a bell",
          "a flat test", "another folder", "test and another folder",
          "a class beside train", "a part with some in no class", "an image in train", "an image beside train"],
 )  # fmt: skip

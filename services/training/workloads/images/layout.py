@@ -18,6 +18,9 @@ SHOWN = 10
 # How a text of labels begins: a class, and the box in shares of the image.
 YOLO_LINE = re.compile(rb"\s*\d+([ \t]+[-+.\deE]+){4}")
 
+# The folders of Pascal VOC. One of them may be the name of a class.
+VOC_FOLDERS = frozenset({"annotations", "imagesets", "jpegimages", "segmentationclass", "segmentationobject"})
+
 # What the folders of a split are called, in any case.
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = {
@@ -176,6 +179,8 @@ def _detection_layout(archive: Archive, images: list[PurePosixPath]) -> str:
             return "COCO"
         if suffix == ".xml" and _is_voc(archive.head(member.path, HEAD_BYTES)):
             return "Pascal VOC"
+    if len(VOC_FOLDERS & {part.lower() for path in images for part in path.parts[:-1]}) > 1:
+        return "Pascal VOC"
     return "YOLO" if _has_labels_beside(archive, images) else ""
 
 
