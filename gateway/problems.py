@@ -65,7 +65,7 @@ def problem(
     message: str,
     retryable: bool = False,
     field: str = "",
-    after_seconds: int = statuses.RETRY_AFTER_SECONDS,
+    after_seconds: int = errors.RETRY_AFTER_SECONDS,
 ) -> Response:
     """A problem document, as RFC 9457 has it, that also carries `error{code, message, retryable}`."""
     status = HTTP_OF_REASON.get(code, status)
@@ -88,8 +88,7 @@ def of_problem(raised: errors.Problem) -> Response:
     """The document of an error that the gateway raised itself."""
     code = statuses.code_of(raised)
     status, retryable = HTTP_OF.get(code, 500), statuses.may_pass(raised)
-    after_seconds = raised.facts.get("after_seconds", statuses.RETRY_AFTER_SECONDS)
-    return problem(status, raised.reason, raised.message, retryable, raised.field, int(str(after_seconds)))
+    return problem(status, raised.reason, raised.message, retryable, raised.field, raised.after_seconds)
 
 
 def of_status(raised: AioRpcError) -> Response:
@@ -101,7 +100,8 @@ def of_status(raised: AioRpcError) -> Response:
         return of_problem(PeerRefuses())
     status = HTTP_OF.get(raised.code(), 500)
     message = (raised.details() or "") if status != 500 or raised.code() is StatusCode.DATA_LOSS else UNFORESEEN
-    return problem(status, reason, message, statuses.is_transient(raised), statuses.field_of(raised))
+    retryable, field = statuses.is_transient(raised), statuses.field_of(raised)
+    return problem(status, reason, message, retryable, field, statuses.after_seconds(raised))
 
 
 def shown_path(request: Request) -> str:

@@ -13,6 +13,8 @@ import inspect
 import re
 from typing import ClassVar
 
+RETRY_AFTER_SECONDS = 2
+
 
 class Problem(Exception):
     """Something went wrong that the caller can be told about."""
@@ -28,6 +30,11 @@ class Problem(Exception):
     def message(self) -> str:
         """What is wrong and what to do, for people."""
         return str(self)
+
+    @property
+    def after_seconds(self) -> int:
+        """When to repeat the request, where that may help: what is known of it, or a moment later."""
+        return int(str(self.facts.get("after_seconds", RETRY_AFTER_SECONDS)))
 
     @property
     def reason(self) -> str:

@@ -12,7 +12,6 @@ from grpc_status import rpc_status
 from servicekit import errors
 
 DOMAIN = "modelyard"
-RETRY_AFTER_SECONDS = 2
 
 STATUS_OF: dict[type[errors.Problem], StatusCode] = {
     errors.InvalidInput: StatusCode.INVALID_ARGUMENT,
@@ -63,7 +62,7 @@ def status_of(problem: errors.Problem) -> status_pb2.Status:
         violation = error_details_pb2.BadRequest.FieldViolation(field=problem.field, description=message)
         _pack(status, error_details_pb2.BadRequest(field_violations=[violation]))
     if may_pass(problem):
-        delay = duration_pb2.Duration(seconds=RETRY_AFTER_SECONDS)
+        delay = duration_pb2.Duration(seconds=problem.after_seconds)
         _pack(status, error_details_pb2.RetryInfo(retry_delay=delay))
     return status
 
@@ -101,6 +100,12 @@ def field_of(error: AioRpcError) -> str:
     """The request's field that a failed call blames, or the empty string."""
     bad = error_details_pb2.BadRequest()
     return bad.field_violations[0].field if _unpack(error, bad) and bad.field_violations else ""
+
+
+def after_seconds(error: AioRpcError) -> int:
+    """When to repeat a failed call, where that may help."""
+    info = error_details_pb2.RetryInfo()
+    return info.retry_delay.seconds if _unpack(error, info) else errors.RETRY_AFTER_SECONDS
 
 
 def is_transient(error: AioRpcError) -> bool:

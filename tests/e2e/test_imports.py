@@ -143,6 +143,15 @@ def test_what_fails_leaves_nothing(yard: httpx.Client, importing: House, server:
     assert not any(secret in answer.text for secret in (KEY, WRONG, SECRET))
 
 
+def test_a_host_that_wants_to_be_left_alone_says_how_long(yard: httpx.Client, server: Kaggle):
+    """002.19: what the host asks for is passed on, in the sentence and for programs."""
+    address = server.answer("/busy.csv", lambda _: Said(429, {"Retry-After": "120"}))
+    answer = yard.post("/api/datasets/import", json={"source": "url", "url": address})
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "120")
+    assert "in 120 seconds" in answer.json()["detail"]
+
+
 def test_no_secret_is_in_any_log(importing: House, yard: httpx.Client, server: Kaggle):
     """After all of the above and a failure that nobody foresaw, at the level that logs most."""
     server.faults = [Said(200, {"Content-Type": "application/json"}, b'{"datasetFiles": 7}')]

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from servicekit.errors import Problem
 from services.training.domain.elsewhere import (
@@ -26,10 +26,14 @@ from services.training.domain.elsewhere import (
     KaggleWish,
     NotOneFile,
     UnknownAtKaggle,
+    seconds_to_wait,
 )
 from services.training.domain.fetching import ScratchFull
 from services.training.domain.messages import KaggleTask
 from services.training.workloads.kit import archive
+
+if TYPE_CHECKING:
+    from requests import Response
 
 PAGE_FILES, MOST_PAGES = 200, 10
 """Files that are looked at to choose among them; a dataset of more is made of images, or has to be told which."""
@@ -132,7 +136,7 @@ def _told(task: KaggleTask, what: str) -> Iterator[None]:
     try:
         yield
     except HTTPError as error:
-        raise _refusal(error.response.status_code if error.response is not None else 0, what) from error
+        raise _refusal(error.response, what) from error
     except (RequestException, TransportError, zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
         raise KaggleDown(trouble="the connection failed or broke off") from error
     except OSError as error:
@@ -143,8 +147,10 @@ def _told(task: KaggleTask, what: str) -> Iterator[None]:
         raise
 
 
-def _refusal(status: int, what: str) -> Problem:
-    match status:
+def _refusal(response: "Response | None", what: str) -> Problem:
+    if response is None:
+        return KaggleDown(trouble="it refuses, and does not say why")
+    match status := response.status_code:
         case 401:
             return CredentialsRefused()
         case 403:
@@ -152,7 +158,7 @@ def _refusal(status: int, what: str) -> Problem:
         case 404:
             return UnknownAtKaggle(what=what)
         case 429:
-            return KaggleBusy()
+            return KaggleBusy(after_seconds=seconds_to_wait(response.headers.get("Retry-After", "")))
         case _ if 400 <= status < 500:
             return KaggleRefuses(status=status)
     return KaggleDown(trouble=f"it answers with status {status}")

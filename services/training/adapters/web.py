@@ -24,6 +24,7 @@ from services.training.domain.elsewhere import (
     PageNotFile,
     TooManyRedirects,
     UnknownToHost,
+    seconds_to_wait,
 )
 
 MOST_REDIRECTS = 5
@@ -121,21 +122,22 @@ def _told(address: Address) -> Iterator[None]:
 
 def _check(address: Address, response: httpx.Response) -> None:
     if response.status_code != 200:
-        raise _refusal(address.host, response.status_code)
+        raise _refusal(address.host, response)
     if response.headers.get("content-type", "").lower().startswith(PAGES):
         raise PageNotFile
     if _encoding_of(response) not in ("identity", *GZIP):
         raise HostOdd(host=address.host, trouble="it is encoded in a way that was not asked for")
 
 
-def _refusal(host: str, status: int) -> Problem:
-    match status:
+def _refusal(host: str, response: httpx.Response) -> Problem:
+    match status := response.status_code:
         case 401 | 403 | 407:
             return HostRefuses(host=host, status=status)
         case 404 | 410:
             return UnknownToHost(host=host, status=status)
         case 429:
-            return HostBusy(host=host)
+            after_seconds = seconds_to_wait(response.headers.get("retry-after", ""))
+            return HostBusy(host=host, after_seconds=after_seconds)
         case _ if status >= 500:
             return HostDown(host=host, trouble=f"it answers with status {status}")
     return HostOdd(host=host, trouble=f"it answers with status {status}")

@@ -16,6 +16,7 @@ IMAGES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".t
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 MOST_LISTED = 20
 MOST_NAME = 200
+WAIT_SECONDS, MOST_WAIT_SECONDS = 60, 3600
 
 
 class NothingNamed(InvalidInput):
@@ -88,7 +89,7 @@ class KaggleRefuses(InvalidInput):
 
 
 class KaggleBusy(Exhausted):
-    """Kaggle has had too many requests of this user. Repeat the request in a few minutes."""
+    """Kaggle has had too many requests of this user. Repeat the request in {after_seconds} seconds."""
 
 
 class KaggleDown(Unavailable):
@@ -151,7 +152,7 @@ class UnknownToHost(NotFound):
 
 
 class HostBusy(Exhausted):
-    """{host} has had too many requests. Repeat the request in a few minutes."""
+    """{host} has had too many requests. Repeat the request in {after_seconds} seconds."""
 
 
 class HostOdd(InvalidInput):
@@ -265,3 +266,8 @@ def plain_name(given: str) -> str:
     name = given.replace("\\", "/").rpartition("/")[2]
     printable = "".join(character for character in name if unicodedata.category(character)[0] != "C").strip(" .")
     return printable[-MOST_NAME:] or "data.csv"
+
+
+def seconds_to_wait(said: str) -> int:
+    """What the header Retry-After asks for, as far as we believe it; a minute where it says no number (or a date)."""
+    return min(max(1, int(said)), MOST_WAIT_SECONDS) if re.fullmatch(r"[0-9]{1,9}", said) else WAIT_SECONDS

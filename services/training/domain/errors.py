@@ -384,4 +384,5 @@ class TrainingCancelled(Stopped):
 
 
 class QueueFull(Exhausted):
-    """Every place for this is in use now, and {waiting} requests are waiting for one. Repeat the request later."""
+    """Every place for this is in use now, and {waiting} requests are waiting for one. Repeat the request in
+    {after_seconds} seconds."""

@@ -76,18 +76,20 @@ class Refusal:
     reason: str
     message: str
     field: str = ""
+    after_seconds: int = errors.RETRY_AFTER_SECONDS
+    """When to repeat what may help to repeat."""
 
     @classmethod
     def of(cls, problem: errors.Problem) -> "Refusal":
         """An error as it travels."""
         family = next(kind for kind in type(problem).__mro__ if vars(errors).get(kind.__name__) is kind)
-        return cls(family.__name__, problem.reason, problem.message, problem.field)
+        return cls(family.__name__, problem.reason, problem.message, problem.field, problem.after_seconds)
 
     def as_problem(self) -> errors.Problem:
-        """The error again: the same status, reason, message and field."""
+        """The error again: the same status, reason, message, field and delay."""
         facts = {"__doc__": "{message}", "reason": self.reason, "field": self.field}
         kind: type[errors.Problem] = type(self.reason, (vars(errors)[self.family],), facts)
-        return kind(message=self.message)
+        return kind(message=self.message, after_seconds=self.after_seconds)
 
 
 class WorkerDied(errors.Conflict):

@@ -178,7 +178,7 @@ async def test_what_cannot_be_had_is_refused_with_a_sentence(client: Client, tol
 @pytest.mark.parametrize(
     ("fault", "reason", "code"),
     [
-        (problem(429, "Too many requests", **{"Retry-After": "60"}), "KAGGLE_BUSY", "RESOURCE_EXHAUSTED"),
+        (problem(429, "Too many requests", **{"Retry-After": "90"}), "KAGGLE_BUSY", "RESOURCE_EXHAUSTED"),
         (problem(500, "Internal"), "KAGGLE_DOWN", "UNAVAILABLE"),
         (Said(502, {"Content-Type": "text/html"}, b"<html>bad gateway</html>"), "KAGGLE_DOWN", "UNAVAILABLE"),
         (Said(200, {"Content-Type": "text/html"}, b"<html>log in</html>"), "KAGGLE_DOWN", "UNAVAILABLE"),
@@ -190,6 +190,7 @@ async def test_kaggles_own_trouble_is_told(client: Client, server: Kaggle, fault
     error = await refused(client, wish("ada/one-table", "table.csv"))
 
     assert (statuses.reason_of(error), error.code().name) == (reason, code)
+    assert statuses.after_seconds(error) == int(fault.headers.get("Retry-After", 2))
 
 
 async def test_a_download_that_breaks_off_goes_on(client: Client, server: Kaggle):

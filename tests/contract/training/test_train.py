@@ -135,6 +135,7 @@ async def test_a_full_queue_refuses(start, table):
 
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert statuses.reason_of(refused.value) == "QUEUE_FULL"
+    assert f"in {statuses.after_seconds(refused.value)} seconds" in refused.value.details()
 
 
 async def test_workloads_are_listed_with_their_parts(client: Client):

@@ -195,6 +195,18 @@ async def test_a_hosts_trouble_is_told(client: Client, server: Web, said: Said, 
 
 
 @pytest.mark.parametrize(
+    ("said", "asked"),
+    [("120", 120), ("0", 1), ("9" * 9, 3600), ("9" * 5000, 60), ("-5", 60), ("Sat, 21 Nov 2026 10:00:00 GMT", 60)],
+)
+async def test_a_busy_host_is_left_alone_as_long_as_it_asks_for(client: Client, server: Web, said: str, asked: int):
+    """Within an hour; a minute where it says no number."""
+    error = await refused(client, server.answer("/t.csv", lambda _: Said(429, {"Retry-After": said})))
+
+    assert statuses.after_seconds(error) == asked
+    assert f"in {asked} seconds" in error.details()
+
+
+@pytest.mark.parametrize(
     "said",
     [
         Said(200, {}, TABLE),

@@ -58,7 +58,8 @@ def test_a_nan_stays_a_nan():
 
 
 @pytest.mark.parametrize(
-    "problem", [OneClass(target="t", value="{v}"), QueueFull(waiting=3), WorkerDied.of_signal("signal 11")]
+    "problem",
+    [OneClass(target="t", value="{v}"), QueueFull(waiting=3, after_seconds=40), WorkerDied.of_signal("signal 11")],
 )
 def test_a_problem_is_the_same_problem_on_the_other_side(problem):
     """The same status with the same details, braces in its message included."""

@@ -44,6 +44,22 @@ async def test_positions_are_announced_as_they_change():
     assert "training" not in refused.value.message  # it may be a look at a dataset, or an import
 
 
+@pytest.mark.parametrize(
+    ("took", "asked"), [(0.1, 2), (45.5, 23), (86_400.0, 600)], ids=["a moment", "its share of the last", "ten minutes"]
+)
+async def test_who_is_refused_is_told_when_a_place_may_be_free(monkeypatch, took: float, asked: int):
+    """As long as the last one took, shared by all places; neither at once nor after hours."""
+    slots, now = Slots(2, 0), 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    async with slots.turn():
+        now += took
+    async with slots.turn(), slots.turn():
+        with pytest.raises(QueueFull, match=f"in {asked} seconds") as refused:
+            await slots.turn().__aenter__()
+
+    assert refused.value.after_seconds == asked
+
+
 @pytest.mark.parametrize("called_first", [False, True])
 async def test_one_who_gives_up_does_not_take_a_slot_along(called_first: bool):
     """Also when the turn comes in the same moment in which it gives up."""
