@@ -22,7 +22,12 @@ class Owner:
     @property
     def alive(self) -> bool:
         """Whether its supervisor runs; its children may outlive it by a moment."""
-        return self.pid > 0 and psutil.pid_exists(self.pid)
+        if self.pid <= 0:
+            return False
+        try:  # one that has ended keeps its id until its parent has asked how, which may take seconds
+            return bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
 
 
 class FolderTaken(Exception):

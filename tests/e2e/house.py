@@ -1,9 +1,7 @@
 """The whole house as it really runs: four processes on loopback, each of which a test may kill."""
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from tests.folders import paths_below
+from tests.servers.programs import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = {
@@ -24,21 +23,6 @@ MODULES = {
 OURS = ("STORAGE_", "METADATA_", "TRAINING_", "GATEWAY_", "MODELYARD_", "AZURE_", "CLOUDINARY_", "KAGGLE_")
 START_SECONDS = 180  # a machine that others use too has once taken more than 60
 LEASE_SECONDS = 2
-
-
-def free_port() -> int:
-    """A port that nobody listens on, from below those that the system gives to outgoing connections.
-
-    A process that a test kills must find its port free again, though many connections were made meanwhile.
-    """
-    while True:
-        port = random.randint(15_000, 30_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class House:

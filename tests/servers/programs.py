@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -20,11 +21,18 @@ _BOUND = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") els
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of loopback that nobody listens on, from below those that the system gives to outgoing connections.
+
+    Who is to listen there must find it free, some seconds later or again, though many connections were made meanwhile.
+    """
+    while True:
+        port = random.randint(15_000, 30_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 @contextmanager
@@ -67,9 +75,24 @@ class Program:
         self._answers = answers
         self._user = user
         self._process: subprocess.Popen[bytes] | None = None
+        self._has_answered = False
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        process = self._launch()
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            ended = process.poll() is not None
+            if time.monotonic() > deadline or (ended and not self._has_answered):
+                self.stop()
+                raise RuntimeError(f"{self._command[0]} did not start:\n{self._log.read_text()}")
+            if ended:  # what a killed server leaves running is in the way of the next one for a moment
+                time.sleep(0.2)
+                process = self._launch()
+            time.sleep(0.02)
+        self._has_answered = True
+
+    def _launch(self) -> "subprocess.Popen[bytes]":
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
                 [*_BOUND, *self._command],
@@ -79,12 +102,7 @@ class Program:
                 stderr=output,
                 cwd="/",
             )
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            if time.monotonic() > deadline or self._process.poll() is not None:
-                self.stop()
-                raise RuntimeError(f"{self._command[0]} did not start:\n{self._log.read_text()}")
-            time.sleep(0.02)
+        return self._process
 
     def stop(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send it a signal and wait until it is gone."""

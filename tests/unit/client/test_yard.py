@@ -5,8 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import psutil
@@ -14,6 +16,7 @@ import pytest
 
 from modelyard import lock, yard
 from modelyard.settings import ClientSettings, reachable
+from tests.servers.programs import free_port
 
 SERVICE = "import sys; sys.stdin.read()"
 GATEWAY = """
@@ -40,7 +43,8 @@ HTTPServer((host, int(port)), Handler).serve_forever()
 @pytest.fixture
 def settings(tmp_path, monkeypatch) -> ClientSettings:
     monkeypatch.chdir(tmp_path)
-    return ClientSettings(_env_file=None, data_dir=tmp_path / "data", start_seconds=20, stop_seconds=5)
+    binds = {f"{name}_bind": f"127.0.0.1:{free_port()}" for name in (*yard.SERVICES, "gateway")}
+    return ClientSettings(_env_file=None, data_dir=tmp_path / "data", start_seconds=60, stop_seconds=5, **binds)
 
 
 @pytest.fixture
@@ -69,7 +73,7 @@ def test_a_yard_serves_until_the_end_of_the_block_and_tells_its_parts_where_the_
 
 
 def test_two_yards_never_share_a_folder(settings, stand_ins):
-    with yard.serving(settings, lambda _: None, free_ports=True) as mine:
+    with _another(settings) as mine:
         with pytest.raises(lock.FolderTaken, match="MODELYARD_DATA_DIR") as caught, _another(settings):
             raise AssertionError("a second one started")
 
@@ -77,7 +81,7 @@ def test_two_yards_never_share_a_folder(settings, stand_ins):
 
 
 def _another(settings):
-    return yard.serving(settings, lambda _: None, free_ports=True)
+    return yard.serving(settings, lambda _: None)
 
 
 def test_a_part_that_cannot_start_ends_the_start_with_its_name(settings, stand_ins, tmp_path):
@@ -88,14 +92,20 @@ def test_a_part_that_cannot_start_ends_the_start_with_its_name(settings, stand_i
         raise AssertionError("it started")
 
 
-def test_a_yard_that_does_not_get_ready_says_why(settings, stand_ins, tmp_path):
+def test_a_yard_that_does_not_get_ready_says_why(settings, stand_ins, tmp_path, monkeypatch):
+    asked = tmp_path / "asked"
     unready = GATEWAY.replace('"ready"', '"degraded"').replace(
         '"services": {}', '"services": {"storage": {"ready": False, "reason": "the disk is full"}}'
     )
-    (tmp_path / "a_gateway.py").write_text(unready)
-    hurried = settings.model_copy(update={"start_seconds": 1.5})
+    (tmp_path / "a_gateway.py").write_text(unready.replace("body = ", f"open({str(asked)!r}, 'w').close(); body = "))
 
-    with pytest.raises(yard.YardError, match=r"not ready after 1\.5 s: storage: the disk is full"), _another(hurried):
+    def monotonic() -> float:
+        """The time is over once the gateway was asked, however long it takes to start."""
+        return time.monotonic() + (settings.start_seconds if asked.exists() else 0)
+
+    monkeypatch.setattr(yard, "time", SimpleNamespace(monotonic=monotonic, sleep=time.sleep))
+
+    with pytest.raises(yard.YardError, match="not ready after 60 s: storage: the disk is full"), _another(settings):
         raise AssertionError("it was ready")
 
 
@@ -132,7 +142,7 @@ import subprocess, sys, time
 from pathlib import Path
 from modelyard import lock
 with lock.hold(Path(sys.argv[1]), "http://127.0.0.1:1", 0) as descriptor:
-    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1.5)"], stdout=-3, pass_fds=[descriptor])
+    subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdout=-3, pass_fds=[descriptor])
     print("held", flush=True)
     time.sleep(600)
 """
@@ -140,18 +150,33 @@ with lock.hold(Path(sys.argv[1]), "http://127.0.0.1:1", 0) as descriptor:
 
 def test_the_folder_stays_held_until_the_last_child_of_a_killed_yard_has_ended(tmp_path: Path):
     """Two storage services never write to one folder, not even while the first is still ending."""
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE)
-    assert holder.stdout.readline() == b"held\n"
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
-    began = time.monotonic()
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        holder.send_signal(signal.SIGKILL)
+        _has_ended(holder)
 
-    with pytest.raises(lock.FolderTaken), lock.hold(tmp_path, "http://127.0.0.1:2", patience_seconds=0):
-        raise AssertionError("it was free")
-    with lock.hold(tmp_path, "http://127.0.0.1:2", patience_seconds=10):
-        waited = time.monotonic() - began
+        with pytest.raises(lock.FolderTaken), lock.hold(tmp_path, "http://127.0.0.1:2", patience_seconds=0):
+            raise AssertionError("it was free")
+        threading.Timer(0.5, holder.stdin.close).start()  # which the child waits for
+        with lock.hold(tmp_path, "http://127.0.0.1:2", patience_seconds=60):
+            assert holder.stdin.closed
 
-    assert 0.5 < waited < 9
+
+def test_a_supervisor_that_has_ended_runs_no_more_though_nobody_has_asked_how_it_ended(tmp_path: Path):
+    """Where the first process of a container takes its time, that is seconds after the kill."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    _has_ended(ended)
+
+    assert lock.Owner(pid=os.getpid()).alive
+    assert not lock.Owner(pid=ended.pid).alive
+    ended.wait()
+    assert not lock.Owner(pid=ended.pid).alive
+
+
+def _has_ended(process: "subprocess.Popen[bytes]") -> None:
+    """Wait for the end of a process, and leave it to be asked for."""
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
 
 def test_a_lock_file_that_nobody_wrote_names_nobody(tmp_path: Path):
@@ -172,8 +197,8 @@ main()
 @pytest.fixture
 def free_ports(monkeypatch, tmp_path):
     monkeypatch.setenv("MODELYARD_DATA_DIR", str(tmp_path / "data"))
-    for name, bind in yard._free_binds().items():
-        monkeypatch.setenv(f"{name.upper()}_BIND", bind)
+    for name in (*yard.SERVICES, "gateway"):
+        monkeypatch.setenv(f"{name.upper()}_BIND", f"127.0.0.1:{free_port()}")
 
 
 def start() -> subprocess.Popen[str]:
