@@ -37,6 +37,8 @@ STATUS_NAMES = {
     JOB_STATUS_FAILED: "failed",
     JOB_STATUS_CANCELLED: "cancelled",
 }
+LISTED_DETAILS = ("workload", "metrics", "artifact_size", "artifact_sha256")
+"""Of a version, those that a list shows."""
 ENDED = frozenset({JOB_STATUS_COMPLETED, JOB_STATUS_FAILED, JOB_STATUS_CANCELLED})
 
 
@@ -260,8 +262,9 @@ def job_error(record: Job) -> Json | None:
 
 
 def model(record: Model, version: ModelVersion) -> Json:
-    """A model by its newest version, as a list shows it."""
-    details = plain(version.details)
+    """A model by its newest version, as a list shows it; by an empty one where it has none yet."""
+    fields = version.details.fields
+    details = {name: _plain(fields[name]) for name in LISTED_DETAILS if name in fields}
     return {
         "id": record.id,
         "userId": record.user_id,
@@ -274,7 +277,7 @@ def model(record: Model, version: ModelVersion) -> Json:
         "problemType": version.problem_type,
         "target": version.target,
         "scoreName": version.score_name,
-        "score": _number(version.score),
+        "score": _number(version.score) if version.id else None,
         "accuracy": str(details["metrics"]["accuracy"]) if "accuracy" in details.get("metrics", {}) else None,
         "metrics": details.get("metrics", {}),
         "datasetId": version.dataset_id,
@@ -285,9 +288,9 @@ def model(record: Model, version: ModelVersion) -> Json:
     }
 
 
-def model_page(record: Model, versions: Sequence[ModelVersion], artifact: Artifact) -> Json:
-    """A model with all that is known of it, and its versions."""
-    newest = versions[0]
+def model_page(record: Model, versions: Sequence[ModelVersion], artifact: Artifact | None) -> Json:
+    """A model with all that is known of it, its versions, and where the newest one's package is, if it has one."""
+    newest = versions[0] if versions else ModelVersion()
     details = plain(newest.details)
     return model(record, newest) | {
         "features": list(newest.features),
@@ -298,8 +301,8 @@ def model_page(record: Model, versions: Sequence[ModelVersion], artifact: Artifa
         "rowCounts": details.get("row_counts", {}),
         "evaluation": details.get("evaluation", {}),
         "runId": newest.run_id,
-        "storage": storage_of(artifact),
-        "azureModelUrl": address_at(artifact, "azure"),
+        "storage": storage_of(artifact) if artifact else {},
+        "azureModelUrl": address_at(artifact, "azure") if artifact else None,
         "versions": [version_line(version) for version in versions],
     }
 

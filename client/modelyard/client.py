@@ -172,7 +172,7 @@ class Client:
         return self._job("GET", f"/api/jobs/{_part(job_id)}")
 
     def jobs(self) -> Iterator[Job]:
-        """All jobs, newest first, page by page as they are asked for."""
+        """All jobs, newest first, page by page as they are asked for; the data of charts comes with `job` alone."""
         return self._pages("/api/jobs", "jobs", Job)
 
     def watch(self, job_id: str) -> Iterator[Event]:

@@ -1,10 +1,16 @@
-"""Lets a model go."""
+"""Finds the versions of models, and lets models go."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Iterable
 
 from gateway.flows.storing import take_away
 from gateway.peers import Peers, pages
-from modelyard.metadata.v1.model_pb2 import DeleteModelRequest, ListModelVersionsRequest, Model, ModelVersion
+from modelyard.metadata.v1.model_pb2 import (
+    BatchGetModelVersionsRequest,
+    DeleteModelRequest,
+    ListModelVersionsRequest,
+    Model,
+    ModelVersion,
+)
 
 PAGE_SIZE = 1000
 
@@ -26,3 +32,15 @@ async def versions_of(peers: Peers, model: Model) -> AsyncIterator[ModelVersion]
     async for page in pages(peers.models.ListModelVersions, request, peers.quick):
         for version in page.model_versions:
             yield version
+
+
+async def newest_of(peers: Peers, models: Iterable[Model], details: Collection[str]) -> dict[str, ModelVersion]:
+    """The newest versions of those models that have any, by the models' ids, with these fields of their details."""
+    found: dict[str, ModelVersion] = {}
+    ids = [model.id for model in models]
+    while ids:
+        request = BatchGetModelVersionsRequest(model_ids=ids, details=details)
+        answer = await peers.models.BatchGetModelVersions(request, **peers.quick)
+        found |= {version.model_id: version for version in answer.model_versions}
+        ids = ids[answer.count :]
+    return found

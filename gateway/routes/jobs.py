@@ -34,9 +34,9 @@ EVENT_STREAM = "text/event-stream"
 
 @router.get("")
 async def list_jobs(request: Request, user: User, listing: Listing) -> Response:
-    """The user's jobs, newest first."""
+    """The user's jobs, newest first, their results without the data of charts: ask for a job to have it whole."""
     peers = peers_of(request)
-    wanted = ListJobsRequest(user_id=user, **listing.asked)
+    wanted = ListJobsRequest(user_id=user, omitted_results=["visualizations"], **listing.asked)
     page = await peers.jobs.ListJobs(wanted, **peers.quick)
     jobs = [rendering.job(record) for record in page.jobs]
     return rendering.answer({"jobs": jobs, "nextPageToken": page.next_page_token})

@@ -1,13 +1,12 @@
 """Models over HTTP."""
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from gateway import outgoing, rendering
-from gateway.flows.models import let_go, versions_of
+from gateway.flows.models import let_go, newest_of, versions_of
 from gateway.identity import User
 from gateway.peers import Peers
 from gateway.routes.listing import Listing
@@ -21,11 +20,17 @@ from modelyard.metadata.v1.model_pb2 import (
     ModelVersion,
 )
 from modelyard.storage.v1.storage_pb2 import ObjectName, SignDownloadRequest
+from servicekit import errors
 
 router = APIRouter(prefix="/api/models", tags=["models"])
 
 OneVersion = Annotated[int, Query(ge=0, le=MOST_VERSION)]
 """Which version; 0 for the newest."""
+
+
+class NoPackage(errors.NotReady):
+    """Version {version} of model {name} has no package here: it was registered without one. Train it, or name another
+    version."""
 
 
 @router.get("")
@@ -34,8 +39,8 @@ async def list_models(request: Request, user: User, listing: Listing) -> Respons
     peers = peers_of(request)
     wanted = ListModelsRequest(user_id=user, **listing.asked)
     page = await peers.models.ListModels(wanted, **peers.quick)
-    versions = await asyncio.gather(*(_version(peers, record) for record in page.models))
-    models = [rendering.model(record, version) for record, version in zip(page.models, versions, strict=True)]
+    newest = await newest_of(peers, page.models, rendering.LISTED_DETAILS)
+    models = [rendering.model(record, newest.get(record.id, ModelVersion())) for record in page.models]
     return rendering.answer({"models": models, "nextPageToken": page.next_page_token})
 
 
@@ -45,7 +50,8 @@ async def get_model(request: Request, user: User, model_id: str) -> Response:
     peers = peers_of(request)
     model = await owned_model(peers, user, model_id)
     versions = [version async for version in versions_of(peers, model)]
-    artifact = await _artifact(peers, versions[0])
+    kept = bool(versions and versions[0].artifact_id)
+    artifact = await _artifact(peers, versions[0]) if kept else None
     return rendering.answer(rendering.model_page(model, versions, artifact))
 
 
@@ -55,8 +61,7 @@ async def download_model(request: Request, user: User, model_id: str, version: O
     """The packaged model; the newest version unless one is named. Ranges and entity tags work."""
     peers = peers_of(request)
     model = await owned_model(peers, user, model_id)
-    wanted = await _version(peers, model, version)
-    artifact = await _artifact(peers, wanted)
+    wanted, artifact = await _packaged(peers, model, version)
     return await outgoing.send_recorded(request, peers, artifact, f"{model.name}-{wanted.version}.zip")
 
 
@@ -64,7 +69,7 @@ async def download_model(request: Request, user: User, model_id: str, version: O
 async def link_model(request: Request, user: User, model_id: str, version: OneVersion = 0) -> Response:
     """An address from which anyone who holds it may download the packaged model for an hour."""
     peers = peers_of(request)
-    artifact = await _artifact(peers, await _version(peers, await owned_model(peers, user, model_id), version))
+    _, artifact = await _packaged(peers, await owned_model(peers, user, model_id), version)
     if artifact.state == ARTIFACT_STATE_DELETED:
         return outgoing.gone(artifact)
     wanted = SignDownloadRequest(name=ObjectName(placement=artifact.placement, key=artifact.key))
@@ -80,9 +85,13 @@ async def delete_model(request: Request, user: User, model_id: str) -> Response:
     return rendering.answer({"success": True, "id": model_id, "versions": count})
 
 
-async def _version(peers: Peers, model: Model, version: int = 0) -> ModelVersion:
-    wanted = GetModelVersionRequest(model_id=model.id, version=version)
-    return await peers.models.GetModelVersion(wanted, **peers.quick)
+async def _packaged(peers: Peers, model: Model, number: int) -> tuple[ModelVersion, Artifact]:
+    """A version of a model, and its package. Fails with NoPackage."""
+    wanted = GetModelVersionRequest(model_id=model.id, version=number)
+    version = await peers.models.GetModelVersion(wanted, **peers.quick)
+    if not version.artifact_id:
+        raise NoPackage(name=repr(model.name), version=version.version)
+    return version, await _artifact(peers, version)
 
 
 async def _artifact(peers: Peers, version: ModelVersion) -> Artifact:

@@ -1,6 +1,7 @@
 """The versions of models, whose numbers go up by one."""
 
 import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,12 +9,13 @@ from typing_extensions import override
 
 from services.metadata.domain.entities import Artifact, Model, ModelVersion
 from services.metadata.domain.errors import FieldMissing, RecordNotFound, ReferenceMissing
-from services.metadata.domain.filters import Comparison, Kind, Operator, Target
+from services.metadata.domain.filters import All, Comparison, Either, Kind, Operator, Target, Value
 from services.metadata.domain.paging import Page, PageRequest
 from services.metadata.domain.ports import Query, Store, Transaction
 from services.metadata.domain.records import Also, Clock, Records, get_from, new_record, save, utc_now
 
 KEPT_HERE = Comparison(Target("artifact_id", Kind.TEXT, optional=True), Operator.PRESENT)
+OF_MODEL, NUMBER = Target("model_id", Kind.TEXT), Target("version", Kind.NUMBER)
 LONG: dict[str, Any] = {"details": None, "config": None, "tags": None}
 
 
@@ -78,6 +80,24 @@ class Versions(Records[ModelVersion]):
             raise _no_version(model_id, number)
         return found[0]
 
+    async def newest(self, model_ids: Sequence[str], details: Collection[str]) -> list[ModelVersion | None]:
+        """Each model's newest version, None where it has none: without what is long, but for some of the details."""
+        models = await asyncio.gather(*(self._store.get(Model, model_id) for model_id in model_ids))
+        numbers = {model.id: model.latest_version for model in models if model and model.latest_version}
+        found = {version.model_id: version for version in await self._numbered(numbers)}
+        # A number is not given again: where the version of the last one was deleted, another is the newest.
+        queries = (Query({"model_id": model_id}) for model_id in numbers.keys() - found.keys())
+        for versions in await asyncio.gather(*(self._store.find(ModelVersion, query) for query in queries)):
+            found |= {version.model_id: version for version in versions}
+        return [_shortened(found[model_id], details) if model_id in found else None for model_id in model_ids]
+
+    async def _numbered(self, numbers: Mapping[str, int]) -> list[ModelVersion]:
+        """Versions by their models and numbers, at one stroke."""
+        if not numbers:
+            return []
+        these = (All((_is(OF_MODEL, model_id), _is(NUMBER, number))) for model_id, number in numbers.items())
+        return await self._store.find(ModelVersion, Query(limit=len(numbers), where_true=Either(tuple(these))))
+
     async def resolve(self, wanted: Wanted) -> Resolved:
         """A user's model, and which of its versions answers for rows; RecordNotFound for a number that there is not."""
         named = await self._named(wanted) if wanted.name else None
@@ -113,6 +133,15 @@ def _answering(model_id: str, number: int) -> Query:
     if number:
         return Query({"model_id": model_id, "version": number})
     return Query({"model_id": model_id, "status": "ready"}, where_true=KEPT_HERE)
+
+
+def _is(target: Target, value: Value) -> Comparison:
+    return Comparison(target, Operator.EQUALS, value)
+
+
+def _shortened(version: ModelVersion, details: Collection[str]) -> ModelVersion:
+    kept = {name: value for name, value in (version.details or {}).items() if name in details}
+    return replace(version, **LONG | {"features": [], "details": kept or None})
 
 
 def _no_version(model_id: str, number: int) -> RecordNotFound:

@@ -22,24 +22,32 @@ from services.metadata.domain.records import Records
 
 Handler = Callable[[Any, object], Awaitable[Message]]
 PageOf = Callable[[Any], PageRequest]
+Shown = Callable[[Any, Any], Any]
 
 
 PAGE_BYTES = 3 * 1024 * 1024
 """Of records on a page; no channel takes a message of more than 4 MiB. Who lists asks for the next page."""
 
 
-def _fitting(records: Sequence[Message]) -> int:
-    """How many of some records a page has room for, at least one."""
-    ends = accumulate(record.ByteSize() for record in records)
-    return max(1, sum(end <= PAGE_BYTES for end in ends))
+def fitting(sizes: Sequence[int]) -> int:
+    """How many records of these sizes a page has room for, at least one where there is any."""
+    return sum(end <= PAGE_BYTES for end in accumulate(sizes)) or min(1, len(sizes))
 
 
 class Standard:
     """The methods that all kinds of records have, for one kind."""
 
-    def __init__(self, records: Records[Any], codec: Codec[Any, Any], page_of: PageOf | None = None) -> None:
+    def __init__(
+        self,
+        records: Records[Any],
+        codec: Codec[Any, Any],
+        page_of: PageOf | None = None,
+        shown: Shown = lambda _, record: record,
+    ) -> None:
+        """`shown` gives what a request to list wants to see of a record, all of it unless said otherwise."""
         self._records = records
         self._codec = codec
+        self._shown = shown
         self._page_of = page_of or (lambda request: converters.page_of(request, codec))
         described: Descriptor = codec.message.DESCRIPTOR
         self._described = described
@@ -79,10 +87,10 @@ class Standard:
         async def find(request: Any, _: object) -> Message:
             wanted = self._page_of(request)
             page = await self._records.page(wanted)
-            records = [self._encoded(record) for record in page.records]
-            if (fitting := _fitting(records)) < len(records):
-                page = await self._records.page(replace(wanted, size=fitting))
-                records = [self._encoded(record) for record in page.records]
+            records = [self._encoded(self._shown(request, record)) for record in page.records]
+            if (room := fitting([record.ByteSize() for record in records])) < len(records):
+                page = await self._records.page(replace(wanted, size=room))
+                records = [self._encoded(self._shown(request, record)) for record in page.records]
             return answer(next_page_token=page.next_page_token, **{field: records})
 
         return find

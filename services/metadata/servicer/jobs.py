@@ -1,11 +1,13 @@
 """Durable jobs."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from typing_extensions import override
 
 from modelyard.metadata.v1 import job_pb2, job_pb2_grpc
 from services.metadata import converters
+from services.metadata.domain.entities import Job
 from services.metadata.domain.jobs import Jobs
 from services.metadata.servicer.aggregate import Aggregate, Standard
 
@@ -14,7 +16,8 @@ class JobServicer(Aggregate, job_pb2_grpc.JobServiceServicer):
     """Jobs."""
 
     def __init__(self, jobs: Jobs) -> None:
-        super().__init__(job_pb2.DESCRIPTOR.services_by_name["JobService"], Standard(jobs, converters.JOB))
+        service = job_pb2.DESCRIPTOR.services_by_name["JobService"]
+        super().__init__(service, Standard(jobs, converters.JOB, shown=_shown))
         self._jobs = jobs
 
     @override
@@ -58,3 +61,10 @@ class JobServicer(Aggregate, job_pb2_grpc.JobServiceServicer):
     async def WatchJob(self, request: job_pb2.WatchJobRequest, context: object) -> AsyncIterator[job_pb2.Job]:
         async for job in self._jobs.watch(request.id):
             yield converters.JOB.encode(job)
+
+
+def _shown(request: job_pb2.ListJobsRequest, job: Job) -> Job:
+    if not job.result or not request.omitted_results:
+        return job
+    omitted = frozenset(request.omitted_results)
+    return replace(job, result={name: value for name, value in job.result.items() if name not in omitted})

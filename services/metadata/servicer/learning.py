@@ -14,7 +14,10 @@ from services.metadata.domain.predictions import Predictions
 from services.metadata.domain.publishing import Publishing
 from services.metadata.domain.records import Records
 from services.metadata.domain.runs import Runs
-from services.metadata.servicer.aggregate import Aggregate, Standard
+from services.metadata.servicer.aggregate import Aggregate, Standard, fitting
+
+MODELS_AT_ONCE = 100
+"""Whose newest versions are looked at before others are answered."""
 
 
 class ModelServicer(Aggregate, model_pb2_grpc.ModelServiceServicer):
@@ -39,6 +42,15 @@ class ModelServicer(Aggregate, model_pb2_grpc.ModelServiceServicer):
         self, request: model_pb2.GetModelVersionRequest, context: object
     ) -> model_pb2.ModelVersion:
         return converters.VERSION.encode(await self._versions.find(request.id, request.model_id, request.version))
+
+    @override
+    async def BatchGetModelVersions(
+        self, request: model_pb2.BatchGetModelVersionsRequest, context: object
+    ) -> model_pb2.BatchGetModelVersionsResponse:
+        newest = await self._versions.newest(request.model_ids[:MODELS_AT_ONCE], request.details)
+        versions = [converters.VERSION.encode(version) if version else None for version in newest]
+        count = fitting([version.ByteSize() if version else 0 for version in versions])
+        return model_pb2.BatchGetModelVersionsResponse(model_versions=filter(None, versions[:count]), count=count)
 
     @override
     async def ResolveModelVersion(

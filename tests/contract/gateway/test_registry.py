@@ -44,11 +44,16 @@ class Caller:
 
 
 @pytest.fixture
-async def callers(yard: Standing) -> AsyncIterator[Callable[[str], Caller]]:
+async def http(yard: Standing) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(GatewaySettings(allowed_hosts=["*"], api_keys={"ada": ADA, "ben": BEN}, _env_file=None))
     app.state.peers = yard.peers
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
-        yield lambda key: Caller(http, key)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture
+def callers(http: httpx.AsyncClient) -> Callable[[str], Caller]:
+    return lambda key: Caller(http, key)
 
 
 @pytest.fixture
@@ -184,3 +189,39 @@ async def test_the_document_of_the_gateway_describes_the_registry(yard: Standing
     assert len(paths) == 16
     assert all(route["description"] for routes in paths.values() for route in routes.values())
     assert "modelType" in described["components"]["schemas"]["ModelWish"]["properties"]
+
+
+async def test_a_model_without_a_version_is_a_model_everywhere(callers, http: httpx.AsyncClient):
+    """002: one that was only registered does not keep the others from being listed, and has a page of its own."""
+    ada = callers(ADA)
+    bare = (await ada.post("models", {"name": "sketch"}))["recordId"]
+    elsewhere = await ada.post("models", {"name": "elsewhere"})
+    await ada.post("versions", {"model_id": elsewhere["id"], "version": "1.0.0"})
+    listed, page, registered, download, link = [
+        await http.request(method, f"/api/models{path}", headers={"x-api-key": ADA})
+        for method, path in (
+            ("GET", ""),
+            ("GET", f"/{bare}"),
+            ("GET", f"/{elsewhere['recordId']}"),
+            ("GET", f"/{elsewhere['recordId']}/download"),
+            ("POST", f"/{elsewhere['recordId']}/link"),
+        )
+    ]
+
+    assert {(each["name"], each["version"]) for each in listed.json()["models"]} == {("sketch", 0), ("elsewhere", 1)}
+    assert (page.json()["versions"], page.json()["score"], page.json()["storage"]) == ([], None, {})
+    assert [each["version"] for each in registered.json()["versions"]] == [1]
+    for answer in (download, link):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "NO_PACKAGE")
+        assert "Version 1 of model 'elsewhere'" in answer.json()["detail"]
+
+
+async def test_a_list_of_many_models_is_whole(callers, http: httpx.AsyncClient):
+    """002: more than are looked at together."""
+    names = {f"model {number}" for number in range(103)}
+    for name in names:
+        model = await callers(ADA).post("models", {"name": name})
+        await callers(ADA).post("versions", {"model_id": model["id"], "version": name})
+    answer = await http.get("/api/models", params={"page_size": 1000}, headers={"x-api-key": ADA})
+
+    assert {(each["name"], each["version"]) for each in answer.json()["models"]} == {(name, 1) for name in names}

@@ -556,6 +556,7 @@ class ListJobsRequest(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     ORDER_BY_FIELD_NUMBER: _builtins.int
+    OMITTED_RESULTS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Only this user's; everyone's when empty."""
     page_size: _builtins.int
@@ -568,6 +569,10 @@ class ListJobsRequest(_message.Message):
     """Only those of which this is true, as docs/filters.md describes; all when empty."""
     order_by: _builtins.str
     """What to list them by, as docs/filters.md describes: "create_time desc, name"; the usual order when empty."""
+    @_builtins.property
+    def omitted_results(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields of results to leave out, such as what is long and no list shows."""
+
     def __init__(
         self,
         *,
@@ -577,10 +582,11 @@ class ListJobsRequest(_message.Message):
         status: Global___JobStatus.ValueType = ...,
         filter: _builtins.str = ...,
         order_by: _builtins.str = ...,
+        omitted_results: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "status", b"status", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "omitted_results", b"omitted_results", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "status", b"status", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -349,6 +349,66 @@ class GetModelVersionRequest(_message.Message):
 Global___GetModelVersionRequest: _TypeAlias = GetModelVersionRequest  # noqa: Y015
 
 @_typing.final
+class BatchGetModelVersionsRequest(_message.Message):
+    """Of which models to get the newest versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_IDS_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The models' ids."""
+
+    @_builtins.property
+    def details(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields of details to tell; none when empty."""
+
+    def __init__(
+        self,
+        *,
+        model_ids: _abc.Iterable[_builtins.str] | None = ...,
+        details: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["details", b"details", "model_ids", b"model_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchGetModelVersionsRequest: _TypeAlias = BatchGetModelVersionsRequest  # noqa: Y015
+
+@_typing.final
+class BatchGetModelVersionsResponse(_message.Message):
+    """Newest versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_VERSIONS_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """How many of the ids were looked at, from the first: all, unless that would take too long or too much room. Ask
+    again for the rest.
+    """
+    @_builtins.property
+    def model_versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelVersion]:
+        """In the order of their models, without features, config, tags, and what of details was not asked for."""
+
+    def __init__(
+        self,
+        *,
+        model_versions: _abc.Iterable[Global___ModelVersion] | None = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "model_versions", b"model_versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchGetModelVersionsResponse: _TypeAlias = BatchGetModelVersionsResponse  # noqa: Y015
+
+@_typing.final
 class ResolveModelVersionRequest(_message.Message):
     """Which model and version to find."""
 

@@ -75,6 +75,11 @@ class ModelServiceStub:
                 request_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.GetModelVersionRequest.SerializeToString,
                 response_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ModelVersion.FromString,
                 _registered_method=True)
+        self.BatchGetModelVersions = channel.unary_unary(
+                '/modelyard.metadata.v1.ModelService/BatchGetModelVersions',
+                request_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.BatchGetModelVersionsRequest.SerializeToString,
+                response_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.BatchGetModelVersionsResponse.FromString,
+                _registered_method=True)
         self.ResolveModelVersion = channel.unary_unary(
                 '/modelyard.metadata.v1.ModelService/ResolveModelVersion',
                 request_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ResolveModelVersionRequest.SerializeToString,
@@ -168,6 +173,14 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchGetModelVersions(self, request, context):
+        """Gets the newest versions of models, at one stroke and without what is long, as a list of models shows them. Models
+        that have none, or that do not exist, are passed over. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ResolveModelVersion(self, request, context):
         """Finds what answers for rows: a model, one of its versions, and where that one's package is, at one stroke, since it
         is asked for with each prediction. Fails with NOT_FOUND when the user has no such model, or it has no version of
@@ -243,6 +256,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.GetModelVersion,
                     request_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.GetModelVersionRequest.FromString,
                     response_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.ModelVersion.SerializeToString,
+            ),
+            'BatchGetModelVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetModelVersions,
+                    request_deserializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.BatchGetModelVersionsRequest.FromString,
+                    response_serializer=modelyard_dot_metadata_dot_v1_dot_model__pb2.BatchGetModelVersionsResponse.SerializeToString,
             ),
             'ResolveModelVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.ResolveModelVersion,
@@ -482,6 +500,33 @@ class ModelService:
             '/modelyard.metadata.v1.ModelService/GetModelVersion',
             modelyard_dot_metadata_dot_v1_dot_model__pb2.GetModelVersionRequest.SerializeToString,
             modelyard_dot_metadata_dot_v1_dot_model__pb2.ModelVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetModelVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelyard.metadata.v1.ModelService/BatchGetModelVersions',
+            modelyard_dot_metadata_dot_v1_dot_model__pb2.BatchGetModelVersionsRequest.SerializeToString,
+            modelyard_dot_metadata_dot_v1_dot_model__pb2.BatchGetModelVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

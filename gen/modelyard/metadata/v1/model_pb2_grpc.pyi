@@ -65,6 +65,10 @@ class ModelServiceStub:
     """
     GetModelVersion: _grpc.UnaryUnaryMultiCallable[_model_pb2.GetModelVersionRequest, _model_pb2.ModelVersion]
     """Gets one version. Fails with NOT_FOUND. Safe to repeat."""
+    BatchGetModelVersions: _grpc.UnaryUnaryMultiCallable[_model_pb2.BatchGetModelVersionsRequest, _model_pb2.BatchGetModelVersionsResponse]
+    """Gets the newest versions of models, at one stroke and without what is long, as a list of models shows them. Models
+    that have none, or that do not exist, are passed over. Safe to repeat.
+    """
     ResolveModelVersion: _grpc.UnaryUnaryMultiCallable[_model_pb2.ResolveModelVersionRequest, _model_pb2.ResolveModelVersionResponse]
     """Finds what answers for rows: a model, one of its versions, and where that one's package is, at one stroke, since it
     is asked for with each prediction. Fails with NOT_FOUND when the user has no such model, or it has no version of
@@ -119,6 +123,10 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """
     GetModelVersion: _aio.UnaryUnaryMultiCallable[_model_pb2.GetModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
     """Gets one version. Fails with NOT_FOUND. Safe to repeat."""
+    BatchGetModelVersions: _aio.UnaryUnaryMultiCallable[_model_pb2.BatchGetModelVersionsRequest, _model_pb2.BatchGetModelVersionsResponse]  # type: ignore[assignment]
+    """Gets the newest versions of models, at one stroke and without what is long, as a list of models shows them. Models
+    that have none, or that do not exist, are passed over. Safe to repeat.
+    """
     ResolveModelVersion: _aio.UnaryUnaryMultiCallable[_model_pb2.ResolveModelVersionRequest, _model_pb2.ResolveModelVersionResponse]  # type: ignore[assignment]
     """Finds what answers for rows: a model, one of its versions, and where that one's package is, at one stroke, since it
     is asked for with each prediction. Fails with NOT_FOUND when the user has no such model, or it has no version of
@@ -218,6 +226,16 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
         """Gets one version. Fails with NOT_FOUND. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def BatchGetModelVersions(
+        self,
+        request: _model_pb2.BatchGetModelVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.BatchGetModelVersionsResponse, _abc.Awaitable[_model_pb2.BatchGetModelVersionsResponse]]:
+        """Gets the newest versions of models, at one stroke and without what is long, as a list of models shows them. Models
+        that have none, or that do not exist, are passed over. Safe to repeat.
+        """
 
     @_abc_1.abstractmethod
     def ResolveModelVersion(
