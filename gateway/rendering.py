@@ -288,9 +288,11 @@ def model(record: Model, version: ModelVersion) -> Json:
     }
 
 
-def model_page(record: Model, versions: Sequence[ModelVersion], artifact: Artifact | None) -> Json:
-    """A model with all that is known of it, its versions, and where the newest one's package is, if it has one."""
-    newest = versions[0] if versions else ModelVersion()
+def model_page(
+    record: Model, newest: ModelVersion, versions: Sequence[ModelVersion], artifact: Artifact | None
+) -> Json:
+    """A model with all that is known of its newest version, where that one's package is, if it has one, and the others
+    in short."""
     details = plain(newest.details)
     return model(record, newest) | {
         "features": list(newest.features),

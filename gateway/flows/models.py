@@ -27,8 +27,8 @@ async def let_go(peers: Peers, model: Model) -> int:
 
 
 async def versions_of(peers: Peers, model: Model) -> AsyncIterator[ModelVersion]:
-    """All versions of a model, newest first."""
-    request = ListModelVersionsRequest(model_id=model.id, page_size=PAGE_SIZE)
+    """All versions of a model, newest first, without what is long."""
+    request = ListModelVersionsRequest(model_id=model.id, page_size=PAGE_SIZE, short=True)
     async for page in pages(peers.models.ListModelVersions, request, peers.quick):
         for version in page.model_versions:
             yield version

@@ -50,9 +50,11 @@ async def get_model(request: Request, user: User, model_id: str) -> Response:
     peers = peers_of(request)
     model = await owned_model(peers, user, model_id)
     versions = [version async for version in versions_of(peers, model)]
-    kept = bool(versions and versions[0].artifact_id)
-    artifact = await _artifact(peers, versions[0]) if kept else None
-    return rendering.answer(rendering.model_page(model, versions, artifact))
+    newest = ModelVersion()
+    if versions:
+        newest = await peers.models.GetModelVersion(GetModelVersionRequest(id=versions[0].id), **peers.quick)
+    artifact = await _artifact(peers, newest) if newest.artifact_id else None
+    return rendering.answer(rendering.model_page(model, newest, versions, artifact))
 
 
 @router.head("/{model_id}/download", include_in_schema=False)

@@ -89,7 +89,7 @@ class Versions(Records[ModelVersion]):
         queries = (Query({"model_id": model_id}) for model_id in numbers.keys() - found.keys())
         for versions in await asyncio.gather(*(self._store.find(ModelVersion, query) for query in queries)):
             found |= {version.model_id: version for version in versions}
-        return [_shortened(found[model_id], details) if model_id in found else None for model_id in model_ids]
+        return [shortened(found[model_id], details) if model_id in found else None for model_id in model_ids]
 
     async def _numbered(self, numbers: Mapping[str, int]) -> list[ModelVersion]:
         """Versions by their models and numbers, at one stroke."""
@@ -139,7 +139,8 @@ def _is(target: Target, value: Value) -> Comparison:
     return Comparison(target, Operator.EQUALS, value)
 
 
-def _shortened(version: ModelVersion, details: Collection[str]) -> ModelVersion:
+def shortened(version: ModelVersion, details: Collection[str] = ()) -> ModelVersion:
+    """A version without what is long, but for these fields of its details."""
     kept = {name: value for name, value in (version.details or {}).items() if name in details}
     return replace(version, **LONG | {"features": [], "details": kept or None})
 

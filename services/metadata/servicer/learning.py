@@ -7,9 +7,9 @@ from typing_extensions import override
 
 from modelyard.metadata.v1 import model_pb2, model_pb2_grpc, prediction_pb2, prediction_pb2_grpc, run_pb2, run_pb2_grpc
 from services.metadata import converters
-from services.metadata.domain.entities import Metric, Model
+from services.metadata.domain.entities import Metric, Model, ModelVersion
 from services.metadata.domain.metrics import Metrics
-from services.metadata.domain.models import Versions
+from services.metadata.domain.models import Versions, shortened
 from services.metadata.domain.predictions import Predictions
 from services.metadata.domain.publishing import Publishing
 from services.metadata.domain.records import Records
@@ -24,7 +24,7 @@ class ModelServicer(Aggregate, model_pb2_grpc.ModelServiceServicer):
     """Models and their versions."""
 
     def __init__(self, models: Records[Model], versions: Versions, publishing: Publishing) -> None:
-        kinds = Standard(models, converters.MODEL), Standard(versions, converters.VERSION)
+        kinds = Standard(models, converters.MODEL), Standard(versions, converters.VERSION, shown=_shown)
         super().__init__(model_pb2.DESCRIPTOR.services_by_name["ModelService"], *kinds)
         self._versions = versions
         self._publishing = publishing
@@ -57,6 +57,10 @@ class ModelServicer(Aggregate, model_pb2_grpc.ModelServiceServicer):
         self, request: model_pb2.ResolveModelVersionRequest, context: object
     ) -> model_pb2.ResolveModelVersionResponse:
         return converters.RESOLVED.encode(await self._versions.resolve(converters.WANTED.decode(request)))
+
+
+def _shown(request: model_pb2.ListModelVersionsRequest, version: ModelVersion) -> ModelVersion:
+    return shortened(version) if request.short else version
 
 
 class RunServicer(Aggregate, run_pb2_grpc.RunServiceServicer):

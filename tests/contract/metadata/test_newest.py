@@ -6,6 +6,7 @@ from modelyard.metadata.v1.model_pb2 import (
     BatchGetModelVersionsResponse,
     CreateModelRequest,
     DeleteModelVersionRequest,
+    ListModelVersionsRequest,
     Model,
     ModelVersion,
     PublishModelVersionResponse,
@@ -50,6 +51,23 @@ async def test_newest_versions_come_in_the_order_of_their_models_and_without_wha
     assert [version.id for version in found.model_versions] == [sales.version.id, churn.version.id, sales.version.id]
     assert found.model_versions[1] == expected
     assert not (await _newest(metadata, [churn.model.id])).model_versions[0].HasField("details")
+
+
+async def test_versions_are_listed_in_short_where_that_is_asked_for(metadata: Metadata):
+    """002: a model that is trained each night has many, each with the data of its charts."""
+    published = await _published(metadata, "churn", evaluation={"curve": [1] * 9})
+    short, whole = [
+        (await metadata.models.ListModelVersions(request, **metadata.quick)).model_versions[0]
+        for request in (
+            ListModelVersionsRequest(model_id=published.model.id, short=True),
+            ListModelVersionsRequest(model_id=published.model.id),
+        )
+    ]
+
+    assert whole == published.version
+    for long in ("features", "details", "tags"):
+        whole.ClearField(long)
+    assert short == whole
 
 
 async def test_what_does_not_fit_into_an_answer_is_asked_for_again(metadata: Metadata):

@@ -495,6 +495,7 @@ class ListModelVersionsRequest(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     ORDER_BY_FIELD_NUMBER: _builtins.int
+    SHORT_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
     """The model's id."""
     page_size: _builtins.int
@@ -509,6 +510,8 @@ class ListModelVersionsRequest(_message.Message):
     """Only those of which this is true, as docs/filters.md describes; all when empty."""
     order_by: _builtins.str
     """What to list them by, as docs/filters.md describes: "create_time desc, name"; the usual order when empty."""
+    short: _builtins.bool
+    """Leave out features, details, config and tags."""
     def __init__(
         self,
         *,
@@ -519,10 +522,11 @@ class ListModelVersionsRequest(_message.Message):
         status: _builtins.str = ...,
         filter: _builtins.str = ...,
         order_by: _builtins.str = ...,
+        short: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "label", b"label", "model_id", b"model_id", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "label", b"label", "model_id", b"model_id", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "short", b"short", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
