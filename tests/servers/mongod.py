@@ -100,18 +100,18 @@ def mongod(replicated: bool = True, *options: str) -> Iterator[Mongod]:
         try:
             if replicated:
                 _initiate(port)
-            with _direct(port) as admin:
+            with _direct(port, 10) as admin:
                 yield Mongod(port, replicated, server, admin)
         finally:
             server.stop(signal.SIGKILL)
 
 
-def _direct(port: int) -> "pymongo.MongoClient[dict[str, object]]":
-    return pymongo.MongoClient("127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=500)
+def _direct(port: int, seconds: float) -> "pymongo.MongoClient[dict[str, object]]":
+    return pymongo.MongoClient("127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=seconds * 1000)
 
 
 def _answers(port: int) -> bool:
-    with suppress(PyMongoError), _direct(port) as client:
+    with suppress(PyMongoError), _direct(port, 0.5) as client:
         client.admin.command("ping")
         return True
     return False
@@ -119,7 +119,7 @@ def _answers(port: int) -> bool:
 
 def _initiate(port: int) -> None:
     members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
-    with _direct(port) as client:
+    with _direct(port, 10) as client:
         client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
     with pymongo.MongoClient("127.0.0.1", port, replicaSet=REPLICA_SET) as client:
         client.admin.command("ping")

@@ -128,14 +128,20 @@ async def test_unknown_email_takes_as_long_as_a_wrong_password(metadata: Metadat
     monkeypatch.setattr(passwords, "ROUNDS", 10)
     aggregates = Aggregates(metadata)
     await aggregates.user(email="ada@example.org")
+    known, unknown = [await _least_seconds(aggregates, email) for email in ("ada@example.org", "nobody@example.org")]
+
+    assert min(known, unknown) > max(known, unknown) / 4
+
+
+async def _least_seconds(aggregates: Aggregates, email: str) -> float:
+    """What a wrong password costs the processor, without what falls due by chance meanwhile."""
     seconds = []
-    for email in ("ada@example.org", "nobody@example.org"):
+    for _ in range(3):
         began = time.process_time()
         with pytest.raises(AioRpcError):
             await verify(aggregates, email, "wrong password")
         seconds.append(time.process_time() - began)
-
-    assert min(seconds) > max(seconds) / 4
+    return min(seconds)
 
 
 async def test_no_answer_holds_a_password_or_its_hash(aggregates: Aggregates):

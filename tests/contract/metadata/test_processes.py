@@ -81,10 +81,10 @@ async def test_sixteen_processes_share_one_database_and_nothing_is_lost(
 
 
 @asynccontextmanager
-async def _service(folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, Channel]]:
+async def _service(folder: Path, **settings: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, Channel]]:
     """`python -m services.metadata`, as it runs for everybody."""
     address = f"unix:{folder}/socket"
-    environment = {**os.environ, "METADATA_BIND": address, "MODELYARD_DATA_DIR": str(folder)}
+    environment = {**os.environ, "METADATA_BIND": address, "MODELYARD_DATA_DIR": str(folder), **settings}
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.metadata", env=environment)
     channel = Channel(address)
     try:
@@ -100,7 +100,7 @@ async def _service(folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Proce
 async def _serving(channel: Channel) -> None:
     health = health_pb2_grpc.HealthStub(channel.grpc)
     request = health_pb2.HealthCheckRequest(service="modelyard.metadata.v1.JobService")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             with suppress(grpc.aio.AioRpcError):
                 answer = await health.Check(request, timeout=2, wait_for_ready=True)
@@ -118,29 +118,29 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path):
             for number in range(1000):
                 given = Job(user_id="ada", kind="train", input={"number": number})
                 request = CreateJobRequest(job=given, request_id=f"{worker}-{number}")
-                acknowledged.append((await jobs.CreateJob(request, **channel.within(5))).id)
+                acknowledged.append((await jobs.CreateJob(request, **channel.within(60))).id)
 
         writing = [asyncio.create_task(write(worker)) for worker in range(8)]
-        while len(acknowledged) < 100:
+        while len(acknowledged) < 100 and not all(task.done() for task in writing):
             await asyncio.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         await asyncio.gather(*writing, return_exceptions=True)
     async with _service(tmp_path) as (_, channel):
-        found = await JobServiceStub(channel.grpc).ListJobs(ListJobsRequest(page_size=1000), **channel.within(5))
+        found = await JobServiceStub(channel.grpc).ListJobs(ListJobsRequest(page_size=1000), **channel.within(60))
 
     assert len(acknowledged) >= 100
     assert set(acknowledged) <= {job.id for job in found.jobs}
 
 
 async def test_service_ends_in_good_order_though_jobs_are_watched(tmp_path: Path):
-    async with _service(tmp_path) as (process, channel):
+    async with _service(tmp_path, METADATA_DRAIN_SECONDS="60") as (process, channel):
         jobs = JobServiceStub(channel.grpc)
         request = CreateJobRequest(job=Job(user_id="ada", kind="train"), request_id="one")
-        job = await jobs.CreateJob(request, **channel.within(5))
+        job = await jobs.CreateJob(request, **channel.within(60))
         watching = jobs.WatchJob(WatchJobRequest(id=job.id), **channel.within(60))
         await watching.read()
         process.terminate()
-        async with asyncio.timeout(5):  # the drain alone would take 10 seconds
+        async with asyncio.timeout(30):  # the drain alone would take 60 seconds
             await process.wait()
 
     assert process.returncode == 0

@@ -43,7 +43,7 @@ def served(tmp_path: Path):
         name: str = "socket",
     ) -> AsyncIterator[Channel]:
         service = Service("modelyard.metadata.v1.JobService", add_JobServiceServicer_to_server, Servicer(behaviour))
-        settings = ServerSettings(bind="127.0.0.1:0", service_token=token, drain_seconds=2)
+        settings = ServerSettings(bind="127.0.0.1:0", service_token=token, drain_seconds=30)
         application = Application([service], probes or {})
         async with serving(application, f"unix:{tmp_path}/{name}", settings) as server:
             channel = Channel(server.address, call_token)

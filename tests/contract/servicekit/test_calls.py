@@ -11,6 +11,8 @@ from modelyard.metadata.v1.job_pb2 import GetJobRequest, Job, WatchJobRequest
 from modelyard.metadata.v1.job_pb2_grpc import JobServiceStub
 from servicekit import errors, statuses
 
+PATIENCE_SECONDS = 30
+
 
 class ShelfFull(errors.Exhausted):
     """The shelf {number} is full. Take something off it."""
@@ -22,7 +24,7 @@ class NameTaken(errors.InvalidInput):
     field = "name"
 
 
-async def outcome(channel, id_: str = "", seconds: float = 5) -> AioRpcError | Job:
+async def outcome(channel, id_: str = "", seconds: float = PATIENCE_SECONDS) -> AioRpcError | Job:
     """What a unary call ends with."""
     try:
         return await JobServiceStub(channel.grpc).GetJob(GetJobRequest(id=id_), **channel.within(seconds))
@@ -105,8 +107,9 @@ async def test_what_nobody_foresaw_stays_in_the_log(served):
 async def test_an_error_in_mid_stream_is_mapped_too(served):
     received = []
     async with served(lambda _: raises(ShelfFull(number=1))) as channel:
+        watched = JobServiceStub(channel.grpc).WatchJob(WatchJobRequest(), **channel.within(PATIENCE_SECONDS))
         with pytest.raises(AioRpcError) as caught:
-            async for job in JobServiceStub(channel.grpc).WatchJob(WatchJobRequest(), **channel.within(5)):
+            async for job in watched:
                 received.append(job.id)
 
     assert received == ["first"]
@@ -118,7 +121,7 @@ async def test_an_error_of_a_service_behind_is_passed_on_whole(served):
     async with served(lambda _: raises(ShelfFull(number=3)), name="behind") as behind:
 
         async def ask(_: str) -> Job:
-            return await JobServiceStub(behind.grpc).GetJob(GetJobRequest(), **behind.within(5))
+            return await JobServiceStub(behind.grpc).GetJob(GetJobRequest(), **behind.within(PATIENCE_SECONDS))
 
         async with served(ask, name="front") as front:
             error = await outcome(front)
@@ -130,18 +133,21 @@ async def test_an_error_of_a_service_behind_is_passed_on_whole(served):
 
 async def test_the_callers_deadline_ends_the_work(served):
     """A deadline is passed on: the work stops when nobody waits for it any more."""
-    ended = asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def slow(_: str) -> Job:
+        begun.set()
         try:
-            await asyncio.sleep(30)
+            await asyncio.sleep(60)
         finally:
             ended.set()
         return Job()
 
     async with served(slow) as channel:
-        error = await outcome(channel, seconds=0.2)
-        await asyncio.wait_for(ended.wait(), 2)
+        await channel.grpc.channel_ready()
+        while not begun.is_set():  # on a busy machine the deadline may come before the call does
+            error = await outcome(channel, seconds=0.2)
+        await asyncio.wait_for(ended.wait(), PATIENCE_SECONDS)
 
     assert error.code() is StatusCode.DEADLINE_EXCEEDED
 
@@ -152,17 +158,17 @@ async def test_a_call_that_is_cancelled_stops_the_work(served):
     async def slow(_: str) -> Job:
         begun.set()
         try:
-            await asyncio.sleep(30)
+            await asyncio.sleep(60)
         finally:
             ended.set()
         return Job()
 
     async with served(slow) as channel:
-        call = JobServiceStub(channel.grpc).GetJob(GetJobRequest(), **channel.within(20))
+        call = JobServiceStub(channel.grpc).GetJob(GetJobRequest(), **channel.within(60))
         task = asyncio.ensure_future(call)
-        await asyncio.wait_for(begun.wait(), 2)
+        await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
         call.cancel()
-        await asyncio.wait_for(ended.wait(), 2)
+        await asyncio.wait_for(ended.wait(), PATIENCE_SECONDS)
 
     assert task.cancelled() or isinstance(task.exception(), asyncio.CancelledError)
 
@@ -190,11 +196,11 @@ async def test_health_follows_the_probes(served):
 
     async def status(channel) -> int:
         stub = health_pb2_grpc.HealthStub(channel.grpc)
-        answer = await stub.Check(health_pb2.HealthCheckRequest(), **channel.within(2))
+        answer = await stub.Check(health_pb2.HealthCheckRequest(), **channel.within(PATIENCE_SECONDS))
         return answer.status
 
     async def becomes(channel, wanted: int) -> bool:
-        for _ in range(60):
+        for _ in range(300):
             if await status(channel) == wanted:
                 return True
             await asyncio.sleep(0.1)
