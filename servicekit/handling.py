@@ -30,7 +30,7 @@ REQUEST_ID = "x-request-id"
 OPEN_TO_ALL = ("/grpc.health.v1.Health/",)
 UNARY_DEADLINE_SECONDS = 60.0
 HEARING_SECONDS = 2.0
-PAUSE_SECONDS = 0.1
+PAUSE_SECONDS = 1.0
 
 HANDLED = Counter("grpc_server_handled_total", "Calls ended, by method and status.", ["method", "code"])
 SECONDS = Histogram("grpc_server_handling_seconds", "Seconds a call took, by method.", ["method"])
@@ -107,7 +107,8 @@ async def abort(call: Call, error: Exception) -> None:
 async def _hear_out(requests: AsyncIterator[Any] | None) -> None:
     """Let a caller that is still sending come to a pause, for a while.
 
-    The client library loses the status of a call that ends while it sends a message, and reports INTERNAL instead.
+    The client library loses the status of a call that ends while it sends a message, and reports INTERNAL instead. Who
+    has sent all is answered at once; a busy client may well hold its breath for a good part of a second.
     """
     if requests is None:
         return

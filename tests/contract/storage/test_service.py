@@ -95,6 +95,22 @@ async def test_an_object_is_never_overwritten(store, refused, leftovers):
     assert leftovers() == []
 
 
+@pytest.mark.parametrize("backend", ["memory"], indirect=True)
+async def test_a_refused_caller_is_waited_for_while_it_holds_its_breath_but_not_for_ever(store, refused):
+    """The client library loses the status of a call that ends while a message is on its way."""
+    await store.put("a")
+    for _ in range(5):  # on a busy machine the breath may be a long one
+        call = store.stub.Upload(**store.within)
+        await call.write(store.header("a"))
+        await asyncio.sleep(0.3)
+        if waits := not call.done():
+            break
+
+    assert waits
+    with refused(StatusCode.ALREADY_EXISTS):
+        await call
+
+
 async def test_a_repeat_returns_the_first_object(store):
     """A repeat with the same request_id is safe, even when it would send other bytes."""
     first = await store.put("a", b"the first", request_id="r1")
