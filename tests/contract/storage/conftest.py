@@ -4,11 +4,12 @@ import asyncio
 import hashlib
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 import httpx
@@ -35,6 +36,9 @@ from tests.servers.cloudinary.server import cloudinary_server as cloudinary_serv
 
 KEY = b"a signing key of a test, long enough"
 
+Address = TypeVar("Address")
+Read = TypeVar("Read")
+
 
 @dataclass
 class Clock:
@@ -53,10 +57,11 @@ class Store:
     def __init__(self, address: str) -> None:
         self._channel = Channel(address)
         self.stub = storage_pb2_grpc.StorageServiceStub(self._channel.grpc)
+        self.patience_seconds = 60  # a busy machine has once taken more than 20
 
     @property
     def within(self):
-        return self._channel.within(60)  # a busy machine has once taken more than 20
+        return self._channel.within(self.patience_seconds)
 
     async def close(self) -> None:
         await self._channel.close()
@@ -137,6 +142,21 @@ async def store_over(application: Application, socket: str) -> AsyncIterator[Sto
         store = Store(server.address)
         yield store
         await store.close()
+
+
+async def early_and_late(
+    sign: Callable[[datetime], Awaitable[Address]], read: Callable[[Address], Awaitable[Read]]
+) -> tuple[Read, Read]:
+    """What is read at an address before its end, and what after it; given more time where that went by meanwhile."""
+    for seconds in (3, 6, 12, 24, 48):
+        # A whole second: to those a signature is good.
+        end = (datetime.now(UTC) + timedelta(seconds=seconds)).replace(microsecond=0)
+        address = await sign(end)
+        early = await read(address)
+        if datetime.now(UTC) < end:
+            break
+    await asyncio.sleep((end - datetime.now(UTC)).total_seconds() + 1)
+    return early, await read(address)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from services.storage.adapters.azure.account import AzureAccount
 from services.storage.adapters.azure.backend import azure_backend
 from services.storage.domain.errors import BackendRefused, BackendUnreachable
 from tests.servers.authority import CLIENT, TENANT, Authority, authority
-from tests.servers.azurite import IMPATIENT, Azurite, azurite, own_containers
+from tests.servers.azurite import QUICK, Azurite, azurite, own_containers
 from tests.servers.objects import complete, draft, expires, get, put
 
 CANARY = "canary-0d6e5b~secret"
@@ -41,7 +41,7 @@ class Principal:
             client_secret=secret,
             authority=self.authority.url,
             ca_file=self.ca_file,
-            patience=IMPATIENT,
+            patience=QUICK,
             **own_containers(),
         )
 

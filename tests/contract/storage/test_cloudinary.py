@@ -29,6 +29,7 @@ from services.storage.domain.model import (
     Span,
     Ticket,
 )
+from tests.contract.storage.conftest import early_and_late
 from tests.servers.cloudinary.fixtures import (  # noqa: F401 — fixtures work where they are imported
     LARGE,
     SMALL,
@@ -221,14 +222,18 @@ async def test_the_account_tells_what_it_has_used(backend, cloud):
 
 
 async def test_slow_calls_do_not_hold_up_others(backend, server):
-    server.delay(0.3, path=UPLOAD)
-    ticks = 0
-    upload = asyncio.create_task(put(backend))
-    while not upload.done():
-        await asyncio.sleep(0.01)
-        ticks += 1
+    with server.holding(UPLOAD):
+        upload = asyncio.create_task(put(backend))
+        async with asyncio.timeout(60):
+            while not server.seen(UPLOAD):
+                await asyncio.sleep(0.01)
+            for _ in range(10):
+                await asyncio.sleep(0.01)
+        waits = not upload.done()
+    await upload
 
-    assert ticks >= 10
+    assert waits
+    assert server.seen(UPLOAD) == 1
 
 
 class TestSignedDownloads:
@@ -240,12 +245,15 @@ class TestSignedDownloads:
             await put(backend, data, draft(f"{access}/{key}", access=access))
             for data, (key, access) in zip(files, kinds, strict=True)
         ]
-        soon = datetime.now(UTC) + timedelta(seconds=1.5)
-        addresses = [await backend.sign(stored, soon) for stored in objects]
         async with httpx.AsyncClient() as client:
-            first = [await client.get(address) for address in addresses]
-            await asyncio.sleep(1.6)
-            later = [await client.get(address) for address in addresses]
+
+            async def sign(end: datetime) -> list[str]:
+                return [await backend.sign(stored, end) for stored in objects]
+
+            async def read(addresses: list[str]) -> list[httpx.Response]:
+                return [await client.get(address) for address in addresses]
+
+            first, later = await early_and_late(sign, read)
 
         offered = "attachment; filename*=UTF-8''%D0%B4%D0%BE%D0%BC%201.csv"
         assert [answer.content for answer in first] == files

@@ -6,6 +6,7 @@ import io
 import logging
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -23,8 +24,12 @@ from services.storage.domain.errors import (
     ObjectExists,
     ObjectNotFound,
 )
+from services.storage.domain.model import StoredObject
 from tests.servers.cloudinary.fixtures import (  # noqa: F401 — fixtures work where they are imported
+    HASTY_CALLS,
+    HASTY_UPLOADS,
     LARGE,
+    PATIENT,
     SMALL,
     UPLOAD,
     account_fixture,
@@ -33,11 +38,11 @@ from tests.servers.cloudinary.fixtures import (  # noqa: F401 — fixtures work 
     draft,
     get,
     gone_fixture,
+    hasty,
     put,
     running_fixture,
     server_fixture,
 )
-from tests.servers.cloudinary.server import CloudinaryServer
 
 FAULTS = {
     "401": (lambda server: server.fail(401, 99, UPLOAD), BackendRefused, 1),
@@ -51,8 +56,13 @@ FAULTS = {
 }
 
 
+def each_of(*faults: str) -> pytest.MarkDecorator:
+    given = [(fault, HASTY_UPLOADS if fault == "hangs" else PATIENT) for fault in faults]
+    return pytest.mark.parametrize(("fault", "account"), given, ids=faults, indirect=["account"])
+
+
 class TestFailures:
-    @pytest.mark.parametrize("fault", FAULTS)
+    @each_of(*FAULTS)
     async def test_of_an_upload_leave_nothing_and_are_tried_a_few_times(self, backend, server, gone, fault):
         fail, kind, tries = FAULTS[fault]
         fail(server)
@@ -65,9 +75,9 @@ class TestFailures:
         server.faults.clear()
         await put(backend)
 
-    @pytest.mark.parametrize("fault", ["500", "cut", "hangs"])
+    @each_of("500", "cut", "hangs")
     async def test_in_the_middle_of_a_large_upload_leave_nothing(self, backend, server, gone, fault):
-        server.delay(0, path=UPLOAD)  # the first part goes well
+        server.go_well(path=UPLOAD)
         FAULTS[fault][0](server)
 
         with pytest.raises(BackendUnreachable):
@@ -88,7 +98,7 @@ class TestFailures:
     @pytest.mark.parametrize(("data", "part", "times"), [(SMALL, 0, 1), (SMALL, 0, 99), (LARGE, 0, 1), (LARGE, 2, 99)])
     async def test_of_the_answer_alone_are_seen_through(self, backend, server, cloud, data, part, times):
         """The upload is recognised: it is not made twice, and not taken for another's."""
-        server.delay(0, part, UPLOAD)
+        server.go_well(part, UPLOAD)
         server.cut_answer(0, times, UPLOAD)
         stored = await put(backend, data)
 
@@ -125,8 +135,11 @@ class TestFailures:
             server.fail(status, 99, at)
             with pytest.raises(kind):
                 await get(backend, stored.name)
-        server.faults.clear()
-        server.hang(99, at)
+
+    @hasty(HASTY_CALLS)
+    async def test_to_deliver_anything_are_told(self, backend, server, cloud):
+        stored = await put(backend)
+        server.hang(99, f"^/{cloud.name}/raw")
         with pytest.raises(BackendUnreachable, match="in time"):
             await get(backend, stored.name)
 
@@ -178,34 +191,52 @@ class TestGivingUp:
         assert gone()
         assert server.faults.seen == []
 
+    @hasty(HASTY_UPLOADS)
     async def test_while_cloudinary_does_not_answer(self, backend, server, gone):
         server.hang(99, UPLOAD)
-        await self.give_up(backend, server)
+        upload = await self.given_up(backend, lambda: server.seen(UPLOAD))
+        with pytest.raises(asyncio.CancelledError):
+            await upload
 
         assert gone()
 
-    async def test_while_the_answer_is_on_its_way(self, backend, server, gone):
-        server.delay(0.3, path=UPLOAD)
-        await self.give_up(backend, server)
+    async def test_while_the_answer_is_on_its_way(self, backend, server, gone, cloud):
+        with server.holding(UPLOAD):
+            upload = await self.given_up(backend, lambda: cloud.assets)
+        with pytest.raises(asyncio.CancelledError):
+            await upload
 
         assert gone()
 
-    async def test_between_the_parts(self, backend, server, gone, cloud):
-        server.delay(0, path=UPLOAD)
+    async def test_though_it_is_hard_to_learn_what_became_of_it(self, backend, server, gone, cloud):
+        """One answer that is lost leaves nothing that everybody sees."""
+        with server.holding(UPLOAD):
+            upload = await self.given_up(backend, lambda: cloud.assets)
+            server.cut_answer(path="/resources/")
+        with pytest.raises(asyncio.CancelledError):
+            await upload
+
+        assert gone()
+
+    @hasty(HASTY_UPLOADS)
+    async def test_between_the_parts(self, backend, server, gone):
+        server.go_well(path=UPLOAD)
         server.hang(99, UPLOAD)
-        await self.give_up(backend, server, LARGE)
+        upload = await self.given_up(backend, lambda: server.seen(UPLOAD) >= 2, LARGE)
+        with pytest.raises(asyncio.CancelledError):
+            await upload
 
         assert gone()
 
     @staticmethod
-    async def give_up(backend: CloudinaryBackend, server: CloudinaryServer, data: bytes = SMALL) -> None:
+    async def given_up(
+        backend: CloudinaryBackend, at: Callable[[], object], data: bytes = SMALL
+    ) -> "asyncio.Task[StoredObject]":
         upload = asyncio.create_task(put(backend, data))
-        while not server.seen(UPLOAD):
+        while not at():
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)
         upload.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await upload
+        return upload
 
 
 async def test_no_secret_is_told_to_anybody(server, cloud, account, caplog, capfd):
@@ -246,11 +277,12 @@ async def told(call) -> list[str]:
     return []
 
 
+@hasty(HASTY_CALLS)
 async def test_time_is_not_lost_on_a_hanging_cloudinary(backend, server):
     server.hang(99)
     started = time.monotonic()
 
     with pytest.raises(BackendUnreachable):
         await backend.stat(draft().name)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert server.seen() == 3

@@ -39,7 +39,7 @@ async def client(connect, socket: str):
 
 
 async def ready(client) -> None:
-    await client.stub.ListBackends(pb.ListBackendsRequest(), wait_for_ready=True, timeout=30)
+    await client.stub.ListBackends(pb.ListBackendsRequest(), wait_for_ready=True, timeout=60)
 
 
 async def test_a_killed_upload_leaves_nothing(start, client, root, leftovers, published, eventually):
@@ -70,7 +70,7 @@ async def test_an_address_outlives_its_process(start, client, root):
     token = (await client.sign("a")).uri.split("/")[2]
     first.terminate()
 
-    assert first.wait(20) == 0
+    assert first.wait(60) == 0
     start()
     await ready(client)
     assert (await client.read(pb.DownloadRequest(token=token)))[1] == b"bytes"
@@ -87,7 +87,7 @@ async def test_a_second_process_leaves_the_first_ones_uploads_alone(start, clien
         await call.write(chunk)
     await eventually(leftovers)
     second = start(STORAGE_BIND=f"unix:{tmp_path}/s")
-    _, said = second.communicate(timeout=30)
+    _, said = second.communicate(timeout=60)
     await call.write(client.trailer(data))
     await call.done_writing()
 
@@ -107,7 +107,7 @@ async def test_a_process_that_is_asked_to_stop_ends_in_time_and_leaves_nothing(s
     await eventually(leftovers)
     process.terminate()
 
-    assert process.wait(15) == 0
+    assert process.wait(60) == 0
     assert leftovers() == []
 
 
@@ -122,7 +122,7 @@ async def test_clouds_that_cannot_be_reached_delay_no_start(start, client):
         CLOUDINARY_UPLOAD_PREFIX="http://127.0.0.1:9",
         STORAGE_PLACEMENTS='{"drafts": {"key_template": "{user}/{file_name}"}}',
     )
-    await client.stub.ListPlacements(pb.ListPlacementsRequest(), wait_for_ready=True, timeout=10)
+    await client.stub.ListPlacements(pb.ListPlacementsRequest(), wait_for_ready=True, timeout=60)
     stored = await client.put("u/a", placement="drafts")
     told = await client.stub.ListBackends(pb.ListBackendsRequest(), **client.within)
 

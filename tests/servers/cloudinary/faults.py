@@ -1,11 +1,10 @@
 """Failures on demand."""
 
 import asyncio
-import contextlib
 import re
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -34,7 +33,7 @@ class Fault:
     path: str
     status: int = 0
     after: int = 0
-    seconds: float = 0.0
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Faults:
@@ -85,10 +84,12 @@ class Faults:
         await self.stopping.wait()
         return cut(request)
 
-    async def _delay(self, fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _go_well(self, _: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await handler(request)
+
+    async def _hold(self, fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.stopping.wait(), fault.seconds)
+        await fault.go_on.wait()
         return response
 
     async def _cut_request(self, fault: Fault, request: web.Request, _: Handler) -> web.StreamResponse:

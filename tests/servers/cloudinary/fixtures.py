@@ -18,6 +18,9 @@ UPLOAD = r"^/v1_1/\w+/raw/upload$"
 LARGE = bytes(range(256)) * 51_000  # three parts
 SMALL = b"0123456789" * 50
 FOLDERS = {"projects": "freemind-ml-projects", "uploads": "datastory-uploads"}
+PATIENT: dict[str, float] = {}
+HASTY_CALLS = {"timeout": 0.4}
+HASTY_UPLOADS = {"part_timeout": 0.5}
 
 
 @pytest.fixture(name="running", scope="module")
@@ -38,8 +41,11 @@ def cloud_fixture(server: CloudinaryServer) -> Cloud:
 
 
 @pytest.fixture(name="account")
-def account_fixture(server: CloudinaryServer, cloud: Cloud, tmp_path: Path) -> CloudinaryAccount:
-    return account_of(server, cloud, scratch=tmp_path, timeout=0.4, part_timeout=0.5)
+def account_fixture(
+    request: pytest.FixtureRequest, server: CloudinaryServer, cloud: Cloud, tmp_path: Path
+) -> CloudinaryAccount:
+    """Patient unless a test asks for haste: only who waits for a hanging call needs it, and others a slow machine."""
+    return account_of(server, cloud, scratch=tmp_path, **getattr(request, "param", PATIENT))
 
 
 @pytest.fixture(name="backend")
@@ -52,6 +58,11 @@ async def backend_fixture(account: CloudinaryAccount) -> AsyncIterator[Cloudinar
 def gone_fixture(cloud: Cloud, tmp_path: Path):
     """Whether nothing is left of a failed upload: no asset, no file."""
     return lambda: (list(cloud.assets), list(tmp_path.iterdir())) == ([], [])
+
+
+def hasty(what: dict[str, float]) -> pytest.MarkDecorator:
+    """A test in which Cloudinary hangs."""
+    return pytest.mark.parametrize("account", [what], ids=["hasty"], indirect=True)
 
 
 def account_of(server: CloudinaryServer, cloud: Cloud, **more) -> CloudinaryAccount:

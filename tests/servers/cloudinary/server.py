@@ -67,9 +67,19 @@ class CloudinaryServer:
         """Never answer."""
         self.faults.add(Fault("hang", times, path))
 
-    def delay(self, seconds: float, times: int = 1, path: str = "") -> None:
-        """Do what is asked at once, and answer later."""
-        self.faults.add(Fault("delay", times, path, seconds=seconds))
+    def go_well(self, times: int = 1, path: str = "") -> None:
+        """Answer as ever; failures that were asked for later meet the requests after these."""
+        self.faults.add(Fault("go_well", times, path))
+
+    @contextlib.contextmanager
+    def holding(self, path: str = "") -> Iterator[None]:
+        """Do what the next request asks at once, and answer it when the block ends."""
+        fault = Fault("hold", 1, path)
+        self.faults.add(fault)
+        try:
+            yield
+        finally:
+            self._loop.call_soon_threadsafe(fault.go_on.set)
 
     def cut_request(self, after: int, times: int = 1, path: str = "") -> None:
         """Break the connection after so many bytes of the request's body; nothing is done."""

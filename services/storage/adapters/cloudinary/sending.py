@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +22,8 @@ PART_BYTES = 6_000_000
 """Cloudinary takes no parts under 5 MB but the last."""
 LIGHT_BYTES = 1_000_000
 """Of parts up to this size any number may be under way."""
+
+Ask = Callable[..., Awaitable[Answer]]
 
 log = get_logger()
 
@@ -97,14 +100,14 @@ class Sending:
                 with attempt:
                     tries += 1
                     # Before a repeat: perhaps only the answer was lost.
-                    asset = await self._landed() if tries > 1 else None
+                    asset = await self._landed(self._client.once) if tries > 1 else None
                     asset = asset or await self._sent(part, options)
         except BackendUnreachable as error:
             asset = await self._landed_after_all() if passing(error) else None
             if asset is None:
                 raise
         if asset and asset.get("existing"):
-            asset = await self._landed() if tries > 1 else None
+            asset = await self._landed(self._client.once) if tries > 1 else None
         if asset is None:
             raise Taken
         return asset
@@ -128,20 +131,18 @@ class Sending:
             data = self._file.read(part.stop - part.start)
         return uploader.upload_large_part(("file", data), **options)
 
-    async def _landed(self) -> Asset | None:
+    async def _landed(self, ask: Ask) -> Asset | None:
         """The asset, when it is this upload that made it."""
         name = self._name
         try:
-            asset = await self._client.once(
-                api.resource, name.public_id, resource_type=name.resource_type, type=name.type
-            )
+            asset = await ask(api.resource, name.public_id, resource_type=name.resource_type, type=name.type)
         except Absent:
             return None
         return asset if records.upload_of(asset) == self._upload else None
 
     async def _landed_after_all(self) -> Asset | None:
         try:
-            return await self._landed()
+            return await self._landed(self._client.once)
         except Problem:  # what went wrong before is the better answer
             return None
 
@@ -153,7 +154,7 @@ class Sending:
         if not any(map(_may_have_published, self._publishing)):
             return
         try:
-            if await self._landed():
+            if await self._landed(self._client.call):
                 await destroy(self._client, self._name)
         except Problem as problem:
             log.warning("an upload that failed may be visible", asset=self._name.public_id, reason=problem.message)
