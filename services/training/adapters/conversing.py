@@ -3,10 +3,11 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from servicekit.threads import to_the_end
 from services.training.adapters.child import Child, child_process
 from services.training.adapters.processes import COMMAND, LINE_BYTES, prepare
 from services.training.domain.messages import A, Task
@@ -26,9 +27,9 @@ async def conversing(
     task: Task[A], workloads: str, folder: Path, surroundings: dict[str, str]
 ) -> AsyncIterator[Conversation]:
     """A worker set on a task in a folder, for the block."""
-    output, lock = await asyncio.to_thread(prepare, task, folder)
-    ours, theirs = socket.socketpair()
-    with output, lock, ours, theirs:
+    with ExitStack() as opened:
+        output, lock = await to_the_end(prepare, task, folder, opened)
+        ours, theirs = (opened.enter_context(end) for end in socket.socketpair())
         command = [*COMMAND, workloads, str(folder), "0", str(theirs.fileno())]
         async with child_process(command, output, surroundings, (theirs.fileno(), lock.fileno())) as child:
             theirs.close()

@@ -7,12 +7,13 @@ import signal
 import site
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from servicekit.logging import get_logger
+from servicekit.threads import to_the_end
 from services.training.adapters.child import Child, child_process
 from services.training.adapters.limits import NICENESS, Limits, Seats, Watch, may_spin, settle
 from services.training.adapters.scratch import WORKER_LOCK
@@ -91,10 +92,11 @@ async def started(
 
     That it ended without an answer is logged, with the end of what it printed.
     """
-    output, lock = await asyncio.to_thread(prepare, task, folder)
-    reading, writing = os.pipe()
     try:
-        with output, lock, os.fdopen(writing, "wb", buffering=0) as far_end:
+        with ExitStack() as opened:
+            output, lock = await to_the_end(prepare, task, folder, opened)
+            reading, writing = os.pipe()
+            far_end = opened.enter_context(os.fdopen(writing, "wb", buffering=0))
             process = child_process([*command, str(writing)], output, surroundings, (writing, lock.fileno()))
             async with lines_from(reading) as lines, alone_in(folder), process as child:
                 far_end.close()
@@ -119,13 +121,16 @@ def environment(folder: Path, threads: int, spinning: bool = False) -> dict[str,
     }
 
 
-def prepare(task: Task[A], folder: Path) -> tuple[BinaryIO, BinaryIO]:
-    """What a worker needs: its task, its log, and the lock that it holds for as long as it lives."""
+def prepare(task: Task[A], folder: Path, opened: ExitStack) -> tuple[BinaryIO, BinaryIO]:
+    """What a worker needs: its task, its log, and the lock that it holds for as long as it lives.
+
+    Who is cancelled meanwhile never sees the files, and closes them all the same.
+    """
     (folder / "tmp").mkdir()
     (folder / "task.json").write_bytes(encode(task))
-    lock = (folder / WORKER_LOCK).open("wb")
+    lock = opened.enter_context((folder / WORKER_LOCK).open("wb"))
     fcntl.flock(lock, fcntl.LOCK_EX)
-    return (folder / LOG).open("wb"), lock
+    return opened.enter_context((folder / LOG).open("wb")), lock
 
 
 @asynccontextmanager

@@ -1,11 +1,13 @@
 """Brings a stored dataset to a file, whole and verified."""
 
-import asyncio
 import errno
 import hashlib
+from contextlib import ExitStack
 from pathlib import Path
+from typing import BinaryIO
 
 from servicekit.errors import Exhausted
+from servicekit.threads import to_the_end
 from services.training.domain.errors import DatasetChanged
 from services.training.domain.model import DatasetSource
 from services.training.domain.ports import DatasetReader
@@ -20,8 +22,8 @@ class ScratchFull(Exhausted):
 class _HashedFile:
     """A file that is written in a thread, a batch at a time, and hashed on the way."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self._digest = hashlib.sha256()
         self._batch: list[bytes] = []
         self._size = 0
@@ -34,35 +36,31 @@ class _HashedFile:
 
     async def finish(self) -> str:
         await self._flush()
-        await asyncio.to_thread(self._file.flush)
+        await to_the_end(self._file.flush)
         return self._digest.hexdigest()
 
     async def _flush(self) -> None:
         batch, self._batch, self._size = self._batch, [], 0
-        await asyncio.to_thread(self._write_all, batch)
+        await to_the_end(self._write_all, batch)
 
     def _write_all(self, batch: list[bytes]) -> None:
         for chunk in batch:
             self._digest.update(chunk)
             self._file.write(chunk)
 
-    def close(self) -> None:
-        self._file.close()
-
 
 async def fetch(datasets: DatasetReader, source: DatasetSource, path: Path) -> str:
     """Write a dataset to a file; its SHA-256. Raises DatasetChanged, ScratchFull, and what the reader raises."""
-    file = await asyncio.to_thread(_HashedFile, path)
     try:
-        async for chunk in datasets.read(source):
-            await file.write(chunk)
-        found = await file.finish()
+        with ExitStack() as opened:
+            file = _HashedFile(await to_the_end(lambda: opened.enter_context(path.open("wb"))))
+            async for chunk in datasets.read(source):
+                await file.write(chunk)
+            found = await file.finish()
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise ScratchFull from error
         raise
-    finally:
-        file.close()
     if source.sha256 and found != source.sha256.lower():
         raise DatasetChanged(found=found, expected=source.sha256)
     return found
