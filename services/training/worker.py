@@ -1,5 +1,5 @@
 """The process in which a task runs. The service starts it (see adapters.processes) with the module of the workloads,
-a folder, and the descriptor of a pipe to which it reports, a message a line."""
+a folder, its terms, and the descriptor of a pipe to which it reports, a message a line."""
 
 import hashlib
 import importlib
@@ -16,7 +16,7 @@ from servicekit.errors import Problem
 from services.training.adapters.arriving import Arriving
 from services.training.adapters.confinement import confine
 from services.training.adapters.contents import inspect
-from services.training.adapters.limits import readable
+from services.training.adapters.limits import Terms, readable, settle
 from services.training.adapters.parent import end_with_parent
 from services.training.domain.answers import Loaded, RowsHeader
 from services.training.domain.elsewhere import Fetched, KaggleCredentials
@@ -66,21 +66,19 @@ class PipeReporter:
             self._pipe.flush()
 
 
-def main(workloads: str, folder: Path, memory_bytes: int, descriptor: int) -> None:
-    """Do the task of a folder in so much memory; 0 sets no limit.
-
-    An error that nobody foresaw ends the process with a stack in its log.
-    """
+def main(workloads: str, folder: Path, terms: Terms, descriptor: int) -> None:
+    """Do the task of a folder on some terms. An error that nobody foresaw ends the process with a stack in its log."""
+    settle(terms)  # before there is a second thread
     end_with_parent()
     _go_first_when_memory_is_short()
-    if memory_bytes:
-        _bound(memory_bytes)
+    if terms.memory_bytes:
+        _bound(terms.memory_bytes)
     os.set_inheritable(descriptor, False)
     os.chdir(folder)
     confine(folder)
     with os.fdopen(descriptor, "wb") as pipe:
         report = PipeReporter(pipe)
-        report.send(_outcome(workloads, folder, report, memory_bytes))
+        report.send(_outcome(workloads, folder, report, terms.memory_bytes))
 
 
 def _go_first_when_memory_is_short() -> None:
@@ -183,4 +181,4 @@ def _verify(artifact: Path, result: TrainingResult) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    main(sys.argv[1], Path(sys.argv[2]), Terms.of_argument(sys.argv[3]), int(sys.argv[4]))

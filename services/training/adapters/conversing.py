@@ -9,6 +9,7 @@ from pathlib import Path
 
 from servicekit.threads import to_the_end
 from services.training.adapters.child import Child, child_process
+from services.training.adapters.limits import Terms
 from services.training.adapters.processes import COMMAND, LINE_BYTES, prepare
 from services.training.domain.messages import A, Task
 
@@ -30,7 +31,7 @@ async def conversing(
     with ExitStack() as opened:
         output, lock = await to_the_end(prepare, task, folder, opened)
         ours, theirs = (opened.enter_context(end) for end in socket.socketpair())
-        command = [*COMMAND, workloads, str(folder), "0", str(theirs.fileno())]
+        command = [*COMMAND, workloads, str(folder), Terms().as_argument(), str(theirs.fileno())]
         async with child_process(command, output, surroundings, (theirs.fileno(), lock.fileno())) as child:
             theirs.close()
             lock.close()

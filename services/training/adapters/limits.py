@@ -1,14 +1,15 @@
 """What a worker process may take of the machine: processors, memory and time."""
 
 import contextlib
+import json
 import math
 import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
@@ -31,6 +32,27 @@ class Limits:
 
     memory_bytes: int = 0
     seconds: float = 0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms a worker runs, which it sees to itself before it does anything else."""
+
+    memory_bytes: int = 0
+    """The most that one allocation may come to; 0 sets no limit."""
+    niceness: int = 0
+    """How far it lets others go first; 0 leaves it as it was started."""
+    processors: Sequence[int] = ()
+    """Where it runs; anywhere when none are named."""
+
+    def as_argument(self) -> str:
+        """As they are written on a command line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def of_argument(cls, argument: str) -> "Terms":
+        """The terms again."""
+        return cls(**json.loads(argument))
 
 
 def share_of_memory(workers: int) -> int:
@@ -158,14 +180,12 @@ def _pressure() -> float:
     return float(told[1]) if told else math.inf
 
 
-def settle(pid: int, processors: list[int], niceness: int) -> None:
-    """Tell a process that was just started, and so has one thread, where to run, and to let others go first."""
-    try:
-        if processors:
-            os.sched_setaffinity(pid, processors)
-        os.setpriority(os.PRIO_PROCESS, pid, niceness)
-    except ProcessLookupError:  # whoever waits for it learns how it ended
-        return
-    # Where the kernel groups processes by session, only this counts between them. Few may set it often.
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{pid}/autogroup").write_text(str(niceness))
+def settle(terms: Terms) -> None:
+    """Run this process, which has one thread yet, where it shall, and let others go first."""
+    if terms.processors:
+        os.sched_setaffinity(0, terms.processors)
+    if terms.niceness:
+        os.setpriority(os.PRIO_PROCESS, 0, terms.niceness)
+        # Where the kernel groups processes by session, only this counts between them. Few may set it often.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(terms.niceness))

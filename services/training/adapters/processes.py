@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from servicekit.logging import get_logger
 from servicekit.threads import to_the_end
 from services.training.adapters.child import Child, child_process
-from services.training.adapters.limits import NICENESS, Limits, Seats, Watch, may_spin, settle
+from services.training.adapters.limits import NICENESS, Limits, Seats, Terms, Watch, may_spin
 from services.training.adapters.scratch import WORKER_LOCK
 from services.training.adapters.tenants import evict
 from services.training.domain.messages import A, Refusal, Task, TrainTask, WorkerBroke, WorkerDied, decode, encode
@@ -68,11 +68,11 @@ class WorkerProcesses:
 
     async def run(self, task: Task[A], folder: Path, tell: Callable[[Progress | Metric], None]) -> A:
         """Do a task on `folder / "dataset"`; the port says how it ends."""
-        command = [*COMMAND, self._home.workloads, str(folder), str(self._limits.memory_bytes)]
         with self._seats.seat() as seat:
+            terms = Terms(self._limits.memory_bytes, NICENESS, seat)
+            command = [*COMMAND, self._home.workloads, str(folder), terms.as_argument()]
             spinning = isinstance(task, TrainTask) and may_spin(seat)
             async with started(task, folder, command, self._home.environment(folder, spinning)) as (lines, child):
-                settle(child.pid, seat, NICENESS)
                 with Watch(child.pid, self._limits_of(task), child.end).watching() as watch:
                     try:
                         return await listen(task, lines, child, tell)
