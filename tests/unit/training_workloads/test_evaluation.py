@@ -1,12 +1,13 @@
 """What charts of held-out rows are drawn from: the right numbers, bounded, and of JSON's kinds only."""
 
 import json
+import time
 
 import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from services.training.workloads.tabular import evaluation
+from services.training.workloads.tabular import evaluation, importance
 from tests.unit.training_workloads.trial import train
 
 RANDOM = np.random.default_rng(3)
@@ -58,6 +59,22 @@ def test_the_manifest_and_the_card_tell_the_same(binary):
     assert manifest["evaluation"] == binary.result.evaluation
     assert f"| `{top['feature']}` | {top['importance']:.4g} |" in card
     assert f"| `0` | {first[0]} | {first[1]} |" in card
+
+
+def test_a_pause_of_the_machine_does_not_lose_what_the_columns_are_worth(tables, tmp_path, monkeypatch):
+    """002.9: how long a look at the model takes is not judged by one alone, which something else may have held up."""
+    pauses, scores = iter([0.6]), importance._shuffled_scores
+
+    def paused(*given):
+        time.sleep(next(pauses, 0.0))
+        return scores(*given)
+
+    monkeypatch.setattr(importance, "_shuffled_scores", paused)
+    result = train(tables["wine"], tmp_path).result
+    held_up = next(pauses, None) is None
+
+    assert held_up
+    assert {each["feature"] for each in result.evaluation["feature_importance"]} == set(result.features)
 
 
 def test_numbers_have_their_residuals(tables, tmp_path):
