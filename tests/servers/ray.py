@@ -22,6 +22,8 @@ from tests.servers.programs import START_SECONDS, free_port
 ROOT = Path(__file__).parents[2]
 RAY = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats")
 STORE_BYTES = 80_000_000
+# Ray does not start where one of these is to be for something else.
+WORKER_PORTS = range(10_002, 20_000)
 STARTED = "Ray runtime started."
 
 
@@ -90,12 +92,8 @@ class Cluster:
         """Another node, for the length of the block."""
         arguments = [f"--{name.replace('_', '-')}={value}" for name, value in resources.items()]
         address = [f"--address={self.host}:{self.port}", f"--node-ip-address={self.host}"]
-        node = Node(Path(tempfile.mkdtemp(dir=self.folder)), self.token, [*address, *arguments])
-        try:
-            node.wait()
+        with _running(self.folder, self.token, [*address, *arguments]) as (node, _):
             yield node
-        finally:
-            node.kill()
 
 
 @contextmanager
@@ -103,28 +101,36 @@ def ray_cluster(cpus: int = 2) -> Iterator[Cluster]:
     """A head on loopback with a token, gone at the end of the block."""
     # Short, because sockets lie in it; the paths of these are at most 107 characters long.
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    token, port, client_port = secrets.token_hex(16), free_port(), free_port()
+    token, (port, client_port) = secrets.token_hex(16), _ports(2)
     ports = [f"--port={port}", f"--ray-client-server-port={client_port}"]
     own = [f"--temp-dir={folder}", "--node-ip-address=127.0.0.1", "--include-dashboard=false", f"--num-cpus={cpus}"]
     try:
-        with _head(folder, token, ["--head", *ports, *own]) as (head, host):
+        with _running(folder, token, ["--head", *ports, *own]) as (head, host):
             yield Cluster(folder, token, head, port, client_port, host)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _ports(count: int) -> set[int]:
+    """So many free ports, no two the same, and none that Ray takes for its workers."""
+    found: set[int] = set()
+    while len(found) < count:
+        found |= {free_port()} - set(WORKER_PORTS)
+    return found
+
+
 @contextmanager
-def _head(folder: Path, token: str, arguments: Sequence[str]) -> Iterator[tuple[Node, str]]:
-    """A head that runs, and its address. Ray gives itself half a minute to start, and no setting changes that; where a
+def _running(folder: Path, token: str, arguments: Sequence[str]) -> Iterator[tuple[Node, str]]:
+    """A node that runs, and its address. Ray gives itself half a minute to start, and no setting changes that; where a
     machine is so busy that it takes longer, it is started once more."""
-    head = Node(folder / "head", token, arguments)
+    node = Node(Path(tempfile.mkdtemp(dir=folder)), token, arguments)
     try:
         try:
-            host = head.wait()
+            host = node.wait()
         except RuntimeError:
-            head.kill()
-            head = Node(folder / "again", token, arguments)
-            host = head.wait()
-        yield head, host
+            node.kill()
+            node = Node(Path(tempfile.mkdtemp(dir=folder)), token, arguments)
+            host = node.wait()
+        yield node, host
     finally:
-        head.kill()
+        node.kill()
