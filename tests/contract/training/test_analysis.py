@@ -16,12 +16,12 @@ TABLE = b"n,x,t,when\n1,0.5,a,2026-01-01\n2,,b,2026-01-02\n2,inf,,2026-01-02\n4,
 
 async def sniff(client: Client, head: bytes, complete: bool = True):
     request = analysis_pb2.SniffTableRequest(head=head, complete=complete)
-    return await client.analysis.SniffTable(request, **client.channel.within(10))
+    return await client.analysis.SniffTable(request, **client.channel.within(60))
 
 
 async def inspect(client: Client, source, sample_size: int = 20):
     request = analysis_pb2.InspectDatasetRequest(dataset=source, sample_size=sample_size)
-    return await client.analysis.InspectDataset(request, **client.channel.within(30))
+    return await client.analysis.InspectDataset(request, **client.channel.within(180))
 
 
 async def test_a_table_is_known_by_its_first_bytes(client: Client):

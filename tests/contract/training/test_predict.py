@@ -20,6 +20,7 @@ from sklearn.datasets import load_diabetes, load_wine
 
 from modelyard.training.v1 import training_pb2
 from servicekit import statuses
+from services.training.adapters.models import ModelProcess
 from services.training.bootstrap import WORKLOADS
 from services.training.workloads.tabular.templates.load_model import load
 from tests.contract.training.conftest import Client, train_request
@@ -389,14 +390,21 @@ async def test_a_package_that_is_not_the_recorded_one_is_not_opened(start, stora
     assert left == []
 
 
-async def test_a_killed_worker_is_reported_and_replaced(start, storage, packages):
+async def test_a_killed_worker_is_reported_and_replaced(start, storage, packages, monkeypatch):
+    asked, hear = asyncio.Event(), ModelProcess._hear
+
+    async def listening(model: ModelProcess):
+        asked.set()
+        return await hear(model)
+
     source = await package(start, storage, packages)
     async with start(WORKLOADS) as client:
         first = await predict(client, source, ROWS)
         [worker] = workers()
         os.kill(worker.pid, signal.SIGSTOP)
+        monkeypatch.setattr(ModelProcess, "_hear", listening)
         pending = asyncio.create_task(refused(client, source, ROWS))
-        await asyncio.sleep(0.3)
+        await asked.wait()
         os.kill(worker.pid, signal.SIGKILL)
         reported = await pending
         again = await predict(client, source, ROWS)
@@ -413,7 +421,7 @@ async def test_a_killed_worker_is_reported_and_replaced(start, storage, packages
 async def test_a_worker_that_does_not_answer_is_given_up(start, storage, packages, copies):
     """However much it is asked: it may not even take all of the rows."""
     source = await package(start, storage, packages)
-    async with start(WORKLOADS, predict_seconds=0.7) as client:
+    async with start(WORKLOADS, predict_seconds=3) as client:
         first = await predict(client, source, ROWS)
         [worker] = workers()
         os.kill(worker.pid, signal.SIGSTOP)

@@ -8,7 +8,6 @@ from pathlib import Path
 import grpc
 import pytest
 
-from modelyard.training.v1 import training_pb2
 from servicekit import statuses
 from servicekit.channels import Channel
 from services.training.settings import TrainingSettings
@@ -16,13 +15,15 @@ from tests.contract.training.conftest import Client, first_pids, train_request
 from tests.contract.training.test_failures import failure, gone
 from tests.servers.programs import free_port
 
-SECONDS = 30.0
+SECONDS = 90.0
 
 
 @pytest.fixture
 async def replicas(start, tmp_path: Path) -> AsyncIterator[tuple[Client, Client]]:
     """Two services that know of each other, each with one place to train."""
-    ports = [free_port(), free_port()]
+    ports: set[int] = set()
+    while len(ports) < 2:
+        ports.add(free_port())
     addresses = [f"127.0.0.1:{port}" for port in ports]
     async with AsyncExitStack() as stack:
         starting = [
@@ -91,9 +92,13 @@ async def test_one_address_for_both_gives_both_something_to_do(replicas, table):
     """The gateway's channel: load spread over all addresses, and every call finds its training."""
     both = ",".join(one.channel.address for one in replicas)
     shared = Client(Channel(f"ipv4:///{both}", "s3cret"), replicas[0].scratch)
-    for _ in range(10):  # until both connections are there
-        await shared.training.ListWorkloads(training_pb2.ListWorkloadsRequest(), **shared.channel.within(SECONDS))
-        await asyncio.sleep(0.05)
+    early: list[str] = []
+    async with asyncio.timeout(SECONDS):
+        while not all(one.left_behind() for one in replicas):  # until both connections are there
+            early.append(f"early{len(early)}")
+            await shared.trained(train_request(table, early[-1]))
+    for name in early:
+        await shared.release(name)
     names = [f"t{number}" for number in range(6)]
     calls = [asyncio.create_task(shared.trained(train_request(table, name))) for name in names]
     events = await asyncio.gather(*calls)

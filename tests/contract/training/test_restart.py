@@ -37,7 +37,7 @@ def process(tmp_path: Path, storage_address: str, module: str = "tests.contract.
 
 async def connected(tmp_path: Path) -> Client:
     channel = Channel(f"unix:{tmp_path}/socket")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(180):
         while channel.grpc.get_state(try_to_connect=True) is not grpc.ChannelConnectivity.READY:
             await asyncio.sleep(0.05)
     return Client(channel, tmp_path / "scratch")
@@ -94,7 +94,7 @@ async def test_a_stop_by_sigterm_is_prompt_and_clean(storage, table, tmp_path):
         service.terminate()
         with pytest.raises(grpc.aio.AioRpcError) as ended:
             await anext(aiter(call))
-        code = await asyncio.to_thread(service.wait, 5)
+        code = await asyncio.to_thread(service.wait, 30)
         await client.channel.close()
 
     assert ended.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -50,14 +50,15 @@ async def test_what_was_kept_is_found_again(tmp_path: Path, tombstones: FolderTo
 
 
 async def test_a_folder_is_gone_when_its_block_fails_or_is_cancelled(tmp_path: Path):
-    shelf = FolderShelf(tmp_path)
+    shelf, is_there = FolderShelf(tmp_path), asyncio.Event()
 
     async def stay() -> None:
         async with shelf.folder(SPEC):
-            await asyncio.sleep(60)
+            is_there.set()
+            await asyncio.sleep(3600)
 
     staying = asyncio.create_task(stay())
-    await asyncio.sleep(0.05)
+    await is_there.wait()
     was_there = (tmp_path / "model_t1").is_dir()
     staying.cancel()
     await asyncio.wait([staying])
