@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 import zipfile
 
 import numpy as np
@@ -20,6 +21,7 @@ from services.training.workloads.detection.canvas import Canvas
 from services.training.workloads.detection.case import settle
 from services.training.workloads.detection.learning import evaluate
 from services.training.workloads.detection.measuring import Answer, Truth, measure
+from services.training.workloads.detection.pace import Pace
 from services.training.workloads.detection.reading import read_all
 from services.training.workloads.detection.serving import load_model
 from services.training.workloads.detection.targets import Boxed, aim, box_loss, centre_loss
@@ -147,6 +149,44 @@ def test_it_stops_when_nothing_is_gained_or_the_time_is_over(shapes, tmp_path):
     assert patient.result.leaderboard[0].validation_score == max(told)
     assert timed.result.parameters["epochs"] < 1000
     assert timed.result.leaderboard[0].validation_score != timed.result.leaderboard[0].validation_score
+
+
+def test_a_pause_of_the_machine_changes_nothing_while_the_time_limit_is_far(tmp_path, monkeypatch):
+    """000.11: the same seed gives the same model unless the time limit is reached."""
+    data = pack(tmp_path / "data.zip", yolo_files(draw_scenes(12, seed=5, sizes=(64, 64))))
+    told = []
+    for name, pause in (("first", 0.0), ("again", 0.6)):
+        pauses, batches = iter([pause]), learning.Learner._batches
+
+        def paused(learner, pauses=pauses, batches=batches):
+            time.sleep(next(pauses, 0.0))
+            return batches(learner)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(learning.Learner, "_batches", paused)
+            trial = train(data, tmp_path / name, epochs=2, batch_size=4, time_limit=60)
+        told.append([metric.value for metric in trial.metrics_told if metric.name == "loss"])
+
+    assert len(told[0]) == 2
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(
+    ("time_limit", "pause", "passed"),
+    [(200, 0, 0.1), (200, 80, 0.1), (100.5, 0, 0.1), (50, 0, 0.2), (50, 15, 0.5), (50, 45, 1.1)],
+)
+def test_the_time_counts_once_the_pace_says_that_it_will_not_do(monkeypatch, time_limit, pause, passed):
+    """Of a hundred steps ten are done, each of which took a second, but that one was held up."""
+    now = 0.0
+    monkeypatch.setattr("services.training.workloads.detection.pace.time.monotonic", lambda: now)
+    pace = Pace(time_limit)
+    for _ in range(10):
+        with pace.measuring("step", 100):
+            now += 1
+        now += pause
+        pause = 0
+
+    assert pace.passed(0.1) == pytest.approx(passed)
 
 
 @pytest.mark.parametrize("asked", [{}, {"validation_fraction": 0}])

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor
 from services.training.domain.errors import LossDiverged
 from services.training.workloads.detection.case import Case
 from services.training.workloads.detection.measuring import LEAST_SCORE, Answer, Measured, Truth, measure
+from services.training.workloads.detection.pace import Pace
 from services.training.workloads.detection.reading import Pictures
 from services.training.workloads.detection.targets import Boxed, aim, box_loss, centre_loss
 from services.training.workloads.detection.templates.load_model import CentreDetector, Config, Detector, spread
@@ -66,7 +66,7 @@ class Learner:
         self._boxed = [self._boxed_at(place) for place in range(len(pictures.boxes))]
         self._network = self._new_network()
         self._optimiser = torch.optim.AdamW(self._network.parameters(), case.parameters.learning_rate)
-        self._started = time.monotonic()
+        self._pace = Pace(case.parameters.time_limit)
 
     def learn(self) -> Learned:
         """Learn for as many epochs as there are, or until nothing is gained any more. Raises LossDiverged."""
@@ -78,7 +78,8 @@ class Learner:
             loss = self._learn_epoch(epoch, epochs)
             if not (math.isfinite(loss) and self._is_sound()):
                 raise LossDiverged
-            reached = self._validate(epoch, loss, learned)
+            with self._pace.measuring("validation", epochs):
+                reached = self._validate(epoch, loss, learned)
             if self._rank(reached) > self._rank(learned.validation):
                 learned.gained_epoch = epoch
             if self._rank(reached) >= self._rank(learned.validation):  # of equals the later, which has learned more
@@ -88,7 +89,7 @@ class Learner:
             if self._is_enough(epoch, epochs, learned):
                 break
         self._network.load_state_dict(best)
-        learned.seconds = time.monotonic() - self._started
+        learned.seconds = self._pace.seconds
         return learned
 
     def _is_sound(self) -> bool:
@@ -106,15 +107,11 @@ class Learner:
         return reached.get(chosen, -1.0), reached.get(other, -1.0)
 
     def _is_enough(self, epoch: int, epochs: int, learned: Learned) -> bool:
-        if self._passed(epoch / epochs) >= 1:
+        if self._pace.passed(epoch / epochs) >= 1:
             return True
         patience = self._case.parameters.patience
-        settled = self._rate(self._passed(epoch / epochs)) <= SETTLED_SHARE and epoch > epochs * WARM_SHARE
+        settled = self._rate(self._pace.passed(epoch / epochs)) <= SETTLED_SHARE and epoch > epochs * WARM_SHARE
         return bool(patience and settled and learned.validation and epoch - learned.gained_epoch >= patience)
-
-    def _passed(self, share: float) -> float:
-        """How much of the training is over, 0 to 1: of its steps or of its time, whichever is further."""
-        return max(share, (time.monotonic() - self._started) / self._case.parameters.time_limit)
 
     @staticmethod
     def _rate(passed: float) -> float:
@@ -131,14 +128,15 @@ class Learner:
         batches = list(self._batches())
         for number, rows in enumerate(batches):
             share = (epoch - 1 + number / len(batches)) / epochs
-            if losses and self._passed(share) >= 1:
+            if losses and self._pace.passed(share) >= 1:
                 break
-            rate = self._rate(self._passed(share)) * self._case.parameters.learning_rate
+            rate = self._rate(self._pace.passed(share)) * self._case.parameters.learning_rate
             for group in self._optimiser.param_groups:
                 group["lr"] = rate
-            losses.append(self._step(rows))
+            with self._pace.measuring("step", epochs * len(batches)):
+                losses.append(self._step(rows))
             message = f"Epoch {epoch} of {epochs}, batch {number + 1} of {len(batches)}"
-            self._telling.train(self._passed((epoch - 1 + (number + 1) / len(batches)) / epochs), message)
+            self._telling.train(self._pace.passed((epoch - 1 + (number + 1) / len(batches)) / epochs), message)
         return float(np.mean(losses))
 
     def _batches(self) -> Iterator[Rows]:
