@@ -188,7 +188,7 @@ async def test_a_cancel_in_the_midst_of_learning_leaves_nothing(start, archive):
 
 async def test_it_is_listed_with_what_it_takes(start):
     async with start(WORKLOADS) as client:
-        response = await client.training.ListWorkloads(training_pb2.ListWorkloadsRequest(), **client.channel.within(10))
+        response = await client.training.ListWorkloads(training_pb2.ListWorkloadsRequest(), **client.channel.within(60))
     listed = {workload.name: workload for workload in response.workloads}["object_detection"]
 
     assert (list(listed.inputs), list(listed.outputs)) == (["archive"], ["object_detection"])

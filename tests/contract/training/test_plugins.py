@@ -25,7 +25,7 @@ async def client(storage, tmp_path, monkeypatch):
 
 
 async def listed(client) -> dict[str, training_pb2.Workload]:
-    answer = await client.training.ListWorkloads(training_pb2.ListWorkloadsRequest(), **client.channel.within(30))
+    answer = await client.training.ListWorkloads(training_pb2.ListWorkloadsRequest(), **client.channel.within(120))
     return {each.name: each for each in answer.workloads}
 
 

@@ -69,7 +69,7 @@ async def test_autogluon_is_asked_as_its_users_ask_it(start, storage):
 
 async def test_the_tabular_workload_is_listed(start):
     async with start(WORKLOADS) as client:
-        response = await client.training.ListWorkloads(training_pb2.ListWorkloadsRequest(), **client.channel.within(10))
+        response = await client.training.ListWorkloads(training_pb2.ListWorkloadsRequest(), **client.channel.within(60))
     listed = {workload.name: workload for workload in response.workloads}
 
     assert listed["tabular"].parameters_schema["properties"]

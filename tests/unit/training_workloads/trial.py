@@ -1,5 +1,6 @@
 """Trains the tabular workload in this process and keeps what it tells."""
 
+import time
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,8 @@ class Trial:
 
     folder: Path
     progress_told: list[Progress] = field(default_factory=list)
+    told_at: list[float] = field(default_factory=list)
+    """When each of these was told."""
     metrics_told: list[Metric] = field(default_factory=list)
     result: TrainingResult | None = None
 
@@ -46,6 +49,7 @@ class Trial:
 
     def progress(self, progress: Progress) -> None:
         self.progress_told.append(progress)
+        self.told_at.append(time.monotonic())
 
     def metric(self, metric: Metric) -> None:
         self.metrics_told.append(metric)
