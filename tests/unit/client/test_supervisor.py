@@ -13,7 +13,7 @@ import pytest
 from modelyard import supervisor
 from modelyard.supervisor import Child, Supervisor
 
-SETTLE_SECONDS = 10.0
+SETTLE_SECONDS = 60.0
 
 # Notes its process, then waits for SIGTERM or for the end of standard input, and says which it was.
 POLITE = """
@@ -44,7 +44,7 @@ UNDER_SUPERVISION = """
 import sys, time
 from pathlib import Path
 from modelyard.supervisor import Child, Supervisor
-with Supervisor([Child("child", [sys.executable, "-c", sys.argv[1], sys.argv[2]])], lambda _: None, 5):
+with Supervisor([Child("child", [sys.executable, "-c", sys.argv[1], sys.argv[2]])], lambda _: None, 30):
     time.sleep(600)
 """
 
@@ -82,7 +82,7 @@ def quick(monkeypatch):
 def test_a_child_that_is_killed_starts_again_and_one_line_says_so(tmp_path):
     said = []
     note = tmp_path / "a"
-    with Supervisor([child("a", note)], said.append, 5) as running:
+    with Supervisor([child("a", note)], said.append, 30) as running:
         first = pid_in(note)
         note.unlink()
         os.kill(first, signal.SIGKILL)
@@ -98,7 +98,7 @@ def test_a_child_that_is_killed_starts_again_and_one_line_says_so(tmp_path):
 
 def test_the_wait_doubles_for_a_child_that_keeps_dying(tmp_path):
     said = []
-    with Supervisor([Child("a", [sys.executable, "-c", "raise SystemExit(3)"])], said.append, 5):
+    with Supervisor([Child("a", [sys.executable, "-c", "raise SystemExit(3)"])], said.append, 30):
         until(lambda: len(said) >= 3)
 
     assert [line.split("again in ")[1] for line in said[:3]] == ["0.05 s.", "0.1 s.", "0.2 s."]
@@ -108,7 +108,7 @@ def test_the_wait_doubles_for_a_child_that_keeps_dying(tmp_path):
 def test_all_are_stopped_the_last_one_first(tmp_path):
     notes = [tmp_path / name for name in ("a", "b", "c")]
     script = POLITE.replace('str(note) + ".end"', 'str(note.parent / "ends")')
-    with Supervisor([child(note.name, note, script) for note in notes], lambda _: None, 5):
+    with Supervisor([child(note.name, note, script) for note in notes], lambda _: None, 30):
         pids = [pid_in(note) for note in notes]
 
     assert (tmp_path / "ends").read_text().splitlines() == ["c SIGTERM", "b SIGTERM", "a SIGTERM"]
@@ -127,7 +127,7 @@ def test_a_child_that_does_not_stop_in_time_is_killed(tmp_path):
 
 def test_what_a_dead_child_had_started_goes_with_it(tmp_path):
     note = tmp_path / "parent"
-    with Supervisor([child("parent", note, PARENT)], lambda _: None, 5) as running:
+    with Supervisor([child("parent", note, PARENT)], lambda _: None, 30) as running:
         orphan = pid_in(note)
         os.kill(running.pids()["parent"], signal.SIGKILL)
 
@@ -149,7 +149,7 @@ def test_children_end_when_their_supervisor_is_killed(tmp_path):
 def test_output_goes_to_the_log_of_the_child(tmp_path):
     log = tmp_path / "a.log"
     script = "import sys; print('out', flush=True); print('err', file=sys.stderr, flush=True); sys.stdin.read()"
-    with Supervisor([Child("a", [sys.executable, "-c", script], log=log)], lambda _: None, 5):
+    with Supervisor([Child("a", [sys.executable, "-c", script], log=log)], lambda _: None, 30):
         until(lambda: log.exists() and log.read_text() == "out\nerr\n")
 
     assert log.read_text() == "out\nerr\n"
@@ -159,7 +159,7 @@ def test_if_one_child_cannot_be_started_at_all_the_others_are_stopped(tmp_path):
     note = tmp_path / "a"
     children = [child("a", note), Child("b", [str(tmp_path / "no such program")])]
 
-    with pytest.raises(FileNotFoundError), Supervisor(children, lambda _: None, 5):
+    with pytest.raises(FileNotFoundError), Supervisor(children, lambda _: None, 30):
         raise AssertionError("it started")
 
     assert not note.exists() or gone(pid_in(note))

@@ -44,7 +44,7 @@ HTTPServer((host, int(port)), Handler).serve_forever()
 def settings(tmp_path, monkeypatch) -> ClientSettings:
     monkeypatch.chdir(tmp_path)
     binds = {f"{name}_bind": f"127.0.0.1:{free_port()}" for name in (*yard.SERVICES, "gateway")}
-    return ClientSettings(_env_file=None, data_dir=tmp_path / "data", start_seconds=60, stop_seconds=5, **binds)
+    return ClientSettings(_env_file=None, data_dir=tmp_path / "data", start_seconds=60, stop_seconds=30, **binds)
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_run_tells_the_address_and_stops_everything_when_asked_to(stand_ins, set
     line = ready_line(running)
     children = psutil.Process(running.pid).children()
     running.send_signal(number)
-    rest, _ = running.communicate(timeout=20)
+    rest, _ = running.communicate(timeout=60)
 
     assert f"http://{os.environ['GATEWAY_BIND']}" in line
     assert "its data is in data." in line
@@ -235,8 +235,8 @@ def test_run_starts_again_what_is_killed_and_stops_without_its_supervisor(stand_
     while len(children := psutil.Process(running.pid).children()) < 4:
         time.sleep(0.02)
     running.kill()
-    running.communicate(timeout=20)
-    _, alive = psutil.wait_procs(children, timeout=10)
+    running.communicate(timeout=60)
+    _, alive = psutil.wait_procs(children, timeout=60)
 
     assert "was ended by SIGKILL; it starts again in 0.5 s." in said
     assert alive == []
@@ -249,7 +249,7 @@ def test_run_stops_before_it_is_ready_when_asked_to(stand_ins, settings, free_po
     while len(psutil.Process(running.pid).children()) < 4:
         time.sleep(0.02)
     running.send_signal(signal.SIGINT)
-    rest, _ = running.communicate(timeout=20)
+    rest, _ = running.communicate(timeout=60)
 
     assert (running.returncode, rest.splitlines()[-1]) == (0, "Modelyard has stopped.")
 
@@ -258,9 +258,9 @@ def test_a_second_run_on_the_same_folder_names_the_first(stand_ins, settings, fr
     first = start()
     ready_line(first)
     second = start()
-    said, _ = second.communicate(timeout=20)
+    said, _ = second.communicate(timeout=60)
     first.terminate()
-    first.communicate(timeout=20)
+    first.communicate(timeout=60)
 
     assert second.returncode == 1
     assert f"Modelyard already runs on {settings.kept_in}, at http://{os.environ['GATEWAY_BIND']}" in said
