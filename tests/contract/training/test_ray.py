@@ -12,7 +12,7 @@ import pytest
 from servicekit import statuses
 from tests.contract.training.conftest import first_pids, train_request
 from tests.contract.training.test_failures import failure, gone
-from tests.contract.training.test_limits import ended
+from tests.contract.training.test_limits import ended, past_its_time
 from tests.servers.programs import free_port
 from tests.servers.ray import Cluster, Node, ray_cluster
 
@@ -37,7 +37,7 @@ def left_on(node: Node) -> list[str]:
     return sorted(path.name for path in node.scratch.glob("model_training_*"))
 
 
-async def cleaned(node: Node, seconds: float = 2.0) -> bool:
+async def cleaned(node: Node, seconds: float = 30.0) -> bool:
     """Whether no training's folder is on a node, after so many seconds at the latest."""
     deadline = time.monotonic() + seconds
     while left_on(node):
@@ -84,22 +84,28 @@ async def test_the_environment_there_is_the_workers_own(away, cluster, table):
 
 
 async def test_cancel_ends_the_processes_there_and_removes_their_folder(away, cluster, table):
+    """Within two seconds, all of it; a machine that does something else may hold it up, but not three times."""
+    took = []
     async with away() as client:
-        call = client.train(train_request(table, workload="lingers"))
-        pids = await first_pids(call)
-        before = left_on(cluster.head)
-        began = time.monotonic()
-        answer = await client.cancel("t1")
-        took = time.monotonic() - began
-        error = await ended(call)
+        for name in ("t1", "t2", "t3"):
+            call = client.train(train_request(table, name, "lingers"))
+            pids = await first_pids(call)
+            before = left_on(cluster.head)
+            began = time.monotonic()
+            answer = await client.cancel(name)
+            both = await gone(pids), await cleaned(cluster.head)
+            took.append(time.monotonic() - began)
+            error = await ended(call)
 
-        assert len(before) == 1
-        assert answer.stopped
-        assert took < 2
-        assert await gone(pids)
-        assert await cleaned(cluster.head)
-        assert error.code() is grpc.StatusCode.CANCELLED
-        assert client.left_behind() == []
+            assert len(before) == 1
+            assert answer.stopped
+            assert both == (True, True)
+            assert error.code() is grpc.StatusCode.CANCELLED
+            assert client.left_behind() == []
+            if took[-1] < 2:
+                break
+
+    assert min(took) < 2
 
 
 async def test_a_worker_that_is_killed_there_is_the_same_error_as_here(away, cluster, table):
@@ -166,15 +172,12 @@ async def test_what_a_workload_refuses_and_what_breaks_arrive_as_they_would_from
 
 
 async def test_the_limits_hold_there_too(away, cluster, table):
-    async with away(seconds=5) as client:
-        call = client.train(train_request(table, workload="lingers"))
-        pids = await first_pids(call)
-        error = await ended(call)
+    _, pids, error, _ = await past_its_time(away, table, 5, 30)
 
-        assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
-        assert statuses.reason_of(error) == "TIME_LIMIT"
-        assert await gone(pids)
-        assert await cleaned(cluster.head)
+    assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert statuses.reason_of(error) == "TIME_LIMIT"
+    assert await gone(pids)
+    assert await cleaned(cluster.head)
 
 
 async def test_what_no_node_has_is_waited_for_and_then_refused(away, table):
@@ -197,7 +200,7 @@ async def test_a_cluster_that_does_not_answer_is_unavailable_and_the_rest_goes_o
     """Checks and inspections are done on the service's own machine."""
     async with away(ray_address=f"127.0.0.1:{free_port()}") as client:
         error = await failure(client, train_request(table))
-        plan = await client.training.CheckTraining(train_request(table), **client.channel.within(30))
+        plan = await client.training.CheckTraining(train_request(table), **client.channel.within(120))
 
         assert error.code() is grpc.StatusCode.UNAVAILABLE
         assert statuses.reason_of(error) == "CLUSTER_AWAY"
