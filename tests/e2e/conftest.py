@@ -29,7 +29,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest.fixture
 def http(house: House) -> Iterator[httpx.Client]:
     """A client of the shared house."""
-    with httpx.Client(base_url=house.url, timeout=120) as client:
+    with httpx.Client(base_url=house.url, timeout=280) as client:
         yield client
 
 

@@ -31,7 +31,7 @@ MOMENTS = [
     ("training", "ReleaseArtifact", AFTER),
     ("metadata", "CompleteJob", BEFORE),
 ]
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 CASES = [(victim, *moment) for victim in ("gateway", "training") for moment in MOMENTS] + [
     ("gateway", "metadata", "CreateArtifact", AFTER),
     ("storage", "storage", "Upload", BEFORE),
@@ -80,7 +80,7 @@ def test_kill_at_a_step(
 ):
     house, gates = gated
     name = f"{victim} {method} {moment}"
-    with httpx.Client(base_url=house.url, timeout=60) as http:
+    with httpx.Client(base_url=house.url, timeout=180) as http:
         dataset = http.put("/api/datasets/upload", params={"file_name": "p.csv"}, content=penguins.read_bytes()).json()
         files_before = len(house.stored_files())
         trained_before = house.log("training").count("training began")
@@ -110,7 +110,7 @@ def test_kill_at_a_step(
 def test_a_model_that_is_lost_before_it_is_stored_is_trained_anew(gated: tuple[House, dict[str, Gate]], penguins: Path):
     """The training service comes back without what it kept, as when another replica takes its place."""
     house, gates = gated
-    with httpx.Client(base_url=house.url, timeout=60) as http:
+    with httpx.Client(base_url=house.url, timeout=180) as http:
         dataset = http.put("/api/datasets/upload", params={"file_name": "p.csv"}, content=penguins.read_bytes()).json()
         trained_before = house.log("training").count("training began")
         gates["training"].hold("ReadArtifact", BEFORE)
@@ -141,7 +141,7 @@ async def occupy(house: House, key: str) -> None:
         UploadRequest(trailer=UploadTrailer(size=len(data))),
     ]
     async with grpc.aio.insecure_channel(house.addresses["storage"]) as channel:
-        await StorageServiceStub(channel).Upload(iter(parts), timeout=20)
+        await StorageServiceStub(channel).Upload(iter(parts), timeout=60)
 
 
 def test_what_cannot_succeed_is_undone(gated: tuple[House, dict[str, Gate]], penguins: Path):
@@ -150,7 +150,7 @@ def test_what_cannot_succeed_is_undone(gated: tuple[House, dict[str, Gate]], pen
     003.15: once nothing is in its way, the job succeeds when it is asked for again.
     """
     house, gates = gated
-    with httpx.Client(base_url=house.url, timeout=60) as http:
+    with httpx.Client(base_url=house.url, timeout=180) as http:
         dataset = http.put("/api/datasets/upload", params={"file_name": "p.csv"}, content=penguins.read_bytes()).json()
         files_before = len(house.stored_files())
         gates["training"].hold("Train", BEFORE)

@@ -25,7 +25,7 @@ from tests.servers.mongod import Mongod, mongod
 from tests.servers.postgres import Postgres, postgres
 
 METRICS = 100_000
-BEGUN = (2_000, 60_000)
+BEGUN = (2_000, 20_000)
 """Records after which a migration is killed: some number between these."""
 PATIENCE_SECONDS = 60
 NAME = "migrated"

@@ -5,6 +5,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +116,10 @@ def counts(http: httpx.Client, house: House, clouds: Clouds) -> tuple[int, ...]:
     return len(listed), len(clouds.blobs("datasets")), len(house.stored_files()), len(house.left_over())
 
 
+def utc_day() -> str:
+    return time.strftime("%Y%m%d", time.gmtime())
+
+
 def train(http: httpx.Client, penguins: Path, **form: str) -> dict:
     fields = {"target": "species", "parameters": json.dumps({"engine": "quick"}), **form}
     answer = http.post(
@@ -180,13 +185,16 @@ class TestCloudinary:
 
     def test_a_projects_package_goes_to_cloudinary_and_a_copy_stays_here(self, http, house, clouds, penguins, project):
         """000.2, 000.4, 000.6, 000.15, 000.25."""
+        days = {utc_day()}
         result = train(http, penguins, project_id=project)
+        days.add(utc_day())
         told = result["cloudinary"]
         [asset] = [each for each in clouds.assets() if each in told["public_id"] or told["public_id"] in each]
         name, date = asset.rpartition("/")[2].rsplit("_", 2)[0], asset.rpartition("/")[2].rsplit("_", 2)[1]
 
         assert asset.startswith("freemind-ml-projects/local/general_ml/My_Project_")
-        assert (name.startswith("My_Project"), date) == (True, time.strftime("%Y%m%d", time.gmtime()))
+        assert name.startswith("My_Project")
+        assert date in days
         assert (told["success"], told["size"]) == (True, result["storage"]["size"])
         assert told["database_update"] == {
             "success": True,
@@ -224,7 +232,10 @@ def test_no_secret_is_in_a_log_an_answer_or_a_file(http, house, clouds, answers,
         http.get(path)
     secret = [*clouds.secrets, house.extra["STORAGE_SIGNING_KEY"], house.extra["MODELYARD_SERVICE_TOKEN"]]
     files = [path for path in paths_below(house.data.parent) if path.is_file()]
-    told = [*answers, *(path.read_bytes().decode("utf-8", "replace") for path in files)]
+    told = list(answers)
+    for path in files:
+        with suppress(FileNotFoundError):  # that by which health is probed is there for an instant
+            told.append(path.read_bytes().decode("utf-8", "replace"))
 
     assert len(files) > 10
     assert any('"debug"' in text for text in told)

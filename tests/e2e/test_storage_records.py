@@ -68,13 +68,14 @@ def test_training_in_a_project_leaves_one_package_in_its_place(http: httpx.Clien
     """000.1, 000.6, 000.8, 000.13-16, 000.18: stored under the project, kept for a year, told as it is."""
     project = new_project(house, "Penguin Species")
     before = len(house.stored_files())
+    days = {datetime.now(UTC).strftime("%Y%m%d")}
     result = trained(http, penguins, project_id=project.id, model_name="of a project")
+    days.add(datetime.now(UTC).strftime("%Y%m%d"))
     [stored] = [found for found in objects(house, "projects") if found.key == result["storage"]["key"]]
     shown = http.get(f"/api/projects/{project.id}").json()
-    day = datetime.now(UTC).strftime("%Y%m%d")
 
     assert len(house.stored_files()) == before + 2  # the dataset and the package
-    assert re.fullmatch(rf"local/general_ml/Penguin_Species_{day}_[0-9a-f]{{16}}\.zip", stored.key)
+    assert re.fullmatch(rf"local/general_ml/Penguin_Species_({'|'.join(days)})_[0-9a-f]{{16}}\.zip", stored.key)
     assert list(stored.tags) == ["ml-project", "generated-code", "general_ml"]
     assert stored.context["project_name"] == "Penguin Species"
     assert result["download_url"] == f"/api/download/project_{project.id}.zip"
@@ -182,6 +183,15 @@ def test_only_downloads_that_came_to_their_end_count(http: httpx.Client, house: 
 
 def test_download_does_not_wait_for_its_count(http: httpx.Client, house: House, large: dict):
     """What cannot be counted is downloaded all the same: the metadata service stops before the last byte."""
+    took = []
+    while not took or (min(took) >= 4 and len(took) < 3):  # the machine may do something else meanwhile
+        took.append(seconds_without_metadata(http, house, large))
+
+    assert min(took) < 4
+
+
+def seconds_without_metadata(http: httpx.Client, house: House, large: dict) -> float:
+    """How long the rest of a download takes after the metadata service has stopped answering."""
     process = house.processes["metadata"]
     link = http.get(f"/api/datasets/{large['id']}").json()["downloadUrl"]
     with http.stream("GET", link) as answer:
@@ -196,7 +206,7 @@ def test_download_does_not_wait_for_its_count(http: httpx.Client, house: House, 
             process.send_signal(18)
 
     assert received == large["fileSize"]
-    assert seconds < 4
+    return seconds
 
 
 def test_an_earlier_package_of_a_project_can_be_fetched_and_restored(http: httpx.Client, house: House, penguins: Path):
