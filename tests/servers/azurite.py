@@ -17,7 +17,7 @@ from pathlib import Path
 from services.storage.adapters.azure.account import AzureAccount, Patience
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 30
+START_SECONDS = 180
 QUICK = Patience(repeats=3, first_wait=0.02)
 """Repeats at once, but waits as long as anybody: on a busy machine Azurite has once been silent for two seconds."""
 

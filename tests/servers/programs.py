@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-START_SECONDS = 60
+START_SECONDS = 180
 STOP_SECONDS = 10
 UNPRIVILEGED = "nobody"
 # Where the system has it: whatever becomes of the tests, the server does not outlive them.
