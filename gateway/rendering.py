@@ -37,9 +37,9 @@ STATUS_NAMES = {
     JOB_STATUS_FAILED: "failed",
     JOB_STATUS_CANCELLED: "cancelled",
 }
+ENDED = frozenset({JOB_STATUS_COMPLETED, JOB_STATUS_FAILED, JOB_STATUS_CANCELLED})
 LISTED_DETAILS = ("workload", "metrics", "artifact_size", "artifact_sha256")
 """Of a version, those that a list shows."""
-ENDED = frozenset({JOB_STATUS_COMPLETED, JOB_STATUS_FAILED, JOB_STATUS_CANCELLED})
 
 
 def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import BinaryIO
 
+from servicekit.threads import end_of
+
 # Only to look: it is reaped later.
 EXITED = os.WEXITED | os.WNOWAIT
 
@@ -42,14 +44,7 @@ class Child:
         """Kill the whole group, unless it has ended, and wait for its end; who is cancelled meanwhile waits, too, since
         it comes at once and what is done next relies on it."""
         self.end()
-        cancelled: asyncio.CancelledError | None = None
-        while not self._exit_code.done():
-            try:
-                await asyncio.wait([self._exit_code])
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled:
-            raise cancelled
+        await end_of(self._exit_code)
 
     def end(self) -> None:
         """Kill the whole group, unless it has ended; from any thread."""
