@@ -23,19 +23,27 @@ class Place:
         self.package = package
         self.users = 0
         self.used_at = time.monotonic()
-        self.turn = asyncio.Lock()
+        self._turn = asyncio.Lock()
+        self._was_asked = False
         self._stack = AsyncExitStack()
         # A task of its own: who waits for it may leave, and others wait for it, too.
         self._loading = asyncio.create_task(self._stack.enter_async_context(load(package)))
 
-    async def model(self) -> WarmModel:
-        """The model, once it is loaded; raises what kept it from being loaded."""
-        return await asyncio.shield(self._loading)
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[WarmModel | None]:
+        """The model for the block, alone, once it is loaded and those before have their answers; None where one of them
+        was its last. Raises what kept it from being loaded."""
+        async with self._turn:
+            model = await asyncio.shield(self._loading)
+            first, self._was_asked = not self._was_asked, True
+            # That it died before anybody asked is for the first to hear, or it would be loaded again without end.
+            yield model if first or model.alive else None
 
     @property
     def lost(self) -> bool:
-        """Whether it will never answer again."""
-        if not self._loading.done():
+        """Whether it will never answer again. One that is being asked says so itself: it cannot take another call, and
+        is not dead for that."""
+        if self._turn.locked() or not self._loading.done():
             return False
         return self._loading.cancelled() or self._loading.exception() is not None or not self._loading.result().alive
 
@@ -69,16 +77,12 @@ class WarmModels:
     @asynccontextmanager
     async def using(self, package: PackageSource) -> AsyncIterator[WarmModel]:
         """A loaded model for the block, alone. Raises PredictionsFull and what loading raises."""
-        place = await self._place(package)
-        try:
-            async with place.turn:
-                yield await place.model()
-        finally:
-            place.users -= 1
-            place.used_at = time.monotonic()
-            if place.lost:
-                self._end(place, "it has died")
-            self._wake()
+        answered = False
+        while not answered:
+            async with self._place(package) as place, place.turn() as model:
+                if model:
+                    yield model
+                    answered = True
 
     async def keep_sweeping(self) -> None:
         """End now and then what nobody has used for a while, and what has died meanwhile."""
@@ -96,18 +100,32 @@ class WarmModels:
         """End them all."""
         for place in list(self._places.values()):
             self._end(place, "the service stops")
-        await asyncio.gather(*self._closing)
+        await asyncio.gather(*self._closing, return_exceptions=True)  # what went wrong is logged
 
-    async def _place(self, package: PackageSource) -> Place:
+    @asynccontextmanager
+    async def _place(self, package: PackageSource) -> AsyncIterator[Place]:
+        place = await self._found(package)
+        place.users += 1
+        try:
+            yield place
+        finally:
+            place.users -= 1
+            place.used_at = time.monotonic()
+            if place.lost:
+                self._end(place, "it has died")
+            self._wake()
+
+    async def _found(self, package: PackageSource) -> Place:
+        """The place of a model, a new one where it has none, as the most recently used."""
         while True:
-            place = self._places.pop(package.sha256, None)
+            place = self._places.get(package.sha256)
             if place and place.lost:
                 self._end(place, "it has died")
                 place = None
             if place is None and self._has_room():
                 place = Place(package, self._load)
             if place:
-                place.users += 1
+                self._places.pop(package.sha256, None)
                 self._places[package.sha256] = place
                 return place
             await self._wait()
@@ -120,7 +138,8 @@ class WarmModels:
         return len(self._places) + len(self._closing) < self._bounds.models
 
     async def _wait(self) -> None:
-        if self._waiting >= self._bounds.queue_limit:
+        # Of those that wait, as many are not in the queue as places are becoming free.
+        if self._waiting >= self._bounds.queue_limit + len(self._closing):
             raise PredictionsFull(waiting=self._waiting)
         self._waiting += 1
         try:
@@ -129,8 +148,10 @@ class WarmModels:
             self._waiting -= 1
 
     def _end(self, place: Place, why: str) -> None:
-        if self._places.get(place.package.sha256) is place:
-            del self._places[place.package.sha256]
+        """End a model, unless somebody has ended it already."""
+        if self._places.get(place.package.sha256) is not place:
+            return
+        del self._places[place.package.sha256]
         log.info("model ends", sha256=place.package.sha256, why=why)
         ending = asyncio.create_task(place.close())
         self._closing.add(ending)

@@ -496,6 +496,35 @@ async def test_a_package_is_fetched_once_for_many_calls(start, storage, packages
     assert hashlib.sha256(packages["wine"]).hexdigest() == source.sha256
 
 
+async def test_calls_for_a_warm_model_wait_for_each_other(start, storage, packages):
+    """M.2: one that is being asked is alive, though it takes no other call meanwhile."""
+    source = await package(start, storage, packages)
+    many = ROWS * 40
+    async with start(WORKLOADS) as client:
+        alone, asked = await predict(client, source, many), workers()
+        at_once = await asyncio.gather(*(predict(client, source, rows) for rows in [many, ROWS, many, *[ROWS[:1]] * 8]))
+        left = workers()
+
+    assert [answer.row_count for answer in at_once] == [len(many), len(ROWS), len(many), *[1] * 8]
+    assert at_once[0] == at_once[2] == alone
+    assert asked == left
+
+
+async def test_who_waits_behind_a_call_that_is_given_up_gets_an_answer(start, storage, packages):
+    """M.8: who leaves before the answer takes the model along, and who waited for it gets another."""
+    source = await package(start, storage, packages)
+    async with start(WORKLOADS) as client:
+        first, [model] = await predict(client, source, ROWS), workers()
+        model.suspend()
+        leaving, waiting = (asyncio.create_task(predict(client, source, ROWS)) for _ in range(2))
+        await asyncio.sleep(0.5)
+        leaving.cancel()
+        again, [another] = await waiting, await settled(1)
+
+    assert again == first
+    assert another != model
+
+
 async def test_a_model_of_autogluon_answers_with_probabilities(start, storage):
     """M.2: the other engine's packages, whose models decide for themselves."""
     source = storage[0].put("wine.csv", WINE.to_csv(index=False).encode())
