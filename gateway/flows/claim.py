@@ -76,6 +76,10 @@ class Claim:
         self._progress, self._stage, self._message = max(progress, self._progress), stage, message
         self._news.set()
 
+    def look(self) -> None:
+        """Look at once, not with the next sign of life, whether the job is to be cancelled."""
+        self._news.set()
+
     async def guard(self, work: Coroutine[Any, Any, None], cancellable: bool) -> None:
         """Do some work, and break it off when the job is cancelled or the lease lost."""
         self._cancellable = cancellable

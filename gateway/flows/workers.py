@@ -35,10 +35,17 @@ class Workers:
         self._settings = settings
         self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._work_waits = asyncio.Event()
+        self._claims: dict[str, Claim] = {}
 
     def wake(self) -> None:
         """Look for a job now rather than with the next poll."""
         self._work_waits.set()
+
+    def look_at(self, job_id: str) -> None:
+        """Look at once at a job that is to be cancelled, if it is carried here; who carries it elsewhere hears of it
+        with the next sign of life."""
+        if claim := self._claims.get(job_id):
+            claim.look()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -73,7 +80,7 @@ class Workers:
 
     async def _carry(self, job: Job) -> None:
         log.info("job claimed", job=job.id, kind=job.kind, step=job.step, fencing_token=job.fencing_token)
-        claim = Claim(self._peers, job, self._settings.lease_seconds)
+        claim = self._claims[job.id] = Claim(self._peers, job, self._settings.lease_seconds)
         try:
             async with claim.kept_alive():
                 await carry(FLOWS[job.kind], claim)
@@ -85,6 +92,12 @@ class Workers:
             await self._put_off(claim)
         except Exception:  # noqa: BLE001 — one job that cannot be carried must not end the worker of all others
             await self._put_off(claim)
+        finally:
+            self._forget(claim)
+
+    def _forget(self, claim: Claim) -> None:
+        if self._claims.get(claim.job.id) is claim:  # not one that was lost and claimed again meanwhile
+            del self._claims[claim.job.id]
 
     async def _put_off(self, claim: Claim) -> None:
         """Queue a job again that failed in a way nobody foresaw; to be called while that is being handled."""

@@ -60,6 +60,7 @@ async def cancel_job(request: Request, user: User, job_id: str) -> Response:
     peers = peers_of(request)
     job = await owned_job(peers, user, job_id)
     job = await peers.jobs.CancelJob(CancelJobRequest(id=job.id), **peers.quick)
+    workers_of(request).look_at(job.id)
     return rendering.answer(rendering.job(job), 202)
 
 
