@@ -49,6 +49,7 @@ BROKEN = frozenset({1216, 1217, 1451, 1452})
 IN_THE_WAY = frozenset({1020, 1040, 1205, 1213})  # changed since read, connections, lock time-out, deadlock
 GONE = frozenset({1053, 1290, 1836, 1927, 2002, 2003, 2006, 2013, 2055, 4031})  # stopping, read-only, cut off
 REFUSED = frozenset({1044, 1045, 1049, 1142, 1698})  # user, password, database, rights
+FULL = frozenset({1021, 1114})  # the disk, a table
 _KEY_NAME = re.compile(r"for key '(?:\w+\.)?(\w+)'")
 _TABLE_NAME = re.compile(r"for key '(\w+)\.PRIMARY'")
 
@@ -94,6 +95,10 @@ class MySQLFlavour:
         """A connection that broke, a server that stops or only repeats what another one writes."""
         broken = isinstance(error, DBAPIError) and error.connection_invalidated
         return broken or isinstance(error, OSError | EOFError) or _number(error) in GONE
+
+    def is_full(self, error: Exception) -> bool:
+        """No space where the tables are, or in the one file that has them."""
+        return _number(error) in FULL
 
     def refusal(self, error: Exception) -> str:
         """Why the server lets nobody in; empty when it is not about that."""

@@ -44,6 +44,7 @@ IN_THE_WAY = frozenset({"40001", "40P01", "55P03", "53300"})  # serialization, d
 GONE = frozenset({"57P01", "57P02", "57P03", "25006"})  # stopping, crashed, starting, a stand-by server
 REFUSED = frozenset({"28000", "28P01", "3D000", "42501"})  # user, password, database, rights
 CONNECTION_CLASS = "08"
+DISK_FULL = "53100"
 
 WORTH_COPYING = 100
 """Rows from which a copy is quicker than a statement, though it takes one more round trip."""
@@ -92,6 +93,10 @@ class PostgresFlavour:
         broken = isinstance(error, DBAPIError) and error.connection_invalidated
         unused = isinstance(error, OSError | asyncpg.InterfaceError)
         return broken or unused or state in GONE or state.startswith(CONNECTION_CLASS)
+
+    def is_full(self, error: Exception) -> bool:
+        """No space where the tables are, or where changes are logged."""
+        return _state(error) == DISK_FULL
 
     def refusal(self, error: Exception) -> str:
         """Why the server lets nobody in; empty when it is not about that."""

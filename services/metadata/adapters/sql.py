@@ -25,6 +25,7 @@ from services.metadata.domain.ports import (
     RightMissing,
     Series,
     StoreBusy,
+    StoreFull,
     StoreUnreachable,
     Transaction,
     Values,
@@ -63,6 +64,9 @@ class Flavour(Protocol):
 
     def is_gone(self, error: Exception, /) -> bool:
         """Whether the error says that the database cannot be reached, or is about to be gone."""
+
+    def is_full(self, error: Exception, /) -> bool:
+        """Whether the error says that no space is left."""
 
     def refusal(self, error: Exception, /) -> str:
         """Why the database lets nobody in, as it says; empty when the error is not about that."""
@@ -362,6 +366,8 @@ class SqlStore:
             return
         if self._flavour.is_gone(error):
             raise StoreUnreachable from error
+        if self._flavour.is_full(error):
+            raise StoreFull from error
         if self._flavour.refusal(error):
             raise RightMissing from error
         raise error

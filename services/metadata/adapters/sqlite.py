@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event, pool
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from typing_extensions import override
 
@@ -40,6 +41,8 @@ BUSY_MILLISECONDS = 250
 START_SECONDS = 60.0
 BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 UNIQUE_CODES = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY})
+# The disk does not do what it should, and the file or what goes with it cannot be opened.
+GONE_CODES = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 REFERENCE_CODES = frozenset({sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY, sqlite3.SQLITE_CONSTRAINT_TRIGGER})
 
 METRICS = TABLES[Metric]
@@ -72,16 +75,20 @@ class SqliteFlavour:
         return BrokenReference() if code in REFERENCE_CODES else None
 
     def in_the_way(self, error: Exception) -> bool:
-        """The low byte of the code is what happened, whatever the circumstances that the rest tells."""
-        return (getattr(getattr(error, "orig", error), "sqlite_errorcode", 0) & 0xFF) in BUSY_CODES
+        """Another process writes."""
+        return _happened(error) in BUSY_CODES
 
-    def is_gone(self, _: Exception) -> bool:
-        """A file is there."""
-        return False
+    def is_gone(self, error: Exception) -> bool:
+        """A disk that fails."""
+        return _happened(error) in GONE_CODES
 
-    def refusal(self, _: Exception) -> str:
-        """A file asks nobody who they are."""
-        return ""
+    def is_full(self, error: Exception) -> bool:
+        """No space on the disk, or in the file for more pages than it may have."""
+        return _happened(error) == sqlite3.SQLITE_FULL
+
+    def refusal(self, error: Exception) -> str:
+        """A file asks nobody who they are, but may be for reading only."""
+        return str(error) if _happened(error) == sqlite3.SQLITE_READONLY else ""
 
     async def put_metrics(self, connection: AsyncConnection, metrics: Sequence[Metric]) -> None:
         """One prepared statement for all; SQLAlchemy's own many-row upsert takes ten times as long."""
@@ -91,6 +98,11 @@ class SqliteFlavour:
     async def put_summaries(self, connection: AsyncConnection, summaries: Sequence[MetricSummary]) -> None:
         """As metrics."""
         await connection.exec_driver_sql(PUT_SUMMARY, upserting.rows_of(summaries))
+
+
+def _happened(error: Exception) -> int:
+    """The low byte of the code, whatever the circumstances that the rest tells."""
+    return int(getattr(getattr(error, "orig", error), "sqlite_errorcode", 0)) & 0xFF
 
 
 class SqliteStore(SqlStore):
@@ -109,7 +121,11 @@ class SqliteStore(SqlStore):
     @override
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
         """Do a unit of work in a transaction that it may share with others."""
-        return await self._writer.write(unit)
+        try:
+            return await self._writer.write(unit)
+        except (DBAPIError, *self._flavour.failures) as error:
+            self._check_passing(error)
+            raise
 
     @override
     async def close(self) -> None:

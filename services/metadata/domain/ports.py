@@ -34,6 +34,10 @@ class StoreUnreachable(errors.Unavailable):
     """The database cannot be reached now. Repeat the request a little later."""
 
 
+class StoreFull(errors.Exhausted):
+    """The database has no space left, and nothing of this was kept. Free some on its disk, then repeat."""
+
+
 class RightMissing(errors.NotReady):
     """The user of the database may not do this there. Give it the right to, or ask for something else."""
 

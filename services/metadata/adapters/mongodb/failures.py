@@ -17,11 +17,12 @@ from pymongo.errors import (
 
 from servicekit import errors
 from services.metadata.adapters.mongodb.documents import ID, Layout
-from services.metadata.domain.ports import Duplicate, StoreUnreachable
+from services.metadata.domain.ports import Duplicate, StoreFull, StoreUnreachable
 
 DUPLICATE = 11000
 REFUSED = frozenset({13, 18, 8000})
 """Codes of: unauthorized, authentication failed, and what Atlas says in place of both."""
+FULL = 14031
 GONE = (ConnectionFailure, ExecutionTimeout, WTimeoutError)
 TRANSIENT = "TransientTransactionError"
 UNKNOWN_COMMIT = "UnknownTransactionCommitResult"
@@ -67,6 +68,8 @@ def told() -> Iterator[None]:
     except OperationFailure as error:
         if is_gone(error):
             raise StoreUnreachable from error
+        if error.code == FULL:
+            raise StoreFull from error
         if error.code in REFUSED:
             raise AccessRefused from error
         raise
