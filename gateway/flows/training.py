@@ -1,7 +1,7 @@
 """The main flow: reserve, train, upload, record, release."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict
@@ -34,6 +34,7 @@ from modelyard.training.v1.training_pb2 import (
     ReleaseArtifactRequest,
     TrainingResult,
     TrainRequest,
+    TrainResponse,
 )
 from servicekit import errors
 
@@ -43,6 +44,9 @@ TRAIN_FROM, TRAIN_TO = 0.05, 0.85
 """Share of a job's progress that its training takes."""
 
 METRIC_SECONDS = 0.5
+
+METRICS_AT_ONCE = 1000
+"""One that joins a training hears up to 10,000 at once, and no service takes a message of more than 4 MiB."""
 
 GONE_PATIENCE = {"INTERNAL": 5, "WORKER_DIED": 3, "ARTIFACT_NOT_FOUND": 3}
 """A service that dies in the middle of a stream may leave its caller with any status, and take the model with it."""
@@ -93,19 +97,26 @@ async def train(claim: Claim, state: State) -> None:
     call = claim.peers.training.Train(train_request(claim, state), **claim.peers.within(TRAINING_SECONDS))
     metrics = MetricLog(claim)
     try:
-        async for event in call:
-            kind = event.WhichOneof("event")
-            if kind == "progress":
-                told = event.progress
-                claim.report(TRAIN_FROM + (TRAIN_TO - TRAIN_FROM) * told.fraction, told.stage, told.message)
-            elif kind == "metric":
-                await metrics.add(event.metric)
-            else:
-                await metrics.write()
-                state["training"] = MessageToDict(event.result, preserving_proto_field_name=True)
-                return
+        result = await _follow(call, claim, metrics)
+    except (AioRpcError, TrainingEndedEarly):
+        await metrics.write()  # a training that ends meanwhile tells no metrics to those who join it
+        raise
     finally:
         call.cancel()  # of no effect once it has ended; the training itself goes on
+    await metrics.write()
+    state["training"] = MessageToDict(result, preserving_proto_field_name=True)
+
+
+async def _follow(events: AsyncIterable[TrainResponse], claim: Claim, metrics: "MetricLog") -> TrainingResult:
+    async for event in events:
+        kind = event.WhichOneof("event")
+        if kind == "progress":
+            told = event.progress
+            claim.report(TRAIN_FROM + (TRAIN_TO - TRAIN_FROM) * told.fraction, told.stage, told.message)
+        elif kind == "metric":
+            await metrics.add(event.metric)
+        else:
+            return event.result
     raise TrainingEndedEarly
 
 
@@ -118,9 +129,9 @@ class MetricLog:
         self._written_at = time.monotonic()
 
     async def add(self, metric: Metric) -> None:
-        """Take a metric, and write all that wait when it is time."""
+        """Take a metric, and write all that wait when it is time, or there are many."""
         self._waiting.append(metric)
-        if time.monotonic() - self._written_at > METRIC_SECONDS:
+        if len(self._waiting) >= METRICS_AT_ONCE or time.monotonic() - self._written_at > METRIC_SECONDS:
             await self.write()
 
     async def write(self) -> None:

@@ -34,10 +34,15 @@ class Journal:
         self._wake()
 
     async def follow(self, joining: bool) -> AsyncIterator[Progress | Metric]:
-        """All events from the first or, for one who joins, the newest progress and what comes after."""
-        position = self._told if joining else 0
-        if joining and self._newest:
-            yield self._newest
+        """All events from the first or, for one who joins, the newest progress, the metrics kept, and what comes after.
+
+        Nobody knows which metrics one who joins again has heard: of a metric told twice, the second replaces the first.
+        """
+        position = 0
+        if joining:
+            position = self._told
+            for event in self._so_far():
+                yield event
         while True:
             while position < self._told:
                 position = max(position, self._told - len(self._events))
@@ -47,6 +52,10 @@ class Journal:
             if self._closed:
                 return
             await self._changed.wait()
+
+    def _so_far(self) -> list[Progress | Metric]:
+        metrics = [event for event in self._events if isinstance(event, Metric)]
+        return [self._newest, *metrics] if self._newest else [*metrics]
 
     def _never_less(self, progress: Progress) -> Progress:
         before = self._newest.fraction if self._newest else 0.0

@@ -23,7 +23,8 @@ async def test_progress_never_goes_down_nor_beyond_one():
     assert await read(journal, joining=False) == [0.2, 0.2, 0.2, 0.5, 1.0, 1.0]
 
 
-async def test_one_who_joins_starts_with_the_newest_progress():
+async def test_one_who_joins_starts_with_the_newest_progress_and_misses_no_metric():
+    """000.11: who joins may have lost the stream before, and with it the metrics that were told meanwhile."""
     journal = Journal()
     journal.add(progress(0.1))
     journal.add(progress(0.2))
@@ -33,7 +34,31 @@ async def test_one_who_joins_starts_with_the_newest_progress():
     journal.add(Metric("accuracy", 8.0))
     journal.close()
 
-    assert await reading == [0.2, 8.0]
+    assert await reading == [0.2, 9.0, 8.0]
+
+
+async def test_one_who_joins_before_anything_is_told_hears_all():
+    journal = Journal()
+    reading = asyncio.create_task(read(journal, joining=True))
+    await asyncio.sleep(0)
+    journal.add(Metric("accuracy", 9.0))
+    journal.add(progress(0.1))
+    journal.close()
+
+    assert await reading == [9.0, 0.1]
+
+
+async def test_what_is_told_while_one_who_joins_reads_comes_once():
+    journal = Journal()
+    journal.add(Metric("loss", 1.0))
+    journal.add(Metric("loss", 2.0))
+    events = journal.follow(joining=True)
+    heard = [await anext(events)]
+    journal.add(Metric("loss", 3.0))
+    journal.close()
+    heard += [event async for event in events]
+
+    assert [event.value for event in heard] == [1.0, 2.0, 3.0]
 
 
 async def test_a_slow_reader_misses_the_oldest_only():

@@ -362,7 +362,9 @@ Global___CheckTrainingResponse: _TypeAlias = CheckTrainingResponse  # noqa: Y015
 
 @_typing.final
 class TrainResponse(_message.Message):
-    """One event of a training, in order. A joined stream starts with the newest progress."""
+    """One event of a training, in order. A joined stream starts with the newest progress and the metrics told so far, of
+    which the oldest may be missing after 10,000 events.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
