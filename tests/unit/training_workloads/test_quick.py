@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 
 from services.training.domain.model import ProblemType, Stage
+from services.training.workloads.tabular.engines import quick
 from tests.unit.training_workloads.trial import check, train
 
 FLOORS = {"wine": ("accuracy", 0.9), "cancer": ("accuracy", 0.92), "diabetes": ("r2", 0.3)}
@@ -57,6 +59,25 @@ def test_it_tells_how_it_goes(tables, tmp_path):
     assert losses["validation"][0] > min(losses["validation"])
     assert steps == sorted(set(steps))
     assert len(steps) >= 3
+
+
+def test_a_large_table_has_the_model_that_was_best(write, tmp_path, monkeypatch):
+    """000.9: what is packaged has the trees that did best on validation rows, and none that made it worse since."""
+    monkeypatch.setattr(quick, "CELLS_TO_REFIT", 0)
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(400, 3)), columns=list("abc"))
+    frame["y"] = np.where(frame["a"] + random.normal(size=400) * 2 > 0, "p", "q")
+    trial = train(write(frame), tmp_path / "folder")
+    losses, scores = (
+        {told.step: told.value for told in trial.metrics_told if (told.name, told.split) == (name, "validation")}
+        for name in ("log_loss", "accuracy")
+    )
+    best = min(losses, key=lambda rounds: losses[rounds])
+    trees = joblib.load(next(trial.package.rglob("model.joblib"))).named_steps["trees"]
+
+    assert best < max(losses)
+    assert (trees.n_iter_, trees.max_iter) == (best, best)
+    assert trial.result.leaderboard[0].validation_score == scores[best]
 
 
 def test_the_same_seed_gives_the_same_score(tables, tmp_path):

@@ -1,6 +1,7 @@
 """The quick engine: gradient-boosted trees of scikit-learn, grown until the validation rows stop gaining by it."""
 
 import time
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
@@ -47,7 +48,7 @@ ROUNDS_A_STEP, WIDE_ROUNDS_A_STEP = 10, 50
 
 @dataclass(frozen=True)
 class Growth:
-    """How a model grew: trees for each class at its best, and its score on the validation rows then."""
+    """How a model grew: the model at its best, its trees for each class, and its score on the validation rows then."""
 
     model: Any
     rounds: int
@@ -105,7 +106,10 @@ class QuickEngine:
     """Fits gradient-boosted trees."""
 
     def fit(self, case: Case, folder: Path, telling: Telling) -> QuickFitted:  # noqa: ARG002 - it needs no folder
-        """Find how many trees are best on validation rows, then fit that many on all rows to learn from."""
+        """Find how many trees are best on validation rows, then fit that many on all rows to learn from.
+
+        Of a large table, the model is the one that was best on validation rows, which it has not learned from.
+        """
         started = time.monotonic()
         rows, truth = case.rows(case.split.train)
         encoder = _make_encoder(rows)
@@ -183,7 +187,8 @@ def _watch_growth(case: Case, trees: Any, learning: Learning, split: Split, tell
     growing = clone(trees).set_params(warm_start=True)
     loss = "rmse" if case.is_regression else "log_loss"
     watched = {"train": split.train[:ROWS_WATCHED], "validation": split.test}
-    best, most = (np.inf, 0, nan), _most_rounds(case)
+    least, most = np.inf, _most_rounds(case)
+    best = Growth(growing, most, nan)
     step = WIDE_ROUNDS_A_STEP if learning.encoded.shape[1] > WIDE_COLUMNS else ROUNDS_A_STEP
     for rounds in range(min(step, most), most + 1, step):
         learning.fit(growing.set_params(max_iter=rounds), split.train)
@@ -192,12 +197,14 @@ def _watch_growth(case: Case, trees: Any, learning: Learning, split: Split, tell
             measured = case.measure(learning.truth[positions], answers, {loss, case.score_name})
             for metric, value in measured.items():
                 telling.metric(metric, value, rounds, name)
-        score = as_score(case.score_name, measured.get(case.score_name, nan))
-        best = min(best, (measured[loss], rounds, score), key=lambda found: found[0])
+        if measured[loss] < least:
+            # A copy: the model grows on.
+            score = as_score(case.score_name, measured.get(case.score_name, nan))
+            least, best = measured[loss], Growth(deepcopy(growing), rounds, score)
         telling.train(0.9 * rounds / most, f"{rounds} rounds: validation {loss} {measured[loss]:.4g}")
-        if rounds - best[1] >= PATIENCE * step:
+        if rounds - best.rounds >= PATIENCE * step:
             break
-    return Growth(growing, best[1], best[2])
+    return best
 
 
 def _answer(model: Any, rows: Any, case: Case) -> Answers:
