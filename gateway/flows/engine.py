@@ -37,6 +37,8 @@ Work = Callable[[Claim, State], Coroutine[Any, Any, None]]
 UNDOING = "undoing"
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 60.0
+MOST_DOUBLINGS = 10
+"""Of the seconds until the next attempt: beyond these they are the longest, and after 1,024 no number any more."""
 UNDO_RETRY_SECONDS = 5.0
 MOST_LEVELS = 32
 """Of objects in each other, each of which takes three of the 100 levels that a message may have."""
@@ -127,8 +129,7 @@ async def _attempt(step: Step, claim: Claim, state: State, cancellable: bool) ->
         return JobError(code=reason, message=error.details() or reason, retryable=retryable)
     except errors.Problem as problem:
         log.info("step failed", job=claim.job.id, step=step.name, reason=problem.reason)
-        transient = statuses.code_of(problem) in statuses.TRANSIENT
-        return JobError(code=problem.reason, message=problem.message, retryable=transient)
+        return JobError(code=problem.reason, message=problem.message, retryable=statuses.may_pass(problem))
     except LeaseLost:
         raise
     except Exception:
@@ -141,7 +142,7 @@ async def _after_failure(flow: Flow, step: Step, claim: Claim, state: State, fai
     attempt = claim.job.attempt + 1
     again = failure.retryable and attempt < step.patience.get(failure.code, attempt + 1)
     if again or not flow.may_return(step):
-        await later(claim, failure, min(FIRST_RETRY_SECONDS * 2 ** (attempt - 1), LONGEST_RETRY_SECONDS))
+        await later(claim, failure, retry_seconds(attempt))
         return
     state[UNDOING] = {"from": step.name, "code": failure.code, "message": failure.message}
     await _advance(claim, claim.job.step, state, claim.job.progress)
@@ -161,6 +162,11 @@ async def _backward(flow: Flow, claim: Claim, state: State) -> None:
                 await later(claim, failure, UNDO_RETRY_SECONDS)
                 return
     await _end(claim, JobError(code=why["code"], message=why["message"]))
+
+
+def retry_seconds(attempt: int) -> float:
+    """How long to wait after an attempt, the first of which is 1: longer each time, up to a minute."""
+    return min(FIRST_RETRY_SECONDS * 2 ** min(attempt - 1, MOST_DOUBLINGS), LONGEST_RETRY_SECONDS)
 
 
 async def later(claim: Claim, failure: JobError, seconds: float) -> None:

@@ -9,15 +9,17 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 
 from gateway.flows.claim import Claim
-from gateway.flows.engine import Flow, NestedTooDeep, State, Step, as_struct, carry
+from gateway.flows.engine import Flow, NestedTooDeep, State, Step, as_struct, carry, retry_seconds
 from gateway.peers import Peers
 from modelyard.metadata.v1.job_pb2 import (
     JOB_STATUS_FAILED,
+    JOB_STATUS_QUEUED,
     ClaimJobRequest,
     CreateJobRequest,
     GetJobRequest,
     Job,
 )
+from servicekit.errors import LimitReached, Problem, Unavailable
 from tests.contract.gateway.standing import standing
 
 
@@ -85,3 +87,48 @@ def test_what_is_nested_as_deep_as_may_be_comes_back(wrap: Any):
     assert MessageToDict(job.input) == {"given": deep(30, wrap)}
     with pytest.raises(NestedTooDeep):
         as_struct({"given": deep(33, wrap)})
+
+
+class Away(Unavailable):
+    """It is away; it comes back."""
+
+
+class UsedUp(LimitReached):
+    """All of it is used. Delete something."""
+
+
+def fails(problem: Problem) -> Flow:
+    """A flow of a step that fails."""
+
+    async def fail(_: Claim, __: State) -> None:
+        raise problem
+
+    return Flow("trial", [Step("fail", fail)], result=lambda state: state)
+
+
+@pytest.mark.parametrize(
+    ("problem", "status", "retryable"), [(Away(), JOB_STATUS_QUEUED, True), (UsedUp(), JOB_STATUS_FAILED, False)]
+)
+async def test_only_what_may_pass_is_tried_again(peers: Peers, problem: Problem, status: int, retryable: bool):
+    """A limit stays reached until somebody gives something back: a job that waited for that would never end."""
+    claim = await claimed(peers)
+    await carry(fails(problem), claim)
+    job = await peers.jobs.GetJob(GetJobRequest(id=claim.job.id), **peers.quick)
+
+    assert job.status == status
+    assert (job.error.code, job.error.retryable) == (problem.reason, retryable)
+
+
+@pytest.mark.parametrize("attempt", [1_024, 100_000])
+async def test_a_job_that_was_tried_for_days_still_says_why_it_fails(peers: Peers, attempt: int):
+    claim = await claimed(peers)
+    claim.job.attempt = attempt
+    await carry(fails(Away()), claim)
+    job = await peers.jobs.GetJob(GetJobRequest(id=claim.job.id), **peers.quick)
+
+    assert (job.status, job.error.code, job.error.message) == (JOB_STATUS_QUEUED, "AWAY", Away().message)
+
+
+def test_each_attempt_waits_longer_up_to_a_minute():
+    assert [retry_seconds(attempt) for attempt in range(1, 9)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert retry_seconds(10**9) == 60
