@@ -82,7 +82,7 @@ async def steps_written(claim: Claim) -> list[int]:
 
 
 async def test_what_was_told_before_the_stream_broke_is_written(tmp_path: Path):
-    """000.11: one that ends before it is joined again tells its metrics to nobody any more."""
+    """M.3: one that ends before it is joined again tells its metrics to nobody any more."""
     async with followed(tmp_path, Telling(3, Gone())) as claim:
         with pytest.raises(AioRpcError) as broken:
             await training.train(claim, {"training_id": "t"})
@@ -102,7 +102,7 @@ async def test_what_was_told_before_the_stream_ended_early_is_written(tmp_path: 
 
 
 async def test_metrics_that_come_all_at_once_are_written_a_few_at_a_time(tmp_path: Path, monkeypatch):
-    """000.11: one who joins hears at once what was told in hours, and metadata takes 10,000 in a call."""
+    """M.3: one who joins hears at once what was told in hours, and metadata takes 10,000 in a call."""
     monkeypatch.setattr(training, "METRIC_SECONDS", 3600)
     async with followed(tmp_path, Telling(10_001, TrainResponse(result=TrainingResult(engine="quick")))) as claim:
         state: dict[str, Any] = {"training_id": "t"}

@@ -24,7 +24,7 @@ async def test_progress_never_goes_down_nor_beyond_one():
 
 
 async def test_one_who_joins_starts_with_the_newest_progress_and_misses_no_metric():
-    """000.11: who joins may have lost the stream before, and with it the metrics that were told meanwhile."""
+    """M.3: who joins may have lost the stream before, and with it the metrics that were told meanwhile."""
     journal = Journal()
     journal.add(progress(0.1))
     journal.add(progress(0.2))

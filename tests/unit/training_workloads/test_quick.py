@@ -62,7 +62,7 @@ def test_it_tells_how_it_goes(tables, tmp_path):
 
 
 def test_a_large_table_has_the_model_that_was_best(write, tmp_path, monkeypatch):
-    """000.9: what is packaged has the trees that did best on validation rows, and none that made it worse since."""
+    """002.9: what is packaged has the trees that did best on validation rows, and none that made it worse since."""
     monkeypatch.setattr(quick, "CELLS_TO_REFIT", 0)
     random = np.random.default_rng(0)
     frame = pd.DataFrame(random.normal(size=(400, 3)), columns=list("abc"))
