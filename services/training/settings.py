@@ -26,7 +26,8 @@ class TrainingSettings(ServerSettings):
     max_workers: int = Field(0, ge=0, le=256)
     """Trainings that may run at once; 0 is half of the processors, or 8 on a Ray cluster."""
     queue_limit: int = Field(100, ge=0, le=100_000)
-    """Trainings that may wait for their turn; more are refused."""
+    """Of each kind, how many may wait for their turn; more are refused: trainings; checks and looks into datasets;
+    imports; predictions whose model is not loaded."""
     artifact_hours: float = Field(72, gt=0)
     """Hours for which a finished training is kept that nobody releases."""
     memory_bytes: int = Field(0, ge=0)
