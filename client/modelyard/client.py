@@ -30,7 +30,8 @@ Kind = TypeVar("Kind", bound=Record)
 Answer = TypeVar("Answer")
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-TIMEOUT = httpx.Timeout(30, connect=5, read=300)
+TIMEOUT = httpx.Timeout(30, connect=5, read=660)
+"""The gateway waits up to ten minutes for what reads a whole dataset."""
 IMPORT_TIMEOUT = httpx.Timeout(30, connect=5, read=6 * 3600)
 ATTEMPTS = 3
 PLAIN = {"Accept-Encoding": "identity"}

@@ -16,8 +16,6 @@ from services.training.domain.messages import Message, Refusal, ServeTask, decod
 
 log = get_logger()
 
-LOAD_SECONDS = 300.0
-
 
 class ModelProcesses:
     """Implements ModelHost with `python -m services.training.worker`, confined as a training is."""
@@ -31,8 +29,7 @@ class ModelProcesses:
         """The model of `folder / "package.zip"`; the port says what it raises."""
         async with conversing(self._task, self._home.workloads, folder, self._home.environment(folder)) as talk:
             model = ModelProcess(talk.child, talk.reader, talk.writer, folder)
-            async with asyncio.timeout(LOAD_SECONDS):
-                await model.loaded()
+            await model.loaded()
             yield model
 
 

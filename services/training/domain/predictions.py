@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from services.training.domain.ports import DatasetReader, ModelHost, WarmModel
 from services.training.domain.warm import Bounds, WarmModels
 
 LOAD_SECONDS = 300.0
+"""That a package may take to arrive and be loaded. With the answer that is less than the gateway waits for."""
 
 
 class Loader:
@@ -29,15 +30,16 @@ class Loader:
     @asynccontextmanager
     async def load(self, package: PackageSource) -> AsyncIterator[WarmModel]:
         """The model, for the block. Raises PackageChanged and what reader and host raise."""
-        async with scratch_folder(self._root, "predict_") as folder:
+        async with scratch_folder(self._root, "predict_") as folder, AsyncExitStack() as stack:
             async with asyncio.timeout(LOAD_SECONDS):
-                found = await fetch(
-                    self._packages, DatasetSource("", package.placement, package.key), folder / "package.zip"
-                )
-            if found != package.sha256:
-                raise PackageChanged(found=found, expected=package.sha256)
-            async with self._host.load(folder) as model:
-                yield model
+                await self._bring(package, folder / "package.zip")
+                model = await stack.enter_async_context(self._host.load(folder))
+            yield model
+
+    async def _bring(self, package: PackageSource, path: Path) -> None:
+        found = await fetch(self._packages, DatasetSource("", package.placement, package.key), path)
+        if found != package.sha256:
+            raise PackageChanged(found=found, expected=package.sha256)
 
 
 class Predictions:
