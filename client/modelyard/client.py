@@ -95,7 +95,8 @@ class Client:
 
         `file` is one of several at Kaggle, "*" for all as one zip. `credentials` are Kaggle's: username and key, or
         token; the server's own are used without them. Returns when it is stored, which may take as long as the file
-        takes to arrive; the request is repeated when the connection fails, and stores one dataset all the same.
+        takes to arrive; the request is repeated when the connection breaks off or the server says that it may help,
+        and stores one dataset all the same. Where nothing answers it fails at once.
         """
         if (kaggle is None) == (url is None):
             raise ModelyardError(0, "INVALID_REQUEST", "Give either kaggle, a dataset's name there, or a url.")
@@ -147,7 +148,8 @@ class Client:
         `workload` that others added goes by its own name. `parameters` are those of the workload, as
         GET /api/workloads describes them; the others here are short for some of them. `time_limit` is in seconds,
         `test_fraction` the share of rows that is held out to score the model. The request is repeated when the
-        connection fails; it starts one job all the same.
+        connection breaks off or the server says that it may help; it starts one job all the same. Where nothing
+        answers it fails at once.
         """
         if (path is None) == (not dataset_id):
             raise ModelyardError(0, "INVALID_REQUEST", "Give either a file or a dataset_id to train on.")
@@ -285,7 +287,7 @@ def _understood(response: httpx.Response, read: Callable[[Any], Answer]) -> Answ
 
 
 def _patiently(call: Callable[[], Answer]) -> Answer:
-    """Repeat a call that is safe to repeat while it fails for reasons that may pass."""
+    """Repeat a call that is safe to repeat while it fails for reasons that may pass within seconds."""
     for attempt in range(1, ATTEMPTS):
         try:
             return call()

@@ -82,6 +82,28 @@ def test_training_on_a_file_sends_fields_before_the_file_and_a_key_that_stays_ov
     assert all(b"x,y\n1,2\n" in body for body in bodies)
 
 
+def test_training_is_asked_for_again_when_the_connection_breaks_off_and_not_where_nobody_is(
+    client, gateway, monkeypatch
+):
+    """Who gave a wrong address hears of it at once."""
+    paused = []
+    monkeypatch.setattr("modelyard.client.time.sleep", paused.append)
+
+    def break_off(request) -> None:
+        request.close_connection = True
+
+    gateway.on("POST /api/automl/train/d1", break_off, json_of({"id": "j1", "status": "queued"}))
+    job = client.train(dataset_id="d1")
+    repeated = paused.copy()
+    with Client("http://127.0.0.1:1") as nobody, pytest.raises(ModelyardError) as caught:
+        nobody.train(dataset_id="d1")
+
+    assert job.id == "j1"
+    assert len({seen.headers["Idempotency-Key"] for seen in gateway.seen}) == 1
+    assert (len(gateway.seen), repeated, paused) == (2, [1], [1])
+    assert caught.value.code == "UNREACHABLE"
+
+
 def test_training_on_a_stored_dataset_sends_only_what_was_given(client, gateway):
     sent = []
 
