@@ -204,7 +204,9 @@ Global___ValueCount: _TypeAlias = ValueCount  # noqa: Y015
 
 @_typing.final
 class TableFormat(_message.Message):
-    """How a text file is to be read as a table."""
+    """How a text file is to be read as a table. A field that is empty is not told; the field that holds this message says
+    what is taken in its place.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

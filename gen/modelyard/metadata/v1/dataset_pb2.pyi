@@ -94,7 +94,7 @@ class Dataset(_message.Message):
 
     @_builtins.property
     def format(self) -> _table_pb2.TableFormat:
-        """Delimiter and encoding."""
+        """Delimiter and encoding; where one is empty, who reads the dataset detects it. Absent of an archive."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

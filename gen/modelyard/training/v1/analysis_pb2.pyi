@@ -63,7 +63,7 @@ class SniffTableResponse(_message.Message):
     """"table", or "archive", of which nothing else is told."""
     @_builtins.property
     def format(self) -> _table_pb2.TableFormat:
-        """Delimiter and encoding."""
+        """Delimiter and encoding, neither of them empty; absent of an archive."""
 
     @_builtins.property
     def column_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -130,7 +130,7 @@ class InspectDatasetResponse(_message.Message):
     """Data rows."""
     @_builtins.property
     def format(self) -> _table_pb2.TableFormat:
-        """Delimiter and encoding."""
+        """Delimiter and encoding, neither of them empty."""
 
     @_builtins.property
     def columns(self) -> _containers.RepeatedCompositeFieldContainer[_table_pb2.Column]:

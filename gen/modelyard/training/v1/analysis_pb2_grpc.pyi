@@ -37,15 +37,19 @@ class AnalysisServiceStub:
     """Tells from its first bytes whether a file is a table that can be used, and how to read it, or a zip archive, which
     is looked into when something is trained on it.
     Fails with INVALID_ARGUMENT, with a reason in ErrorInfo, when it is not: EMPTY_FILE, NOT_TEXT, NO_HEADER,
-    NO_ROWS, TOO_FEW_ROWS, DUPLICATE_COLUMNS, UNREADABLE_ROW, TOO_MANY_COLUMNS. Safe to repeat.
+    NO_ROWS, TOO_FEW_ROWS, DUPLICATE_COLUMNS, UNREADABLE_ROW, TOO_MANY_COLUMNS; and when the head is too long,
+    HEAD_TOO_LONG. Safe to repeat.
     """
     InspectDataset: _grpc.UnaryUnaryMultiCallable[_analysis_pb2.InspectDatasetRequest, _analysis_pb2.InspectDatasetResponse]
     """Reads a whole stored dataset and gives its schema, statistics of every column, and first rows, in memory that does
     not grow with the file; of an archive, what it lists. What was found is remembered by the dataset's checksum, beyond a restart, so that the next
     look reads nothing; without a checksum every call reads the dataset. Ends with its call.
-    Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line) and for an archive that is broken or
-    unsafe (ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_BOMB), NOT_FOUND when there is no such
-    object and RESOURCE_EXHAUSTED when too many wait. Safe to repeat.
+    Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line), for an archive that is broken or
+    unsafe (ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_BOMB), a format in which no text can be read (BAD_FORMAT) and a
+    sample_size that may not be (BAD_SAMPLE_SIZE); NOT_FOUND when there is no such object; DATA_LOSS when its bytes are
+    not those that were recorded; FAILED_PRECONDITION when it takes more memory than it may; ABORTED (repeat) when the
+    worker process died; RESOURCE_EXHAUSTED (repeat later) when too many wait or the disk is full; and UNAVAILABLE
+    (repeat) when the dataset cannot be read. Safe to repeat.
     """
     FetchDataset: _grpc.UnaryStreamMultiCallable[_analysis_pb2.FetchDatasetRequest, _analysis_pb2.FetchDatasetResponse]
     """Brings a file from Kaggle or from an address on the web: a header, then its bytes. Nothing of it is kept here, and
@@ -68,15 +72,19 @@ class AnalysisServiceAsyncStub(AnalysisServiceStub):
     """Tells from its first bytes whether a file is a table that can be used, and how to read it, or a zip archive, which
     is looked into when something is trained on it.
     Fails with INVALID_ARGUMENT, with a reason in ErrorInfo, when it is not: EMPTY_FILE, NOT_TEXT, NO_HEADER,
-    NO_ROWS, TOO_FEW_ROWS, DUPLICATE_COLUMNS, UNREADABLE_ROW, TOO_MANY_COLUMNS. Safe to repeat.
+    NO_ROWS, TOO_FEW_ROWS, DUPLICATE_COLUMNS, UNREADABLE_ROW, TOO_MANY_COLUMNS; and when the head is too long,
+    HEAD_TOO_LONG. Safe to repeat.
     """
     InspectDataset: _aio.UnaryUnaryMultiCallable[_analysis_pb2.InspectDatasetRequest, _analysis_pb2.InspectDatasetResponse]  # type: ignore[assignment]
     """Reads a whole stored dataset and gives its schema, statistics of every column, and first rows, in memory that does
     not grow with the file; of an archive, what it lists. What was found is remembered by the dataset's checksum, beyond a restart, so that the next
     look reads nothing; without a checksum every call reads the dataset. Ends with its call.
-    Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line) and for an archive that is broken or
-    unsafe (ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_BOMB), NOT_FOUND when there is no such
-    object and RESOURCE_EXHAUSTED when too many wait. Safe to repeat.
+    Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line), for an archive that is broken or
+    unsafe (ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_BOMB), a format in which no text can be read (BAD_FORMAT) and a
+    sample_size that may not be (BAD_SAMPLE_SIZE); NOT_FOUND when there is no such object; DATA_LOSS when its bytes are
+    not those that were recorded; FAILED_PRECONDITION when it takes more memory than it may; ABORTED (repeat) when the
+    worker process died; RESOURCE_EXHAUSTED (repeat later) when too many wait or the disk is full; and UNAVAILABLE
+    (repeat) when the dataset cannot be read. Safe to repeat.
     """
     FetchDataset: _aio.UnaryStreamMultiCallable[_analysis_pb2.FetchDatasetRequest, _analysis_pb2.FetchDatasetResponse]  # type: ignore[assignment]
     """Brings a file from Kaggle or from an address on the web: a header, then its bytes. Nothing of it is kept here, and
@@ -102,7 +110,8 @@ class AnalysisServiceServicer(metaclass=_abc_1.ABCMeta):
         """Tells from its first bytes whether a file is a table that can be used, and how to read it, or a zip archive, which
         is looked into when something is trained on it.
         Fails with INVALID_ARGUMENT, with a reason in ErrorInfo, when it is not: EMPTY_FILE, NOT_TEXT, NO_HEADER,
-        NO_ROWS, TOO_FEW_ROWS, DUPLICATE_COLUMNS, UNREADABLE_ROW, TOO_MANY_COLUMNS. Safe to repeat.
+        NO_ROWS, TOO_FEW_ROWS, DUPLICATE_COLUMNS, UNREADABLE_ROW, TOO_MANY_COLUMNS; and when the head is too long,
+        HEAD_TOO_LONG. Safe to repeat.
         """
 
     @_abc_1.abstractmethod
@@ -114,9 +123,12 @@ class AnalysisServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads a whole stored dataset and gives its schema, statistics of every column, and first rows, in memory that does
         not grow with the file; of an archive, what it lists. What was found is remembered by the dataset's checksum, beyond a restart, so that the next
         look reads nothing; without a checksum every call reads the dataset. Ends with its call.
-        Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line) and for an archive that is broken or
-        unsafe (ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_BOMB), NOT_FOUND when there is no such
-        object and RESOURCE_EXHAUSTED when too many wait. Safe to repeat.
+        Fails with INVALID_ARGUMENT as SniffTable does (UNREADABLE_ROW names the line), for an archive that is broken or
+        unsafe (ARCHIVE_BROKEN, ARCHIVE_UNSAFE, ARCHIVE_BOMB), a format in which no text can be read (BAD_FORMAT) and a
+        sample_size that may not be (BAD_SAMPLE_SIZE); NOT_FOUND when there is no such object; DATA_LOSS when its bytes are
+        not those that were recorded; FAILED_PRECONDITION when it takes more memory than it may; ABORTED (repeat) when the
+        worker process died; RESOURCE_EXHAUSTED (repeat later) when too many wait or the disk is full; and UNAVAILABLE
+        (repeat) when the dataset cannot be read. Safe to repeat.
         """
 
     @_abc_1.abstractmethod

@@ -245,7 +245,9 @@ class DatasetSource(_message.Message):
     """SHA-256 of the bytes, verified on reading; hexadecimal."""
     @_builtins.property
     def format(self) -> _table_pb2.TableFormat:
-        """How to read it; detected when absent."""
+        """How to read it where it is a table; what is absent or empty of this is detected. BAD_FORMAT is told of one in which
+        no table can be.
+        """
 
     def __init__(
         self,
@@ -819,7 +821,9 @@ class PredictHeader(_message.Message):
 
     @_builtins.property
     def table_format(self) -> _table_pb2.TableFormat:
-        """How to read delimited text; as the training data when absent."""
+        """How to read delimited text. Where the delimiter is empty it is that of the training data; where the encoding is, it
+        is UTF-8 if all of the text is, else that of the training data. Absent, both are empty.
+        """
 
     @_builtins.property
     def datatypes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:

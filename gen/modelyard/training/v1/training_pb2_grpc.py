@@ -88,7 +88,9 @@ class TrainingServiceServicer:
     def CheckTraining(self, request, context):
         """Checks a training without starting it: reads the dataset, settles the target and the problem type.
         Fails as Train does with INVALID_ARGUMENT (what was asked, or the data; BadRequest names the field, ErrorInfo the
-        reason) and FAILED_PRECONDITION (the engine is not installed here). Safe to repeat.
+        reason), FAILED_PRECONDITION (the engine is not installed here, or looking at the data takes more memory than it
+        may), NOT_FOUND, DATA_LOSS, ABORTED, RESOURCE_EXHAUSTED (too many checks wait, in a queue of their own, or the disk
+        is full) and UNAVAILABLE. Ends with its call. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,10 +99,13 @@ class TrainingServiceServicer:
     def Train(self, request, context):
         """Trains, and tells how it goes; the last message is the result. Ending the call does not end the training: a
         repeat with the same training_id joins it, or returns its result at once when it is done, until it is released.
-        Fails with INVALID_ARGUMENT for bad parameters or data, FAILED_PRECONDITION when the engine is not installed or
-        could train no model, CANCELLED after CancelTraining,
-        ABORTED (repeat) when the worker process died, RESOURCE_EXHAUSTED (repeat later) when the queue is full,
-        and UNAVAILABLE (repeat) when the dataset cannot be read.
+        Fails with INVALID_ARGUMENT for bad parameters, a bad name or bad data, FAILED_PRECONDITION when the engine is not
+        installed, could train no model, or passed the limit of memory (MEMORY_LIMIT) or time (TIME_LIMIT), NOT_FOUND when
+        there is no such dataset, DATA_LOSS when its bytes are not those that were recorded (DATASET_CHANGED),
+        ALREADY_EXISTS when there is a training of that name for another request (TRAINING_EXISTS), CANCELLED after
+        CancelTraining, ABORTED (repeat) when the worker process died, RESOURCE_EXHAUSTED (repeat later) when the queue or
+        the disk is full or the cluster has no room, and UNAVAILABLE (repeat) when the dataset cannot be read, the service
+        is stopping (SERVICE_STOPPING), or the cluster is away or lost the model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -108,7 +113,8 @@ class TrainingServiceServicer:
 
     def CancelTraining(self, request, context):
         """Stops a training at once, with every process it started, and deletes what it wrote. Succeeds for a training that
-        is done or unknown, and prevents one of that name from starting later. Safe to repeat.
+        is done or unknown, and prevents one of that name from starting within a day. Fails with INVALID_ARGUMENT for what
+        cannot be a name. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,14 +122,16 @@ class TrainingServiceServicer:
 
     def ReadArtifact(self, request, context):
         """Reads the packaged model of a finished training, in chunks of at most 256 KiB.
-        Fails with NOT_FOUND when there is none (never finished, or released). Safe to repeat.
+        Fails with NOT_FOUND when there is none (never finished, or released) and INVALID_ARGUMENT for what cannot be a
+        name. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseArtifact(self, request, context):
-        """Deletes everything that is kept for a training. Succeeds when nothing is. Safe to repeat.
+        """Deletes everything that is kept for a training. Succeeds when nothing is. Fails with INVALID_ARGUMENT for what
+        cannot be a name. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,11 +142,13 @@ class TrainingServiceServicer:
         its SHA-256 before anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a
         while. First the header with the first rows, then the others in chunks; the answers come once all rows are there.
         Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
-        MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN,
-        NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT), NOT_FOUND when there is no such package, DATA_LOSS when its bytes are
-        not those that were recorded, ABORTED (repeat) when the process died, RESOURCE_EXHAUSTED (repeat later) when too
-        many calls wait, DEADLINE_EXCEEDED when it takes too long, and UNAVAILABLE (repeat) when storage does not answer.
-        Safe to repeat.
+        MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, BAD_FORMAT, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN,
+        NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT) or without the package's SHA-256 (NO_CHECKSUM), NOT_FOUND when there is no
+        such package, DATA_LOSS when its bytes are not those that were recorded or it is broken, FAILED_PRECONDITION when
+        the model takes more memory than it may (MODEL_TOO_LARGE), ABORTED (repeat) when the process died,
+        RESOURCE_EXHAUSTED (repeat later) when too many calls wait for models that are not loaded (calls for one that is
+        wait in a queue without end, until their deadlines) or the disk is full, DEADLINE_EXCEEDED when loading or the
+        answer takes too long, and UNAVAILABLE (repeat) when storage does not answer. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,36 +40,47 @@ class TrainingServiceStub:
     CheckTraining: _grpc.UnaryUnaryMultiCallable[_training_pb2.TrainRequest, _training_pb2.CheckTrainingResponse]
     """Checks a training without starting it: reads the dataset, settles the target and the problem type.
     Fails as Train does with INVALID_ARGUMENT (what was asked, or the data; BadRequest names the field, ErrorInfo the
-    reason) and FAILED_PRECONDITION (the engine is not installed here). Safe to repeat.
+    reason), FAILED_PRECONDITION (the engine is not installed here, or looking at the data takes more memory than it
+    may), NOT_FOUND, DATA_LOSS, ABORTED, RESOURCE_EXHAUSTED (too many checks wait, in a queue of their own, or the disk
+    is full) and UNAVAILABLE. Ends with its call. Safe to repeat.
     """
     Train: _grpc.UnaryStreamMultiCallable[_training_pb2.TrainRequest, _training_pb2.TrainResponse]
     """Trains, and tells how it goes; the last message is the result. Ending the call does not end the training: a
     repeat with the same training_id joins it, or returns its result at once when it is done, until it is released.
-    Fails with INVALID_ARGUMENT for bad parameters or data, FAILED_PRECONDITION when the engine is not installed or
-    could train no model, CANCELLED after CancelTraining,
-    ABORTED (repeat) when the worker process died, RESOURCE_EXHAUSTED (repeat later) when the queue is full,
-    and UNAVAILABLE (repeat) when the dataset cannot be read.
+    Fails with INVALID_ARGUMENT for bad parameters, a bad name or bad data, FAILED_PRECONDITION when the engine is not
+    installed, could train no model, or passed the limit of memory (MEMORY_LIMIT) or time (TIME_LIMIT), NOT_FOUND when
+    there is no such dataset, DATA_LOSS when its bytes are not those that were recorded (DATASET_CHANGED),
+    ALREADY_EXISTS when there is a training of that name for another request (TRAINING_EXISTS), CANCELLED after
+    CancelTraining, ABORTED (repeat) when the worker process died, RESOURCE_EXHAUSTED (repeat later) when the queue or
+    the disk is full or the cluster has no room, and UNAVAILABLE (repeat) when the dataset cannot be read, the service
+    is stopping (SERVICE_STOPPING), or the cluster is away or lost the model.
     """
     CancelTraining: _grpc.UnaryUnaryMultiCallable[_training_pb2.CancelTrainingRequest, _training_pb2.CancelTrainingResponse]
     """Stops a training at once, with every process it started, and deletes what it wrote. Succeeds for a training that
-    is done or unknown, and prevents one of that name from starting later. Safe to repeat.
+    is done or unknown, and prevents one of that name from starting within a day. Fails with INVALID_ARGUMENT for what
+    cannot be a name. Safe to repeat.
     """
     ReadArtifact: _grpc.UnaryStreamMultiCallable[_training_pb2.ReadArtifactRequest, _training_pb2.ReadArtifactResponse]
     """Reads the packaged model of a finished training, in chunks of at most 256 KiB.
-    Fails with NOT_FOUND when there is none (never finished, or released). Safe to repeat.
+    Fails with NOT_FOUND when there is none (never finished, or released) and INVALID_ARGUMENT for what cannot be a
+    name. Safe to repeat.
     """
     ReleaseArtifact: _grpc.UnaryUnaryMultiCallable[_training_pb2.ReleaseArtifactRequest, _training_pb2.ReleaseArtifactResponse]
-    """Deletes everything that is kept for a training. Succeeds when nothing is. Safe to repeat."""
+    """Deletes everything that is kept for a training. Succeeds when nothing is. Fails with INVALID_ARGUMENT for what
+    cannot be a name. Safe to repeat.
+    """
     Predict: _grpc.StreamStreamMultiCallable[_training_pb2.PredictRequest, _training_pb2.PredictResponse]
     """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against
     its SHA-256 before anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a
     while. First the header with the first rows, then the others in chunks; the answers come once all rows are there.
     Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
-    MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN,
-    NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT), NOT_FOUND when there is no such package, DATA_LOSS when its bytes are
-    not those that were recorded, ABORTED (repeat) when the process died, RESOURCE_EXHAUSTED (repeat later) when too
-    many calls wait, DEADLINE_EXCEEDED when it takes too long, and UNAVAILABLE (repeat) when storage does not answer.
-    Safe to repeat.
+    MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, BAD_FORMAT, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN,
+    NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT) or without the package's SHA-256 (NO_CHECKSUM), NOT_FOUND when there is no
+    such package, DATA_LOSS when its bytes are not those that were recorded or it is broken, FAILED_PRECONDITION when
+    the model takes more memory than it may (MODEL_TOO_LARGE), ABORTED (repeat) when the process died,
+    RESOURCE_EXHAUSTED (repeat later) when too many calls wait for models that are not loaded (calls for one that is
+    wait in a queue without end, until their deadlines) or the disk is full, DEADLINE_EXCEEDED when loading or the
+    answer takes too long, and UNAVAILABLE (repeat) when storage does not answer. Safe to repeat.
     """
 
 @_typing.type_check_only
@@ -84,36 +95,47 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     CheckTraining: _aio.UnaryUnaryMultiCallable[_training_pb2.TrainRequest, _training_pb2.CheckTrainingResponse]  # type: ignore[assignment]
     """Checks a training without starting it: reads the dataset, settles the target and the problem type.
     Fails as Train does with INVALID_ARGUMENT (what was asked, or the data; BadRequest names the field, ErrorInfo the
-    reason) and FAILED_PRECONDITION (the engine is not installed here). Safe to repeat.
+    reason), FAILED_PRECONDITION (the engine is not installed here, or looking at the data takes more memory than it
+    may), NOT_FOUND, DATA_LOSS, ABORTED, RESOURCE_EXHAUSTED (too many checks wait, in a queue of their own, or the disk
+    is full) and UNAVAILABLE. Ends with its call. Safe to repeat.
     """
     Train: _aio.UnaryStreamMultiCallable[_training_pb2.TrainRequest, _training_pb2.TrainResponse]  # type: ignore[assignment]
     """Trains, and tells how it goes; the last message is the result. Ending the call does not end the training: a
     repeat with the same training_id joins it, or returns its result at once when it is done, until it is released.
-    Fails with INVALID_ARGUMENT for bad parameters or data, FAILED_PRECONDITION when the engine is not installed or
-    could train no model, CANCELLED after CancelTraining,
-    ABORTED (repeat) when the worker process died, RESOURCE_EXHAUSTED (repeat later) when the queue is full,
-    and UNAVAILABLE (repeat) when the dataset cannot be read.
+    Fails with INVALID_ARGUMENT for bad parameters, a bad name or bad data, FAILED_PRECONDITION when the engine is not
+    installed, could train no model, or passed the limit of memory (MEMORY_LIMIT) or time (TIME_LIMIT), NOT_FOUND when
+    there is no such dataset, DATA_LOSS when its bytes are not those that were recorded (DATASET_CHANGED),
+    ALREADY_EXISTS when there is a training of that name for another request (TRAINING_EXISTS), CANCELLED after
+    CancelTraining, ABORTED (repeat) when the worker process died, RESOURCE_EXHAUSTED (repeat later) when the queue or
+    the disk is full or the cluster has no room, and UNAVAILABLE (repeat) when the dataset cannot be read, the service
+    is stopping (SERVICE_STOPPING), or the cluster is away or lost the model.
     """
     CancelTraining: _aio.UnaryUnaryMultiCallable[_training_pb2.CancelTrainingRequest, _training_pb2.CancelTrainingResponse]  # type: ignore[assignment]
     """Stops a training at once, with every process it started, and deletes what it wrote. Succeeds for a training that
-    is done or unknown, and prevents one of that name from starting later. Safe to repeat.
+    is done or unknown, and prevents one of that name from starting within a day. Fails with INVALID_ARGUMENT for what
+    cannot be a name. Safe to repeat.
     """
     ReadArtifact: _aio.UnaryStreamMultiCallable[_training_pb2.ReadArtifactRequest, _training_pb2.ReadArtifactResponse]  # type: ignore[assignment]
     """Reads the packaged model of a finished training, in chunks of at most 256 KiB.
-    Fails with NOT_FOUND when there is none (never finished, or released). Safe to repeat.
+    Fails with NOT_FOUND when there is none (never finished, or released) and INVALID_ARGUMENT for what cannot be a
+    name. Safe to repeat.
     """
     ReleaseArtifact: _aio.UnaryUnaryMultiCallable[_training_pb2.ReleaseArtifactRequest, _training_pb2.ReleaseArtifactResponse]  # type: ignore[assignment]
-    """Deletes everything that is kept for a training. Succeeds when nothing is. Safe to repeat."""
+    """Deletes everything that is kept for a training. Succeeds when nothing is. Fails with INVALID_ARGUMENT for what
+    cannot be a name. Safe to repeat.
+    """
     Predict: _aio.StreamStreamMultiCallable[_training_pb2.PredictRequest, _training_pb2.PredictResponse]  # type: ignore[assignment]
     """Predicts for rows of a table, or for an image, with a packaged model from storage. The package is checked against
     its SHA-256 before anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a
     while. First the header with the first rows, then the others in chunks; the answers come once all rows are there.
     Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
-    MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN,
-    NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT), NOT_FOUND when there is no such package, DATA_LOSS when its bytes are
-    not those that were recorded, ABORTED (repeat) when the process died, RESOURCE_EXHAUSTED (repeat later) when too
-    many calls wait, DEADLINE_EXCEEDED when it takes too long, and UNAVAILABLE (repeat) when storage does not answer.
-    Safe to repeat.
+    MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, BAD_FORMAT, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN,
+    NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT) or without the package's SHA-256 (NO_CHECKSUM), NOT_FOUND when there is no
+    such package, DATA_LOSS when its bytes are not those that were recorded or it is broken, FAILED_PRECONDITION when
+    the model takes more memory than it may (MODEL_TOO_LARGE), ABORTED (repeat) when the process died,
+    RESOURCE_EXHAUSTED (repeat later) when too many calls wait for models that are not loaded (calls for one that is
+    wait in a queue without end, until their deadlines) or the disk is full, DEADLINE_EXCEEDED when loading or the
+    answer takes too long, and UNAVAILABLE (repeat) when storage does not answer. Safe to repeat.
     """
 
 class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -137,7 +159,9 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_training_pb2.CheckTrainingResponse, _abc.Awaitable[_training_pb2.CheckTrainingResponse]]:
         """Checks a training without starting it: reads the dataset, settles the target and the problem type.
         Fails as Train does with INVALID_ARGUMENT (what was asked, or the data; BadRequest names the field, ErrorInfo the
-        reason) and FAILED_PRECONDITION (the engine is not installed here). Safe to repeat.
+        reason), FAILED_PRECONDITION (the engine is not installed here, or looking at the data takes more memory than it
+        may), NOT_FOUND, DATA_LOSS, ABORTED, RESOURCE_EXHAUSTED (too many checks wait, in a queue of their own, or the disk
+        is full) and UNAVAILABLE. Ends with its call. Safe to repeat.
         """
 
     @_abc_1.abstractmethod
@@ -148,10 +172,13 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_training_pb2.TrainResponse], _abc.AsyncIterator[_training_pb2.TrainResponse]]:
         """Trains, and tells how it goes; the last message is the result. Ending the call does not end the training: a
         repeat with the same training_id joins it, or returns its result at once when it is done, until it is released.
-        Fails with INVALID_ARGUMENT for bad parameters or data, FAILED_PRECONDITION when the engine is not installed or
-        could train no model, CANCELLED after CancelTraining,
-        ABORTED (repeat) when the worker process died, RESOURCE_EXHAUSTED (repeat later) when the queue is full,
-        and UNAVAILABLE (repeat) when the dataset cannot be read.
+        Fails with INVALID_ARGUMENT for bad parameters, a bad name or bad data, FAILED_PRECONDITION when the engine is not
+        installed, could train no model, or passed the limit of memory (MEMORY_LIMIT) or time (TIME_LIMIT), NOT_FOUND when
+        there is no such dataset, DATA_LOSS when its bytes are not those that were recorded (DATASET_CHANGED),
+        ALREADY_EXISTS when there is a training of that name for another request (TRAINING_EXISTS), CANCELLED after
+        CancelTraining, ABORTED (repeat) when the worker process died, RESOURCE_EXHAUSTED (repeat later) when the queue or
+        the disk is full or the cluster has no room, and UNAVAILABLE (repeat) when the dataset cannot be read, the service
+        is stopping (SERVICE_STOPPING), or the cluster is away or lost the model.
         """
 
     @_abc_1.abstractmethod
@@ -161,7 +188,8 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_training_pb2.CancelTrainingResponse, _abc.Awaitable[_training_pb2.CancelTrainingResponse]]:
         """Stops a training at once, with every process it started, and deletes what it wrote. Succeeds for a training that
-        is done or unknown, and prevents one of that name from starting later. Safe to repeat.
+        is done or unknown, and prevents one of that name from starting within a day. Fails with INVALID_ARGUMENT for what
+        cannot be a name. Safe to repeat.
         """
 
     @_abc_1.abstractmethod
@@ -171,7 +199,8 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_training_pb2.ReadArtifactResponse], _abc.AsyncIterator[_training_pb2.ReadArtifactResponse]]:
         """Reads the packaged model of a finished training, in chunks of at most 256 KiB.
-        Fails with NOT_FOUND when there is none (never finished, or released). Safe to repeat.
+        Fails with NOT_FOUND when there is none (never finished, or released) and INVALID_ARGUMENT for what cannot be a
+        name. Safe to repeat.
         """
 
     @_abc_1.abstractmethod
@@ -180,7 +209,9 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_pb2.ReleaseArtifactRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_pb2.ReleaseArtifactResponse, _abc.Awaitable[_training_pb2.ReleaseArtifactResponse]]:
-        """Deletes everything that is kept for a training. Succeeds when nothing is. Safe to repeat."""
+        """Deletes everything that is kept for a training. Succeeds when nothing is. Fails with INVALID_ARGUMENT for what
+        cannot be a name. Safe to repeat.
+        """
 
     @_abc_1.abstractmethod
     def Predict(
@@ -192,11 +223,13 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         its SHA-256 before anything of it is unpacked or loaded, and runs in a process of its own, which stays warm for a
         while. First the header with the first rows, then the others in chunks; the answers come once all rows are there.
         Fails with INVALID_ARGUMENT for rows that are not as the model needs them (ErrorInfo gives the reason:
-        MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN,
-        NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT), NOT_FOUND when there is no such package, DATA_LOSS when its bytes are
-        not those that were recorded, ABORTED (repeat) when the process died, RESOURCE_EXHAUSTED (repeat later) when too
-        many calls wait, DEADLINE_EXCEEDED when it takes too long, and UNAVAILABLE (repeat) when storage does not answer.
-        Safe to repeat.
+        MISSING_COLUMNS, UNKNOWN_COLUMNS, BAD_VALUE, BAD_ROWS, BAD_FORMAT, UNREADABLE_IMAGE, UNFIT_INPUT, UNFIT_COLUMN,
+        NO_ROWS_TO_PREDICT, TOO_MUCH_TO_PREDICT) or without the package's SHA-256 (NO_CHECKSUM), NOT_FOUND when there is no
+        such package, DATA_LOSS when its bytes are not those that were recorded or it is broken, FAILED_PRECONDITION when
+        the model takes more memory than it may (MODEL_TOO_LARGE), ABORTED (repeat) when the process died,
+        RESOURCE_EXHAUSTED (repeat later) when too many calls wait for models that are not loaded (calls for one that is
+        wait in a queue without end, until their deadlines) or the disk is full, DEADLINE_EXCEEDED when loading or the
+        answer takes too long, and UNAVAILABLE (repeat) when storage does not answer. Safe to repeat.
         """
 
 def add_TrainingServiceServicer_to_server(servicer: TrainingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
