@@ -166,7 +166,7 @@ async def _backward(flow: Flow, claim: Claim, state: State) -> None:
 
 def retry_seconds(attempt: int) -> float:
     """How long to wait after an attempt, the first of which is 1: longer each time, up to a minute."""
-    return min(FIRST_RETRY_SECONDS * 2 ** min(attempt - 1, MOST_DOUBLINGS), LONGEST_RETRY_SECONDS)
+    return min(FIRST_RETRY_SECONDS * 2.0 ** min(attempt - 1, MOST_DOUBLINGS), LONGEST_RETRY_SECONDS)
 
 
 async def later(claim: Claim, failure: JobError, seconds: float) -> None:
