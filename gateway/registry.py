@@ -24,7 +24,7 @@ LARGEST_NUMBER = 2**63 - 1
 TIMES = {"createdAt": "create_time", "updatedAt": "update_time"}
 
 
-class RecordUnknown(errors.NotFound):
+class RecordNotFound(errors.NotFound):
     """You have no {label} with the id {id}. The list of them shows what there is."""
 
 
@@ -113,16 +113,29 @@ KINDS = {kind.entity: kind for kind in (MODELS, VERSIONS, DATASETS, RUNS, EXPERI
 
 
 async def owned(peers: Peers, user: str, kind: Kind, given: int | str) -> Any:
-    """A record of this user, by its number or its id; another's does not exist for them."""
+    """A record of this user, by its number or its id. Another's does not exist for them: what is said of it is what is
+    said of one that nobody has."""
+    missing = RecordNotFound(label=kind.label, id=str(given).removeprefix("/"))
+    try:
+        record = await _found(peers, kind, given)
+        if kind.owner:
+            name, entity = kind.refers[kind.owner]
+            await owned(peers, user, KINDS[entity], f"/{getattr(record, name)}")
+        elif record.user_id != user:
+            raise missing
+    except RecordNotFound:
+        raise missing from None
+    except AioRpcError as error:
+        if error.code() is not StatusCode.NOT_FOUND:
+            raise
+        raise missing from error
+    return record
+
+
+async def _found(peers: Peers, kind: Kind, given: int | str) -> Any:
     record_id = await _id_of(peers, kind, given)
     request = getattr(kind.requests, f"Get{kind.message}Request")(id=record_id)
-    record = await getattr(getattr(peers, kind.peer), f"Get{kind.message}")(request, **peers.quick)
-    if kind.owner:
-        name, entity = kind.refers[kind.owner]
-        await owned(peers, user, KINDS[entity], f"/{getattr(record, name)}")
-    elif record.user_id != user:
-        raise RecordUnknown(label=kind.label, id=str(given).removeprefix("/"))
-    return record
+    return await getattr(getattr(peers, kind.peer), f"Get{kind.message}")(request, **peers.quick)
 
 
 async def _id_of(peers: Peers, kind: Kind, given: int | str) -> str:
@@ -131,7 +144,7 @@ async def _id_of(peers: Peers, kind: Kind, given: int | str) -> str:
     if not (text.isascii() and text.isdigit()):
         return text.removeprefix("/")
     if int(text) > LARGEST_NUMBER:
-        raise RecordUnknown(label=kind.label, id=text)
+        raise RecordNotFound(label=kind.label, id=text)
     request = registry_pb2.FindNumberedRecordsRequest(entity=kind.entity, numbers=[int(text)])
     return (await peers.numbers.FindNumberedRecords(request, **peers.quick)).ids[0]
 

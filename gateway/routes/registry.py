@@ -90,7 +90,7 @@ async def _get(peers: Peers, user: str, kind: Kind, record_id: str) -> Response:
 async def _answer(peers: Peers, kind: Kind, record: Any, status: int = 200) -> Response:
     shown = await registry.shown(peers, kind, [record])
     if not shown:
-        raise registry.RecordUnknown(label=kind.label, id=record.id)
+        raise registry.RecordNotFound(label=kind.label, id=record.id)
     return rendering.answer(shown[0], status)
 
 

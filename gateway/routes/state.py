@@ -1,8 +1,11 @@
 """What routes share: the peers and settings of the application, and records that belong to who asks for them."""
 
+from collections.abc import Awaitable
 from typing import TypeVar
 
 from fastapi import Request
+from grpc import StatusCode
+from grpc.aio import AioRpcError
 
 from gateway.flows.lookups import Lookups
 from gateway.flows.workers import Workers
@@ -15,7 +18,7 @@ from modelyard.metadata.v1.project_pb2 import GetProjectRequest, Project
 from servicekit import errors
 
 
-class RecordUnknown(errors.NotFound):
+class RecordNotFound(errors.NotFound):
     """You have no {kind} with the id {id}. The list of your {kind}s shows what there is."""
 
 
@@ -45,29 +48,39 @@ def workers_of(request: Request) -> Workers:
 
 async def owned_dataset(peers: Peers, user: str, dataset_id: str) -> Dataset:
     """A dataset of this user; another's does not exist for them."""
-    record = await peers.datasets.GetDataset(GetDatasetRequest(id=dataset_id), **peers.quick)
-    return _owned(record, user, "dataset")
+    return await _owned(
+        peers.datasets.GetDataset(GetDatasetRequest(id=dataset_id), **peers.quick), user, "dataset", dataset_id
+    )
 
 
 async def owned_job(peers: Peers, user: str, job_id: str) -> Job:
     """A job of this user; another's does not exist for them."""
-    return _owned(await peers.jobs.GetJob(GetJobRequest(id=job_id), **peers.quick), user, "job")
+    return await _owned(peers.jobs.GetJob(GetJobRequest(id=job_id), **peers.quick), user, "job", job_id)
 
 
 async def owned_model(peers: Peers, user: str, model_id: str) -> Model:
     """A model of this user; another's does not exist for them."""
-    return _owned(await peers.models.GetModel(GetModelRequest(id=model_id), **peers.quick), user, "model")
+    return await _owned(peers.models.GetModel(GetModelRequest(id=model_id), **peers.quick), user, "model", model_id)
 
 
 async def owned_project(peers: Peers, user: str, project_id: str) -> Project:
     """A project of this user; another's does not exist for them."""
-    return _owned(await peers.projects.GetProject(GetProjectRequest(id=project_id), **peers.quick), user, "project")
+    return await _owned(
+        peers.projects.GetProject(GetProjectRequest(id=project_id), **peers.quick), user, "project", project_id
+    )
 
 
 Record = TypeVar("Record", Dataset, Job, Model, Project)
 
 
-def _owned(record: Record, user: str, kind: str) -> Record:
+async def _owned(asked: Awaitable[Record], user: str, kind: str, record_id: str) -> Record:
+    """A record, if it is this user's. Fails alike where it is another's and where there is none."""
+    try:
+        record = await asked
+    except AioRpcError as error:
+        if error.code() is not StatusCode.NOT_FOUND:
+            raise
+        raise RecordNotFound(kind=kind, id=record_id) from error
     if record.user_id != user:
-        raise RecordUnknown(kind=kind, id=record.id)
+        raise RecordNotFound(kind=kind, id=record_id)
     return record

@@ -133,7 +133,9 @@ async def test_what_another_user_has_does_not_exist(ada: Caller, ben: Caller):
     await ada.post("experiments", {"name": "which"})
     await ada.post("predictions", {"modelVersionId": 1, "inputData": {}, "outputData": {}})
     for path in ("models", "versions", "datasets", "runs", "experiments", "predictions"):
-        await ben.get(f"{path}/1", 404)
+        hidden, missing = [(await ben.get(f"{path}/{number}", 404))["error"] for number in (1, 7)]
+        assert hidden["message"].replace(" 1.", " 7.") == missing["message"]
+        assert hidden["code"] == missing["code"]
     for path in ("runs/1/metrics", "runs/1/hyperparameters", "experiments/1/runs"):
         await ben.get(path, 404)
     await ben.get("versions", 404, modelId=1)
@@ -158,7 +160,7 @@ async def test_what_another_user_has_does_not_exist(ada: Caller, ben: Caller):
         ("models", {"name": "x", "config": {"a": "\ud800"}}, 422, "INVALID_REQUEST"),
         ("models", {"name": ""}, 422, "INVALID_REQUEST"),
         ("runs", {"modelVersionId": 77}, 404, "RECORD_NOT_FOUND"),
-        ("runs", {"modelVersionId": 2**70}, 404, "RECORD_UNKNOWN"),
+        ("runs", {"modelVersionId": 2**70}, 404, "RECORD_NOT_FOUND"),
         ("runs", {"datasetId": "nothing"}, 404, "RECORD_NOT_FOUND"),
         ("runs", {"status": "sleeping"}, 422, "INVALID_REQUEST"),
         ("datasets", {"name": "x", "numSamples": 2**63}, 422, "INVALID_REQUEST"),
