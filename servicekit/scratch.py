@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from servicekit.logging import get_logger
+from servicekit.threads import end_of, to_the_end
 
 log = get_logger()
 
@@ -15,13 +16,14 @@ log = get_logger()
 @asynccontextmanager
 async def scratch_folder(parent: Path, prefix: str) -> AsyncIterator[Path]:
     """A new folder that only we can read, removed at the end of the block, whatever that end is."""
-    creating = asyncio.ensure_future(asyncio.to_thread(_create, parent, prefix))
+    creating = asyncio.get_running_loop().run_in_executor(None, _create, parent, prefix)
     try:
-        yield await asyncio.shield(creating)
+        await end_of(creating)
+        yield creating.result()
     finally:
-        # Shielded: a call that is cancelled still removes its folder, even one that was just being made.
-        folder = await creating
-        await asyncio.shield(asyncio.to_thread(remove, folder))
+        # A call that is cancelled, however often, still removes its folder, even one that was just being made.
+        if not creating.exception():
+            await to_the_end(remove, creating.result())
 
 
 def _create(parent: Path, prefix: str) -> Path:

@@ -74,9 +74,11 @@ async def child_process(
     loop = asyncio.get_running_loop()
     starting = loop.run_in_executor(None, _start, command, output, environment, pass_fds, loop)
     try:
-        yield await asyncio.shield(starting)
+        await end_of(starting)
+        yield starting.result()
     finally:
-        await (await starting).kill()  # also when we were cancelled while it was being started
+        if not starting.exception():
+            await starting.result().kill()  # also when we were cancelled, however often, while it was being started
 
 
 def _start(

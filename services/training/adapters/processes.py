@@ -182,7 +182,10 @@ def without_answer(code: int) -> WorkerDied | WorkerBroke:
 
 
 def tail_of(path: Path) -> str:
-    """The end of a worker's log."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
-        return file.read().decode("utf-8", "replace")
+    """The end of a worker's log; "" where its folder is gone already, as when a model is given up while it is asked."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_TAIL_BYTES))
+            return file.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
