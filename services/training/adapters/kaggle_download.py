@@ -118,12 +118,9 @@ def _about(request: Any, wish: KaggleWish) -> Any:
 def _unpack(packed: Path, path: Path, chosen: str) -> None:
     """Large tables come as a zip of one file."""
     with archive.opened(packed) as found:
-        members = found.members
-    if len(members) != 1:
-        raise NotOneFile(file=chosen, found=len(members))
-    with zipfile.ZipFile(packed) as opened:
-        entry = next(entry for entry in opened.infolist() if entry.filename.replace("\\", "/") == str(members[0].path))
-        with opened.open(entry) as source, path.open("wb") as target:
+        if len(found.members) != 1:
+            raise NotOneFile(file=chosen, found=len(found.members))
+        with found.open(found.members[0].path) as source, path.open("wb") as target:
             shutil.copyfileobj(source, target, 1024 * 1024)
 
 

@@ -123,6 +123,15 @@ async def test_a_table_that_comes_packed_is_unpacked(client: Client, server: Kag
     assert (header.file_name, header.size, content) == ("large.csv", len(TABLE), TABLE)
 
 
+async def test_a_packed_table_is_found_however_its_name_is_written(client: Client, server: Kaggle):
+    """002.19: macOS writes a letter and its accent apart."""
+    apart = "cafe\N{COMBINING ACUTE ACCENT}.csv"
+    server.add("ada/apart", {apart: TABLE}, zipped={apart})
+    header, content = await fetched(client, wish("ada/apart"))
+
+    assert (header.size, content) == (len(TABLE), TABLE)
+
+
 async def test_a_bomb_in_place_of_a_table_is_not_unpacked(client: Client, server: Kaggle):
     server.add("ada/bomb", {"bomb.csv": bytes(30_000_000)}, zipped={"bomb.csv"})
     error = await refused(client, wish("ada/bomb"))

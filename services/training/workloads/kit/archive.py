@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from services.training.domain import errors
 
@@ -78,10 +79,14 @@ class Archive:
             )
         return content
 
+    def open(self, path: PurePosixPath) -> IO[bytes]:
+        """A member to read piece by piece; raises what zipfile does where its bytes are damaged."""
+        return self._opened.open(self._entries[str(path)])
+
     def head(self, path: PurePosixPath, size: int) -> bytes:
         """The first bytes of a member, so many or all there are. Raises ArchiveBroken."""
         try:
-            with self._opened.open(self._entries[str(path)]) as member:
+            with self.open(path) as member:
                 return member.read(size)
         except BROKEN as error:
             raise errors.ArchiveBroken(trouble=f"{str(path)!r} cannot be read ({error})") from error
