@@ -13,7 +13,7 @@ from servicekit.floats import with_integers
 from servicekit.packed import add_doubles
 from services.training.domain.answers import Answers, ColumnsFormat, PackageSource, RowFormat, RowsHeader
 from services.training.domain.elsewhere import Arrival, KaggleCredentials, KaggleWish, NothingNamed, WebWish
-from services.training.domain.errors import BadRows
+from services.training.domain.errors import BadFormat, BadRows, ParametersNotJson
 from services.training.domain.inspection import Column, ColumnKind, Inspection, Scalar
 from services.training.domain.model import (
     DatasetSource,
@@ -26,7 +26,7 @@ from services.training.domain.model import (
     TrainingSpec,
 )
 from services.training.domain.ports import Event, Workload
-from services.training.domain.sniffing import SniffedTable
+from services.training.domain.sniffing import DELIMITERS, SniffedTable
 
 PROBLEM_TYPES = {
     training_pb2.PROBLEM_TYPE_BINARY: ProblemType.BINARY,
@@ -46,27 +46,47 @@ COLUMN_KIND_NUMBERS = {
 
 
 def spec_from(request: training_pb2.TrainRequest) -> TrainingSpec:
-    """What to train."""
+    """What to train; raises ParametersNotJson and BadFormat."""
     return TrainingSpec(
         training_id=request.training_id,
         workload=request.workload,
         dataset=source_from(request.dataset),
         target=request.target,
         problem_type=PROBLEM_TYPES.get(request.problem_type),
-        parameters=with_integers(json_format.MessageToDict(request.parameters), set(request.float_parameters)),
+        parameters=_parameters_from(request),
         model_name=request.model_name,
     )
 
 
+def _parameters_from(request: training_pb2.TrainRequest) -> dict[str, Any]:
+    try:
+        values = json_format.MessageToDict(request.parameters)
+    except (ValueError, json_format.SerializeToJsonError) as error:
+        raise ParametersNotJson from error
+    parameters: dict[str, Any] = with_integers(values, set(request.float_parameters))
+    return parameters
+
+
 def source_from(message: training_pb2.DatasetSource) -> DatasetSource:
-    """A stored dataset."""
+    """A stored dataset; raises BadFormat."""
     return DatasetSource(
         dataset_id=message.dataset_id,
         placement=message.placement,
         key=message.key,
         sha256=message.sha256,
-        format=TableFormat(message.format.delimiter, message.format.encoding) if message.HasField("format") else None,
+        format=format_from(message.format) if message.HasField("format") else None,
     )
+
+
+def format_from(message: table_pb2.TableFormat) -> TableFormat:
+    """How to read a table; raises BadFormat where nothing can be read so."""
+    if message.delimiter not in ("", *DELIMITERS):
+        raise BadFormat(trouble=f"{message.delimiter!r} is no delimiter")
+    try:
+        "".encode(message.encoding or "utf-8")  # refuses also what turns bytes into other bytes
+    except (LookupError, ValueError) as error:
+        raise BadFormat(trouble=f"{message.encoding!r} is no encoding of text") from error
+    return TableFormat(message.delimiter, message.encoding)
 
 
 def struct_of(values: Mapping[str, Any]) -> struct_pb2.Struct:
@@ -234,11 +254,10 @@ def package_from(header: training_pb2.PredictHeader) -> PackageSource:
 
 
 def rows_from(header: training_pb2.PredictHeader) -> RowsHeader:
-    """How rows are written; raises BadRows where that is not said."""
+    """How rows are written; raises BadRows where that is not said, and BadFormat."""
     if header.row_format not in ROW_FORMATS:
         raise BadRows(trouble="their format is not said")
-    table = header.table_format
-    known = TableFormat(table.delimiter, table.encoding) if header.HasField("table_format") else None
+    known = format_from(header.table_format) if header.HasField("table_format") else None
     columns = ColumnsFormat(header.row_count if header.HasField("row_count") else None, dict(header.datatypes))
     return RowsHeader(ROW_FORMATS[header.row_format], known, columns)
 

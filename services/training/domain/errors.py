@@ -107,6 +107,20 @@ class BadParameters(InvalidInput):
     field = "parameters"
 
 
+class ParametersNotJson(InvalidInput):
+    """A number in the parameters is NaN or infinite, which JSON does not have. Give another number, or leave the
+    parameter out."""
+
+    field = "parameters"
+
+
+class BadFormat(InvalidInput):
+    """A table cannot be read in the format that was given: {trouble}. The delimiter is a comma, a semicolon, a tab or
+    |, the encoding one of Python's by its name; each may be left out."""
+
+    field = "format"
+
+
 class UnknownEngine(InvalidInput):
     """There is no engine named {name!r}. Choose one of: {known}."""
 
@@ -318,6 +332,11 @@ class PackageChanged(DataLoss):
 
 class PackageBroken(DataLoss):
     """The packaged model cannot be used: {trouble}. Train the model again."""
+
+
+class ModelTooLarge(NotReady):
+    """The model cannot be loaded: it needs more than {limit} of memory, the most that one model may take here. Raise
+    TRAINING_PREDICT_MEMORY_BYTES, which sets the limit, or train a smaller model."""
 
 
 class PredictionTooLong(TooLate):

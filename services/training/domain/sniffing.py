@@ -105,12 +105,13 @@ class SniffedTable:
 def sniff(head: bytes, complete: bool, known: TableFormat | None = None) -> SniffedTable:
     """Find out how to read a table and check what can be seen of it; an InvalidInput on `file` where it is none.
 
-    The head of an incomplete file may end anywhere, even inside a character. A format that is known is not guessed.
+    The head of an incomplete file may end anywhere, even inside a character. What is known of its format is not
+    guessed.
     """
     if not head.strip():
         raise errors.EmptyFile(minimum=MINIMUM_ROWS)
     text, encoding = _decode(head, complete, known.encoding if known else None)
-    delimiter = known.delimiter if known else find_delimiter(text)
+    delimiter = (known.delimiter if known else "") or find_delimiter(text)
     names, row_count = _check_rows(text, delimiter, complete)
     return SniffedTable(TableFormat(delimiter, encoding), names, row_count)
 

@@ -180,6 +180,16 @@ async def test_bad_parameters_are_refused(client: Client, table):
     assert statuses.reason_of(error) == "BAD_PARAMETERS"
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+async def test_a_parameter_that_is_no_number_of_json_is_refused(client: Client, table, number):
+    """M.3: a request that no repeat makes right says so; protobuf carries what JSON has not."""
+    error = await failure(client, train_request(table, pause=number))
+
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert statuses.reason_of(error) == "PARAMETERS_NOT_JSON"
+    assert statuses.field_of(error) == "parameters"
+
+
 async def test_an_unforeseen_error_tells_the_caller_no_secret(client: Client, table):
     error = await failure(client, train_request(table, workload="breaks"))
 

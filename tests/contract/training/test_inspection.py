@@ -8,9 +8,9 @@ import pytest
 from google.protobuf import json_format
 
 from modelyard.common.v1 import table_pb2
-from modelyard.training.v1 import analysis_pb2
+from modelyard.training.v1 import analysis_pb2, training_pb2
 from servicekit import statuses
-from tests.contract.training.conftest import Client
+from tests.contract.training.conftest import Client, train_request
 
 
 async def inspect(client: Client, source, **asked):
@@ -130,6 +130,38 @@ async def test_other_encodings_are_detected(client: Client, storage, encoding):
     assert [column.name for column in response.columns] == ["größe", "straße"]
     assert top(response.columns[1])[0] == ("Gäßchen", 2)
     assert response.format.delimiter == ";"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"delimiter": ";;"}, {"delimiter": "\n"}, {"delimiter": "§"}]
+    + [{"delimiter": ",", "encoding": name} for name in ("rot13", "base64", "nonsense", "utf-8\0")],
+)
+async def test_a_format_that_no_table_has_is_refused(client: Client, storage, given):
+    """002.8: in every call that takes one, before the file is fetched."""
+    source = storage[0].put("t.csv", b"a,b\n1,2\n3,4\n5,6\n7,8\n")
+    source.format.CopyFrom(table_pb2.TableFormat(**given))
+    header = training_pb2.PredictHeader(row_format=training_pb2.ROW_FORMAT_CSV, table_format=source.format)
+    within = client.channel.within(60)
+    calls = [
+        inspect(client, source),
+        client.training.CheckTraining(train_request(source), **within),
+        anext(aiter(client.train(train_request(source)))),
+        anext(aiter(client.training.Predict(iter([training_pb2.PredictRequest(header=header)]), **within))),
+    ]
+    for call in calls:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert (statuses.reason_of(refused.value), statuses.field_of(refused.value)) == ("BAD_FORMAT", "format")
+
+
+async def test_what_a_format_leaves_out_is_found(client: Client, storage):
+    source = storage[0].put("t.csv", b"a;b\n1;2\n3;4\n5;6\n7;8\n")
+    source.format.CopyFrom(table_pb2.TableFormat(encoding="utf-8"))
+    found = await inspect(client, source)
+
+    assert found.format == table_pb2.TableFormat(delimiter=";", encoding="utf-8")
 
 
 async def test_three_hundred_columns(client: Client, storage):
