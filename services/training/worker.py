@@ -20,7 +20,7 @@ from services.training.adapters.limits import Terms, readable, settle
 from services.training.adapters.parent import end_with_parent
 from services.training.domain.answers import Loaded, RowsHeader
 from services.training.domain.elsewhere import Fetched, KaggleCredentials
-from services.training.domain.errors import MemoryLimit
+from services.training.domain.errors import MemoryLimit, ModelTooLarge
 from services.training.domain.messages import (
     CheckTask,
     InspectTask,
@@ -126,9 +126,7 @@ def _do(workloads: str, folder: Path, report: PipeReporter) -> Message:
 
 def _serve(workloads: str, folder: Path, report: PipeReporter, memory_bytes: int) -> NoReturn:
     """Answer for rows until nobody asks any more."""
-    if memory_bytes:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-    model: PackagedModel = importlib.import_module(workloads).load_package(folder / "package.zip", folder)
+    model = _loaded(workloads, folder, memory_bytes)
     report.send(Loaded())
     with report.questions() as questions:
         while line := questions.readline():
@@ -143,6 +141,18 @@ def _serve(workloads: str, folder: Path, report: PipeReporter, memory_bytes: int
             if not arriving.broken_off:
                 report.send(*answer)
     sys.exit()
+
+
+def _loaded(workloads: str, folder: Path, memory_bytes: int) -> PackagedModel:
+    if memory_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    try:
+        model: PackagedModel = importlib.import_module(workloads).load_package(folder / "package.zip", folder)
+    except MemoryError as error:
+        if not memory_bytes:
+            raise
+        raise ModelTooLarge(limit=readable(memory_bytes)) from error
+    return model
 
 
 def _answer(model: PackagedModel, rows: RowsHeader, content: io.BufferedIOBase) -> tuple[Message, bytes]:

@@ -9,6 +9,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from modelyard.training.v1 import training_pb2
 from servicekit import statuses
 from services.training.adapters import processes
 from services.training.domain.messages import TrainTask
@@ -65,6 +66,27 @@ async def test_a_failed_allocation_is_told_as_the_limit_that_it_met(client: Clie
 
     assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert "GiB of memory" in error.details()
+
+
+@pytest.mark.parametrize(
+    ("limit", "ends", "named"),
+    [
+        (512 * MIB, (grpc.StatusCode.FAILED_PRECONDITION, "MODEL_TOO_LARGE"), "512 MiB"),
+        (0, (grpc.StatusCode.ABORTED, "WORKER_DIED"), "out of memory"),
+    ],
+)
+async def test_a_model_that_does_not_fit_is_told_as_the_limit_that_it_met(start, storage, limit, ends, named):
+    """M.8: a repeat would end the same; without a limit it is the machine that had no more, which may change."""
+    stored = storage[0].put("u1/m1/package.zip", b"large")
+    package = training_pb2.PackageSource(placement="datasets", key=stored.key, sha256=stored.sha256)
+    header = training_pb2.PredictHeader(package=package, row_format=training_pb2.ROW_FORMAT_JSON, first_chunk=b"[{}]")
+    async with start(predict_memory_bytes=limit) as client:
+        question = iter([training_pb2.PredictRequest(header=header)])
+        error = await ended(client.training.Predict(question, **client.channel.within(60)))
+
+    assert (error.code(), statuses.reason_of(error)) == ends
+    assert named in error.details()
+    assert ("TRAINING_PREDICT_MEMORY_BYTES" in error.details()) == bool(limit)
 
 
 async def test_memory_below_the_limit_is_left_alone(start, table):
