@@ -9,6 +9,7 @@ from pathlib import Path
 
 from modelyard.training.v1 import analysis_pb2_grpc, training_pb2_grpc
 from servicekit.channels import Channel
+from servicekit.logging import get_logger
 from servicekit.server import Application, Service
 from services.training.adapters.inspections import InspectionFiles
 from services.training.adapters.kaggle_processes import KaggleProcesses
@@ -37,6 +38,8 @@ from services.training.servicer import AnalysisServicer, TrainingServicer
 from services.training.settings import TrainingSettings
 
 __all__ = ["WORKLOADS", "ScratchInUse", "bootstrap"]
+
+log = get_logger()
 
 WORKLOADS = "services.training.workloads"
 SIDE_TASKS = 2
@@ -150,6 +153,9 @@ class Kept:
     async def keep_sweeping(self, hours: float) -> None:
         """Remove now and then what nobody asked for in so many hours."""
         while True:
-            await self.shelf.remove_older(hours)
-            await self.tombstones.remove_expired()
+            try:
+                await self.shelf.remove_older(hours)
+                await self.tombstones.remove_expired()
+            except OSError as error:  # of this round; the next may have more luck
+                log.error("[CLEANUP] cannot sweep", reason=str(error))
             await asyncio.sleep(SWEEP_SECONDS)

@@ -1,7 +1,6 @@
 """Keeps the folders of trainings on the disk of this machine, so that a finished one outlives the service."""
 
 import asyncio
-import os
 import shutil
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -12,6 +11,7 @@ from uuid import uuid4
 from servicekit.logging import get_logger
 from servicekit.scratch import remove
 from servicekit.threads import to_the_end
+from services.training.adapters.scratch import sync
 from services.training.domain.errors import ArtifactNotFound
 from services.training.domain.messages import Message, TrainTask, decode, encode
 from services.training.domain.model import TrainingResult, TrainingSpec
@@ -102,24 +102,16 @@ def _settle(folder: Path, result: TrainingResult) -> None:
     for entry in folder.iterdir():
         if entry.name not in KEPT:
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-    _sync(folder / ARTIFACT)
+    sync(folder / ARTIFACT)
     _write_durably(folder / RESULT, result)
 
 
 def _write_durably(path: Path, message: Message) -> None:
     partial = path.with_suffix(".partial")
     partial.write_bytes(encode(message))
-    _sync(partial)
+    sync(partial)
     partial.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)
 
 
 def _discard(folder: Path) -> int:
@@ -140,7 +132,7 @@ def _read_back(folder: Path) -> Finished | None:
     try:
         task, result = decode((folder / SPEC).read_bytes()), decode((folder / RESULT).read_bytes())
         size = (folder / ARTIFACT).stat().st_size
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError) as error:
         log.error("cannot read a finished training", path=str(folder), reason=str(error))

@@ -1,9 +1,13 @@
 """Remembers cancelled trainings as empty folders, one a training."""
 
 import asyncio
-import contextlib
 import time
 from pathlib import Path
+
+from servicekit.logging import get_logger
+from services.training.adapters.scratch import sync
+
+log = get_logger()
 
 KEPT_SECONDS = 24 * 3600.0
 
@@ -18,6 +22,7 @@ class FolderTombstones:
     def reopen(self) -> None:
         """Find those of before the service was started; remove the old ones. Blocks; call it once, at the start."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        sync(self._folder.parent)
         for path in self._folder.iterdir():
             self._since[path.name] = path.stat().st_mtime
         self._forget(self._expired())
@@ -29,11 +34,15 @@ class FolderTombstones:
     async def add(self, training_id: str) -> None:
         """Remember it from this moment on; durable on return."""
         self._since[training_id] = time.time()
-        await asyncio.to_thread((self._folder / training_id).mkdir, exist_ok=True)
+        await asyncio.to_thread(self._write, training_id)
 
     async def remove_expired(self) -> None:
         """Forget those that are a day old."""
         await asyncio.to_thread(self._forget, self._expired())
+
+    def _write(self, training_id: str) -> None:
+        (self._folder / training_id).mkdir(exist_ok=True)
+        sync(self._folder)
 
     def _expired(self) -> list[str]:
         return [name for name in self._since if not self.has(name)]
@@ -41,5 +50,9 @@ class FolderTombstones:
     def _forget(self, names: list[str]) -> None:
         for name in names:
             self._since.pop(name, None)
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 (self._folder / name).rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError as error:  # somebody has put something there
+                log.error("[CLEANUP] cannot remove", path=str(self._folder / name), reason=str(error))

@@ -2,11 +2,15 @@
 
 import asyncio
 import hashlib
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
+from services.training import bootstrap
 from services.training.adapters.scratch import ScratchInUse, clear, opened, probe
 from services.training.adapters.shelf import FolderShelf
 from services.training.adapters.tombstones import KEPT_SECONDS, FolderTombstones
@@ -108,6 +112,64 @@ async def test_tombstones_are_found_again_and_expire(tmp_path: Path, monkeypatch
     assert remembered
     assert not again.has("t1")
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_cancelled_training_is_remembered_through_a_power_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """M.3: a folder's new entry survives one only when the folder itself was synced."""
+    synced: list[Path] = []
+    monkeypatch.setattr("services.training.adapters.tombstones.sync", synced.append)
+    tombstones = FolderTombstones(tmp_path / "cancelled")
+    tombstones.reopen()
+    await tombstones.add("t1")
+
+    assert synced == [tmp_path, tmp_path / "cancelled"]
+
+
+def test_a_file_among_the_folders_of_trainings_is_no_training(tmp_path: Path, tombstones: FolderTombstones):
+    """M.3: the service starts, whatever somebody has put there."""
+    (tmp_path / "model_notes.txt").write_text("a note")
+
+    assert FolderShelf(tmp_path).reopen(tombstones) == []
+
+
+@pytest.mark.parametrize("stray", ["t1/note.txt", "t1"])
+def test_a_tombstone_that_cannot_be_removed_keeps_no_service_from_starting(
+    tmp_path: Path, stray: str, monkeypatch: pytest.MonkeyPatch
+):
+    """M.3: somebody has put something there; the log says so."""
+    path = tmp_path / stray
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("a note")
+    os.utime(tmp_path / "t1", (0, 0))
+    tombstones = FolderTombstones(tmp_path)
+    with capture_logs() as told:
+        monkeypatch.setattr("services.training.adapters.tombstones.log", structlog.get_logger())
+        tombstones.reopen()
+
+    assert not tombstones.has("t1")
+    assert path.exists()
+    assert [event["path"] for event in told] == [str(tmp_path / "t1")]
+
+
+async def test_a_sweep_that_fails_is_not_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """002.6: the disk may have had a bad moment."""
+    kept, rounds, again = bootstrap.Kept.found_in(tmp_path), [], asyncio.Event()
+
+    async def fail(hours: float) -> int:
+        rounds.append(hours)
+        if len(rounds) > 1:
+            again.set()
+        raise OSError("a bad moment")
+
+    monkeypatch.setattr(bootstrap, "SWEEP_SECONDS", 0)
+    monkeypatch.setattr(kept.shelf, "remove_older", fail)
+    sweeping = asyncio.create_task(kept.keep_sweeping(72))
+    async with asyncio.timeout(30):
+        await again.wait()
+    sweeping.cancel()
+    await asyncio.wait([sweeping])
+
+    assert sweeping.cancelled()
 
 
 def test_the_scratch_folder_is_swept_but_for_what_is_kept(tmp_path: Path):
