@@ -15,13 +15,14 @@ def unpack(archive: Path, folder: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(archive) as package:
             manifest: dict[str, Any] = json.loads(package.read(MANIFEST))
+            # First: another release may describe its files in another way.
+            if manifest.get("format_version") != FORMAT_VERSION:
+                raise PackageBroken(trouble="it is of another release")
             _check_contents(package, manifest)
             package.extractall(folder)
         _check_files(folder, manifest)
     except (zipfile.BadZipFile, ValueError, KeyError) as error:
         raise PackageBroken(trouble=str(error)) from error
-    if manifest.get("format_version") != FORMAT_VERSION:
-        raise PackageBroken(trouble="it is of another release")
     return manifest
 
 
