@@ -13,12 +13,12 @@ ROWS_BYTES = 64 * 1024 * 1024
 async def opened(requests: AsyncIterator[PredictRequest]) -> tuple[PredictHeader, AsyncIterator[bytes]]:
     """The header of a call, and its rows piece by piece; they end with TooMuchToPredict where there are too many."""
     first = await anext(requests, PredictRequest())
-    return first.header, _pieces(first, requests)
+    return first.header, _pieces(first.header.first_chunk, requests)
 
 
-async def _pieces(first: PredictRequest, requests: AsyncIterator[PredictRequest]) -> AsyncIterator[bytes]:
-    yield first.chunk or first.header.first_chunk
-    size = len(first.chunk or first.header.first_chunk)
+async def _pieces(first: bytes, requests: AsyncIterator[PredictRequest]) -> AsyncIterator[bytes]:
+    yield first
+    size = len(first)
     async for request in requests:
         size += len(request.chunk)
         if size > ROWS_BYTES:
