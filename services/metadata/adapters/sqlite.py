@@ -121,9 +121,10 @@ class SqliteStore(SqlStore):
     @override
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
         """Do a unit of work in a transaction that it may share with others."""
+        known: tuple[type[Exception], ...] = (DBAPIError, *self._flavour.failures)
         try:
             return await self._writer.write(unit)
-        except (DBAPIError, *self._flavour.failures) as error:
+        except known as error:
             self._check_passing(error)
             raise
 
