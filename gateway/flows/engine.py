@@ -7,6 +7,7 @@ being repeated. What a step leaves for later ones goes into `state`, which is sa
 - A permanent failure, or a cancel before the point of no return, undoes the steps in reverse, the failed one first.
 """
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,8 @@ log = get_logger()
 State = dict[str, Any]
 Work = Callable[[Claim, State], Coroutine[Any, Any, None]]
 UNDOING = "undoing"
+FAILURES = "failures"
+"""Reason to how often the step that is due has failed for it, of those that are worth so many attempts."""
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 60.0
 MOST_DOUBLINGS = 10
@@ -121,6 +124,7 @@ async def _attempt(step: Step, claim: Claim, state: State, cancellable: bool) ->
     log.info("step begins", job=claim.job.id, step=step.name)
     try:
         await claim.guard(step.do(claim, state), cancellable)
+        state.pop(FAILURES, None)
         await _advance(claim, step.name, state, step.progress)
     except AioRpcError as error:
         log.info("step failed", job=claim.job.id, step=step.name, code=error.code().name, detail=error.details())
@@ -139,8 +143,14 @@ async def _attempt(step: Step, claim: Claim, state: State, cancellable: bool) ->
 
 
 async def _after_failure(flow: Flow, step: Step, claim: Claim, state: State, failure: JobError) -> None:
-    attempt = claim.job.attempt + 1
-    again = failure.retryable and attempt < step.patience.get(failure.code, attempt + 1)
+    attempt, patience = claim.job.attempt + 1, step.patience.get(failure.code)
+    if patience and failure.retryable:
+        # Counted apart from those that are worth any number: a job that waited for its turn has had no attempt yet.
+        counts = state[FAILURES] = Counter(state.get(FAILURES, {}))
+        counts[failure.code] += 1
+        attempt = int(counts[failure.code])
+        await _advance(claim, claim.job.step, state, claim.job.progress)
+    again = failure.retryable and (patience is None or attempt < patience)
     if again or not flow.may_return(step):
         await later(claim, failure, retry_seconds(attempt))
         return

@@ -1,5 +1,6 @@
 """Carrying a flow through: what cannot be recorded fails for good, as a step does."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 
+from gateway.flows import engine
 from gateway.flows.claim import Claim
 from gateway.flows.engine import Flow, NestedTooDeep, State, Step, as_struct, carry, retry_seconds
 from gateway.peers import Peers
@@ -19,7 +21,7 @@ from modelyard.metadata.v1.job_pb2 import (
     GetJobRequest,
     Job,
 )
-from servicekit.errors import LimitReached, Problem, Unavailable
+from servicekit.errors import Conflict, LimitReached, Problem, Unavailable
 from tests.contract.gateway.standing import standing
 
 
@@ -127,6 +129,49 @@ async def test_a_job_that_was_tried_for_days_still_says_why_it_fails(peers: Peer
     job = await peers.jobs.GetJob(GetJobRequest(id=claim.job.id), **peers.quick)
 
     assert (job.status, job.error.code, job.error.message) == (JOB_STATUS_QUEUED, "AWAY", Away().message)
+
+
+class Died(Conflict):
+    """It has died."""
+
+
+def fails_in_turn(problems: list[Problem]) -> Flow:
+    """A flow of a step that fails each time for the next reason, with patience for two deaths."""
+
+    async def fail(_: Claim, __: State) -> None:
+        raise problems.pop(0)
+
+    async def done(_: Claim, __: State) -> None:
+        pass
+
+    return Flow("trial", [Step("begin", done), Step("fail", fail, patience={"DIED": 3})], result=lambda state: state)
+
+
+async def again(peers: Peers, claim: Claim) -> Claim:
+    """The same job, once it is due."""
+    lease, job = Duration(seconds=60), Job()
+    async with asyncio.timeout(60):
+        while not job.id:
+            answer = await peers.jobs.ClaimJob(ClaimJobRequest(worker="w", kinds=["trial"], lease=lease), **peers.quick)
+            job = answer.job
+            await asyncio.sleep(0.05)
+    assert job.id == claim.job.id
+    return Claim(peers, job, 60)
+
+
+async def test_a_wait_uses_up_no_attempt(peers: Peers, monkeypatch: pytest.MonkeyPatch):
+    """M.8: a worker that dies is replaced twice, however often the job had to wait before."""
+    monkeypatch.setattr(engine, "FIRST_RETRY_SECONDS", 0.01)
+    flow = fails_in_turn([Away(), Away(), Away(), Died(), Away(), Died(), Away(), Died()])
+    claim, statuses_seen = await claimed(peers), []
+    for _ in range(8):
+        await carry(flow, claim)
+        job = await peers.jobs.GetJob(GetJobRequest(id=claim.job.id), **peers.quick)
+        statuses_seen.append(job.status)
+        claim = await again(peers, claim) if job.status == JOB_STATUS_QUEUED else claim
+
+    assert statuses_seen == [JOB_STATUS_QUEUED] * 7 + [JOB_STATUS_FAILED]
+    assert job.error.code == "DIED"
 
 
 def test_each_attempt_waits_longer_up_to_a_minute():
