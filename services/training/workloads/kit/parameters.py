@@ -3,6 +3,8 @@
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from services.training.domain.errors import BadParameters
 
@@ -39,12 +41,19 @@ def parse(kind: type[AnyModel], values: dict[str, Any]) -> AnyModel:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        trouble = "; ".join(_describe(kind, ".".join(map(str, item["loc"])), item["msg"]) for item in error.errors())
-        raise BadParameters(trouble=trouble, known=", ".join(kind.model_fields)) from error
+        trouble = "; ".join(map(_describe, error.errors()))
+        known = ", ".join(_given_as(name, field) for name, field in kind.model_fields.items())
+        raise BadParameters(trouble=trouble, known=known) from error
 
 
-def _describe(kind: type[BaseModel], name: str, message: str) -> str:
-    if name.partition(".")[0] not in kind.model_fields:
+def _describe(item: ErrorDetails) -> str:
+    name = ".".join(map(str, item["loc"]))
+    if item["type"] == "extra_forbidden" and len(item["loc"]) == 1:
         return f"{name!r} is not one of them"
-    message = message.removeprefix("Value error, ")
-    return f"{name}: {message[:1].lower()}{message[1:]}"
+    message = item["msg"].removeprefix("Value error, ")
+    message = f"{message[:1].lower()}{message[1:]}"
+    return f"{name}: {message}" if name else message  # none, where it is about several together
+
+
+def _given_as(name: str, field: FieldInfo) -> str:
+    return field.validation_alias if isinstance(field.validation_alias, str) else name
