@@ -38,8 +38,8 @@ class Problem(Exception):
 
     @property
     def reason(self) -> str:
-        """The error's name for programs: ObjectNotFound becomes OBJECT_NOT_FOUND."""
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).upper()
+        """The error's name for programs: ObjectNotFound becomes OBJECT_NOT_FOUND, NotANumber NOT_A_NUMBER."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(self).__name__).upper()
 
 
 class InvalidInput(Problem):
