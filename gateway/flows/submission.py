@@ -1,12 +1,14 @@
 """Turns a wish for a model into a job, after checking that it can be had."""
 
+import json
 import math
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Annotated, Any, Literal
 
-import orjson
 from google.protobuf.json_format import MessageToDict
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from gateway.flows import training
 from gateway.flows.datasets import ARCHIVE, id_for, let_go, source_of, take_in
@@ -27,6 +29,8 @@ NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
 GENERAL = "general_ml"
 TASKS = {GENERAL: "tabular", "image_classification": "image_classification", "object_detection": "object_detection"}
 """Task to workload."""
+LARGEST_WHOLE = 2**53
+"""A Struct's numbers are doubles, which round beyond it."""
 TASK_OF = {ARCHIVE: "image_classification"}
 """Kind of dataset to the task that is meant when none is said."""
 SHORT = ("engine", "time_limit", "presets", "seed", "test_fraction", "eval_metric")
@@ -35,25 +39,39 @@ SHORT = ("engine", "time_limit", "presets", "seed", "test_fraction", "eval_metri
 def _document(given: Any) -> Any:
     """A document as it is, or out of a form, where it is text."""
     try:
-        return orjson.loads(given) if isinstance(given, str) else given
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"it is no JSON: {error}") from error
+        # Not by orjson, which rounds long whole numbers without a word.
+        return json.loads(given) if isinstance(given, str) else given
+    except (ValueError, RecursionError) as error:
+        raise PydanticCustomError("no_json", "it is no JSON: {why}", {"why": str(error)}) from error
 
 
 def _finite(given: dict[str, Any]) -> dict[str, Any]:
     """A document, if every number in it is one that a message can carry on as JSON."""
+    if any(isinstance(value, float) and not math.isfinite(value) for value in _values(given)):
+        raise PydanticCustomError("not_finite", "a number in it is NaN or infinite; give a finite one, or leave it out")
+    return given
+
+
+def _values(given: dict[str, Any]) -> Iterator[Any]:
+    """What stands in a document, however deep it is nested."""
     pending: list[Any] = [given]
-    while pending:  # however deep it is nested
+    while pending:
         value = pending.pop()
         if isinstance(value, dict | list):
             pending += value.values() if isinstance(value, dict) else value
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise ValueError("a number in it is NaN or infinite; give a finite one, or leave it out")
-    return given
+        else:
+            yield value
 
 
 class FieldUnclear(errors.InvalidInput):
     """The field {name} cannot be read: {reason}. Correct it, or leave it out."""
+
+    field = "parameters"
+
+
+class WholeNumberTooLarge(errors.InvalidInput):
+    """A whole number in the parameters is beyond 9007199254740992 or its negative, where not every one can be carried
+    as it is. Give a smaller one, or write it as text if the workload takes that."""
 
     field = "parameters"
 
@@ -126,6 +144,7 @@ def _wish_of(fields: dict[str, str]) -> Wish:
 
 async def submit(peers: Peers, dataset: Dataset, wish: Wish, repeat_key: str) -> Job:
     """Queue a training on a dataset, once the training service has found nothing against it."""
+    check_exact(wish.asked)
     await check_project(peers, dataset.user_id, wish.project_id or dataset.project_id)
     artifact = await artifact_of(peers, dataset)
     if artifact.state == ARTIFACT_STATE_DELETED:
@@ -148,6 +167,12 @@ async def submit(peers: Peers, dataset: Dataset, wish: Wish, repeat_key: str) ->
     if created.input != job.input:
         raise KeyUsed(id=created.id)
     return created
+
+
+def check_exact(parameters: dict[str, Any]) -> None:
+    """Fails with WholeNumberTooLarge where a number would be another one after its way to the workload."""
+    if any(isinstance(value, int) and abs(value) > LARGEST_WHOLE for value in _values(parameters)):
+        raise WholeNumberTooLarge
 
 
 def settle(request: TrainRequest, plan: CheckTrainingResponse, dataset: Dataset) -> None:
