@@ -135,6 +135,18 @@ def test_predict_says_which_column_is_missing(trial, write):
     assert "no column 'malic_acid'" in done.stderr
 
 
+@pytest.mark.parametrize("content", ["alcohol,ash\n", "\n", ""])
+def test_predict_says_that_there_are_no_rows(trial, write, content):
+    """000.11: in the words of the service, not of a library."""
+    data = write(content)
+    done = subprocess.run(
+        [sys.executable, "predict.py", data], cwd=trial.package, capture_output=True, text=True, timeout=60
+    )
+
+    assert done.returncode == 1
+    assert done.stderr == "predict.py: there are no rows to predict for\n"
+
+
 @pytest.mark.parametrize("trained", ["cp1252", "utf-16", "utf-8"])
 def test_a_table_is_read_in_utf_8_where_it_is_whatever_the_training_data_was_in(write, tmp_path, trained):
     """Or as the training data was: the same words mean the same to the model."""

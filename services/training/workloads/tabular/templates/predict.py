@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from load_model import load, read_table  # type: ignore[import-not-found]
@@ -32,11 +33,22 @@ def main() -> int:
 def predict(options: argparse.Namespace) -> pd.DataFrame:
     """One row of answers for each row of data: the prediction, and for classes the probability of each."""
     model = load()
-    frame = read_table(options.data, model.manifest, options.delimiter, options.encoding)
+    frame = read_rows(options, model.manifest)
     answers: pd.DataFrame = model.predict(frame).to_frame()
     if model.manifest["problem_type"] != "regression":
         answers = answers.join(model.predict_proba(frame).add_prefix("probability_"))
     return answers
+
+
+def read_rows(options: argparse.Namespace, manifest: dict[str, Any]) -> pd.DataFrame:
+    """The rows of the data. A ValueError where there are none."""
+    try:
+        frame: pd.DataFrame = read_table(options.data, manifest, options.delimiter, options.encoding)
+    except pd.errors.EmptyDataError:
+        frame = pd.DataFrame()
+    if frame.empty:
+        raise ValueError("there are no rows to predict for")
+    return frame
 
 
 def _parse_options() -> argparse.Namespace:
