@@ -14,7 +14,7 @@ from gateway.identity import User
 from gateway.peers import Peers
 from gateway.routes.datasets import RepeatKey
 from gateway.routes.listing import Listing
-from gateway.routes.state import RecordNotFound, owned_project, peers_of
+from gateway.routes.state import RecordNotFound, found, owned_project, peers_of
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_ACTIVE, Artifact, GetArtifactRequest
 from modelyard.metadata.v1.project_pb2 import CreateProjectRequest, ListProjectsRequest, Project
 from servicekit import errors
@@ -107,7 +107,8 @@ async def restore_package(request: Request, user: User, project_id: str, version
 
 
 async def _package(peers: Peers, user: str, project_id: str, version_id: str) -> Artifact:
-    artifact = await peers.artifacts.GetArtifact(GetArtifactRequest(id=version_id), **peers.quick)
+    asked = peers.artifacts.GetArtifact(GetArtifactRequest(id=version_id), **peers.quick)
+    artifact = await found(asked, "package", version_id)
     if (artifact.user_id, artifact.project_id, artifact.kind) != (user, project_id, KIND):
         raise RecordNotFound(kind="package", id=version_id)
     return artifact

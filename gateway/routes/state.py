@@ -11,6 +11,7 @@ from gateway.flows.lookups import Lookups
 from gateway.flows.workers import Workers
 from gateway.peers import Peers
 from gateway.settings import GatewaySettings
+from modelyard.metadata.v1.artifact_pb2 import Artifact
 from modelyard.metadata.v1.dataset_pb2 import Dataset, GetDatasetRequest
 from modelyard.metadata.v1.job_pb2 import GetJobRequest, Job
 from modelyard.metadata.v1.model_pb2 import GetModelRequest, Model
@@ -70,17 +71,22 @@ async def owned_project(peers: Peers, user: str, project_id: str) -> Project:
     )
 
 
-Record = TypeVar("Record", Dataset, Job, Model, Project)
+Record = TypeVar("Record", Artifact, Dataset, Job, Model, Project)
 
 
 async def _owned(asked: Awaitable[Record], user: str, kind: str, record_id: str) -> Record:
-    """A record, if it is this user's. Fails alike where it is another's and where there is none."""
+    record = await found(asked, kind, record_id)
+    if record.user_id != user:
+        raise RecordNotFound(kind=kind, id=record_id)
+    return record
+
+
+async def found(asked: Awaitable[Record], kind: str, record_id: str) -> Record:
+    """A record, if there is one. Fails with RecordNotFound, as where it is another's: what exists is nobody else's
+    business."""
     try:
-        record = await asked
+        return await asked
     except AioRpcError as error:
         if error.code() is not StatusCode.NOT_FOUND:
             raise
         raise RecordNotFound(kind=kind, id=record_id) from error
-    if record.user_id != user:
-        raise RecordNotFound(kind=kind, id=record_id)
-    return record

@@ -13,7 +13,7 @@ from gateway.flows import tickets
 from gateway.identity import User
 from gateway.peers import Peers
 from gateway.routes import described
-from gateway.routes.state import RecordNotFound, peers_of, settings_of
+from gateway.routes.state import RecordNotFound, found, peers_of, settings_of
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_ACTIVE, Artifact, ArtifactState, GetArtifactRequest
 from modelyard.storage.v1.storage_pb2 import ObjectName, SignDownloadRequest, UploadTrailer
 
@@ -117,7 +117,8 @@ async def delete_upload(request: Request, user: User, upload_id: str) -> Respons
 
 async def _owned_upload(peers: Peers, user: str, upload_id: str) -> Artifact:
     """An upload of this user; another's, and what is no upload, does not exist for them."""
-    artifact = await peers.artifacts.GetArtifact(GetArtifactRequest(id=upload_id), **peers.quick)
+    asked = peers.artifacts.GetArtifact(GetArtifactRequest(id=upload_id), **peers.quick)
+    artifact = await found(asked, tickets.KIND, upload_id)
     if artifact.user_id != user or artifact.kind != tickets.KIND:
         raise RecordNotFound(kind=tickets.KIND, id=upload_id)
     return artifact

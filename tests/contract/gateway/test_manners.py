@@ -146,6 +146,18 @@ async def test_a_service_that_does_not_know_the_gateway_is_no_fault_of_the_calle
     assert (unknown.status_code, unknown.headers["www-authenticate"]) == (401, "Bearer")
 
 
+async def test_another_users_record_and_none_are_told_alike(yard: Standing, http: httpx.AsyncClient):
+    """Who guesses an id does not learn that it is somebody's."""
+    job = Job(id="of-somebody", user_id="somebody", kind="train")
+    await yard.peers.jobs.CreateJob(CreateJobRequest(job=job, request_id="of-somebody"), **yard.peers.quick)
+    artifact = await yard.keep("somebody/u/a.bin", "uploads")
+    for path, hidden in (("/api/jobs", "of-somebody"), ("/api/storage/uploads", artifact.id)):
+        told = [await http.get(f"{path}/{each}") for each in (hidden, "nothing")]
+
+        assert [each.status_code for each in told] == [404, 404]
+        assert told[0].text.replace(hidden, "nothing") == told[1].text
+
+
 async def test_who_waits_for_a_job_and_leaves_is_waited_for_no_longer(yard: Standing, app: FastAPI):
     job = Job(id="j", user_id="local", kind="train")
     job = await yard.peers.jobs.CreateJob(CreateJobRequest(job=job, request_id="j"), **yard.peers.quick)
