@@ -54,7 +54,7 @@ class Around:
         try:
             identity.check_browser(request, self._settings)
         except errors.Problem as refused:
-            return problems.of_problem(refused)
+            return problems.told(request, problems.of_problem(refused))
         return self._app
 
 

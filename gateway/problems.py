@@ -33,6 +33,7 @@ HTTP_OF = {
 HTTP_OF_REASON = {
     "QUOTA_EXCEEDED": 507,
     "BACKEND_FULL": 507,
+    "STORE_FULL": 507,
     "DISK_FULL": 507,
     "FILE_TOO_LARGE": 413,
     "OBJECT_TOO_LARGE": 413,
@@ -46,6 +47,8 @@ HTTP_OF_REASON = {
 """Where the reason says more than the status."""
 
 SIGNED_PATHS = ("files", "uploads")
+INFERENCE = "/v2"
+"""Where the Open Inference Protocol is spoken, which has a shape of its own for errors: {"error": sentence}."""
 
 UNFORESEEN = "Something went wrong that we did not foresee; the gateway's log tells more."
 
@@ -110,33 +113,43 @@ def shown_path(request: Request) -> str:
     return f"/{first}/***" if first in SIGNED_PATHS else request.url.path
 
 
+def told(request: Request, document: Response) -> Response:
+    """A problem document as the path that was asked tells of errors."""
+    path = request.url.path
+    if path != INFERENCE and not path.startswith(f"{INFERENCE}/"):
+        return document
+    headers = {name: value for name, value in document.headers.items() if not name.startswith("content-")}
+    sentence = orjson.loads(document.body)["detail"]
+    return Response(orjson.dumps({"error": sentence}), document.status_code, headers, "application/json")
+
+
 def register(app: FastAPI) -> None:
-    """Make every error of an application a problem document."""
+    """Make every error of an application a problem document, or what the protocol of its path has in place of one."""
 
     @app.exception_handler(errors.Problem)
-    async def _(_: Request, raised: errors.Problem) -> Response:
-        return of_problem(raised)
+    async def _(request: Request, raised: errors.Problem) -> Response:
+        return told(request, of_problem(raised))
 
     @app.exception_handler(AioRpcError)
     async def _(request: Request, raised: AioRpcError) -> Response:
         log.info("a service failed", path=shown_path(request), code=raised.code().name, detail=raised.details())
-        return of_status(raised)
+        return told(request, of_status(raised))
 
     @app.exception_handler(RequestValidationError)
-    async def _(_: Request, raised: RequestValidationError) -> Response:
+    async def _(request: Request, raised: RequestValidationError) -> Response:
         first = raised.errors()[0]
         field = ".".join(part for part in first["loc"][1:] if isinstance(part, str)) or "body"
         message = f"The {first['loc'][0]} cannot be used ({field}: {first['msg']}). /docs describes what is expected."
-        return problem(422, "INVALID_REQUEST", message, field=field)
+        return told(request, problem(422, "INVALID_REQUEST", message, field=field))
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, raised: HTTPException) -> Response:
         message = f"{request.method} {request.url.path}: {raised.detail}. /docs lists what there is."
         answer = problem(raised.status_code, http.HTTPStatus(raised.status_code).name, message)
         answer.headers.update(raised.headers or {})  # such as Allow
-        return answer
+        return told(request, answer)
 
     @app.exception_handler(Exception)
     async def _(request: Request, raised: Exception) -> Response:
         log.error("request failed unexpectedly", path=shown_path(request), exc_info=raised)
-        return problem(500, "INTERNAL", UNFORESEEN)
+        return told(request, problem(500, "INTERNAL", UNFORESEEN))

@@ -1,8 +1,10 @@
 """Predicting with a recorded model version, and keeping what it said."""
 
+import asyncio
 import hashlib
 import itertools
 import json
+import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -112,6 +114,11 @@ class Predicted:
         """The classes as text."""
         return [text_of(label) for label in self.classes]
 
+    @property
+    def size(self) -> int:
+        """How many answers there are to write: for classes, one for each row and class."""
+        return len(self.predictions) * max(1, len(self.classes))
+
     def chances(self) -> Iterator[dict[str, float]]:
         """For each row, class to probability."""
         names, in_turn = self.names, iter(self.probabilities)
@@ -151,11 +158,14 @@ async def predict(peers: Peers, target: Target, rows: Rows) -> Predicted:
 
 
 def written(values: Any) -> bytes:
-    """Rows, or whatever else JSON has, as JSON."""
+    """Rows, or whatever else JSON has, as JSON; a NaN and an infinity, which it has not, as Python writes them: it is
+    for who reads them to say in which row and column one is."""
     try:
-        return orjson.dumps(values)
+        content = orjson.dumps(values)
     except TypeError:  # a whole number of more than 64 bits
         return json.dumps(values).encode()
+    # orjson writes null for them, as for what is null.
+    return json.dumps(values).encode() if b"null" in content else content
 
 
 async def predict_images(peers: Peers, target: Target, images: Sequence[bytes]) -> Predicted:
@@ -232,22 +242,33 @@ def check_log(rows: Sequence[object]) -> None:
 
 async def log(peers: Peers, target: Target, rows: Sequence[Row], predicted: Predicted, source: str) -> None:
     """Keep what was asked and answered, a prediction a row; each took as long as the call did."""
-    chances: Iterator[dict[str, float]] = predicted.chances() if predicted.probabilities else itertools.repeat({})
-    logged = [
-        Prediction(
-            user_id=target.model.user_id,
-            model_version_id=target.version.id,
-            inputs=as_struct(row),
-            outputs=as_struct({"prediction": answer} | ({"probabilities": each} if each else {})),
-            confidence=max(each.values()) if each else None,
-            latency_ms=predicted.latency_ms,
-            source=source,
-        )
-        for row, answer, each in zip(rows, predicted.predictions, chances, strict=False)
-    ]
-    for some in _batches(logged):
+    for some in await asyncio.to_thread(_logged, target, rows, predicted, source):
         request = BatchCreatePredictionsRequest(predictions=some, request_id=uuid.uuid4().hex)
         await peers.predictions.BatchCreatePredictions(request, **peers.quick)
+
+
+def _logged(target: Target, rows: Sequence[Row], predicted: Predicted, source: str) -> list[list[Prediction]]:
+    """What is kept, in batches. Of wide rows that takes seconds."""
+    chances: Iterator[dict[str, float]] = predicted.chances() if predicted.probabilities else itertools.repeat({})
+    return _batches(
+        [
+            Prediction(
+                user_id=target.model.user_id,
+                model_version_id=target.version.id,
+                inputs=as_struct({name: _known(value) for name, value in row.items()}),
+                outputs=as_struct({"prediction": answer} | ({"probabilities": each} if each else {})),
+                confidence=max(each.values()) if each else None,
+                latency_ms=predicted.latency_ms,
+                source=source,
+            )
+            for row, answer, each in zip(rows, predicted.predictions, chances, strict=False)
+        ]
+    )
+
+
+def _known(value: Any) -> Any:
+    """A value as it is kept: what is no number is nothing, as it was to the model."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _batches(logged: Sequence[Prediction]) -> list[list[Prediction]]:

@@ -1,31 +1,24 @@
 """Predictions by the Open Inference Protocol (version 2, JSON): columns as named tensors, or images in base64. What a
 model finds in an image is told as JSON in its text.
-
-It has a shape of its own for errors: {"error": sentence}.
 """
 
 import asyncio
 import base64
 import json
 import math
-from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 import msgspec
 import orjson
 from fastapi import APIRouter, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from fastapi.routing import APIRoute
-from grpc.aio import AioRpcError
-from typing_extensions import override
 
 from gateway import problems, rendering
 from gateway.flows import predicting
 from gateway.identity import User
 from gateway.peers import Peers
 from gateway.routes.health import why_not
-from gateway.routes.predictions import LARGE_BYTES, MANY_ROWS, BodyUnfit, Version, body_of
+from gateway.routes.predictions import LARGE_BYTES, MANY_ANSWERS, BodyUnfit, Version, body_of
 from gateway.routes.state import lookups_of, peers_of
 from modelyard.metadata.v1.model_pb2 import ResolveModelVersionRequest
 from modelyard.training.v1.training_pb2 import ROW_FORMAT_COLUMNS
@@ -35,6 +28,15 @@ PREDICTION, PROBABILITIES = "prediction", "probabilities"
 IMAGE = "image"
 """The input of a model that has no columns: images in base64."""
 MOST_IMAGES = 64
+BINARY = "inference-header-content-length"
+"""The header of a body that has tensors as bytes behind its JSON."""
+UNREADABLE = "its data has text that is not in UTF-8, a number of thousands of digits, or lists nested without end"
+NO_NUMBERS = {
+    "NaN": None,
+    "Infinity": orjson.Fragment(b"1e999"),
+    "-Infinity": orjson.Fragment(b"-1e999"),
+}
+"""What Python writes and JSON has no word for: nothing, or a number too large, which is refused where it stands."""
 
 
 class TensorUnfit(errors.InvalidInput):
@@ -49,33 +51,14 @@ class OutputUnknown(errors.InvalidInput):
     field = "outputs"
 
 
-class InferenceRoute(APIRoute):
-    """A route that tells of errors as the protocol does."""
+class BinaryTensors(errors.InvalidInput):
+    """The tensors come as bytes behind the JSON, and are not taken so. Send them as `data` in the JSON: with
+    tritonclient, set_data_from_numpy(…, binary_data=False)."""
 
-    @override
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def handled(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except errors.Problem as raised:
-                return _as_protocol(problems.of_problem(raised))
-            except AioRpcError as raised:
-                return _as_protocol(problems.of_status(raised))
-            except RequestValidationError as raised:
-                return rendering.answer({"error": raised.errors()[0]["msg"]}, 422)
-
-        return handled
+    field = "inputs"
 
 
-def _as_protocol(document: Response) -> Response:
-    told = orjson.loads(document.body)
-    kept = {name: value for name, value in document.headers.items() if name in ("retry-after", "www-authenticate")}
-    return rendering.answer({"error": told["detail"]}, document.status_code, kept)
-
-
-router = APIRouter(prefix="/v2", tags=["inference"], route_class=InferenceRoute)
+router = APIRouter(prefix=problems.INFERENCE, tags=["inference"])
 
 
 class Tensor(msgspec.Struct):
@@ -99,7 +82,10 @@ class Tensor(msgspec.Struct):
     def values(self) -> list[Any]:
         """Its values, read. Fails with TensorUnfit."""
         self._check_shape()
-        values: list[Any] = json.loads(bytes(self.data))
+        try:
+            values: list[Any] = json.loads(bytes(self.data))
+        except (ValueError, RecursionError) as error:
+            raise TensorUnfit(name=self.name, trouble=UNREADABLE) from error
         for _ in self.shape[1:]:  # nested as the shape says, or not at all
             if values and all(isinstance(value, list) and len(value) == 1 for value in values):
                 values = [value[0] for value in values]
@@ -116,18 +102,25 @@ class Wanted(msgspec.Struct):
     name: str
 
 
+class Parameters(msgspec.Struct):
+    """Of what is wished besides: whether to keep what is answered."""
+
+    log: bool | None = None
+
+
 class Inference(msgspec.Struct):
-    """What is asked: columns, which outputs, and under `parameters.log` whether to keep what is answered."""
+    """What is asked: columns, which outputs, and under `parameters.log` whether to keep what is answered. Null is
+    what is not there."""
 
     inputs: Annotated[list[Tensor], msgspec.Meta(min_length=1)]
-    id: str = ""
-    parameters: dict[str, Any] = {}
-    outputs: list[Wanted] = []
+    id: str | None = None
+    parameters: Parameters | None = None
+    outputs: list[Wanted] | None = None
 
     @property
     def kept(self) -> bool:
         """Whether to keep what is answered."""
-        return self.parameters.get("log") is True
+        return bool(self.parameters and self.parameters.log)
 
     @property
     def row_count(self) -> int:
@@ -182,23 +175,30 @@ def _read(body: bytearray) -> Inference:
         return _INFERENCE.decode(body)
     except msgspec.ValidationError as error:
         raise _unfit(error) from error
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _read_leniently(body)
 
 
 def _read_leniently(body: bytearray) -> Inference:
-    """What Python writes need not be JSON: it has a NaN, which stands for nothing."""
+    """What Python writes need not be JSON: it has a NaN, which stands for nothing. Numbers stay as they were sent."""
     try:
-        return _INFERENCE.decode(predicting.written(json.loads(body, parse_constant=lambda _: None)))
+        told = json.loads(body, parse_constant=NO_NUMBERS.get, parse_int=orjson.Fragment, parse_float=orjson.Fragment)
+        return _INFERENCE.decode(orjson.dumps(told))
     except msgspec.ValidationError as error:
         raise _unfit(error) from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise BodyUnfit(field_name="body", trouble=str(error)) from error
 
 
 def _unfit(error: msgspec.ValidationError) -> BodyUnfit:
     trouble, _, path = str(error).partition(" - at `$")
     return BodyUnfit(field_name=path.strip("`.") or "body", trouble=trouble)
+
+
+@router.get("")
+async def describe_server(request: Request) -> Response:
+    """The server, and which extensions of the protocol it has."""
+    return rendering.answer({"name": "modelyard", "version": request.app.version, "extensions": []})
 
 
 @router.get("/health/live")
@@ -229,15 +229,15 @@ async def describe_version(request: Request, user: User, name: str, version: Ver
 @router.get("/models/{name}/ready")
 async def newest_ready(request: Request, user: User, name: str) -> Response:
     """Whether a model has a version that can be asked."""
-    await _target(request, user, name)
-    return rendering.answer({"name": name, "ready": True})
+    target = await _target(request, user, name)
+    return rendering.answer({"name": target.model.name, "ready": True})
 
 
 @router.get("/models/{name}/versions/{version}/ready")
 async def version_ready(request: Request, user: User, name: str, version: Version) -> Response:
     """Whether one version can be asked."""
-    await _target(request, user, name, version)
-    return rendering.answer({"name": name, "ready": True})
+    target = await _target(request, user, name, version)
+    return rendering.answer({"name": target.model.name, "ready": True})
 
 
 @router.post("/models/{name}/infer")
@@ -284,13 +284,15 @@ async def _infer(request: Request, wanted: ResolveModelVersionRequest) -> Respon
     )
     if asked.kept:
         await predicting.log(peers, target, rows, predicted, request.url.path)
-    if len(predicted.predictions) > MANY_ROWS:
+    if predicted.size > MANY_ANSWERS:
         return await asyncio.to_thread(_rendered, target, asked, predicted)
     return _rendered(target, asked, predicted)
 
 
 async def _asked(request: Request) -> Inference:
     body = await body_of(request)
+    if request.headers.get(BINARY, str(len(body))) != str(len(body)):
+        raise BinaryTensors
     return await asyncio.to_thread(_read, body) if len(body) > LARGE_BYTES else _read(body)
 
 
@@ -338,7 +340,8 @@ def _outputs(predicted: predicting.Predicted) -> list[rendering.Json]:
 
 def _chosen(asked: Inference, outputs: list[rendering.Json]) -> list[rendering.Json]:
     by_name = {output["name"]: output for output in outputs}
-    for wanted in asked.outputs:
+    chosen = asked.outputs or []
+    for wanted in chosen:
         if wanted.name not in by_name:
             raise OutputUnknown(name=wanted.name, known=", ".join(by_name))
-    return [by_name[wanted.name] for wanted in asked.outputs] or outputs
+    return [by_name[wanted.name] for wanted in chosen] or outputs

@@ -29,7 +29,8 @@ from servicekit import errors
 router = APIRouter(prefix="/api/models", tags=["models"])
 
 BODY_BYTES = 64 * 1024 * 1024
-MANY_ROWS = 500
+MANY_ANSWERS = 500
+"""With more it takes a while to write them: of classes, a row has one for each."""
 LARGE_BYTES = 64 * 1024
 ROWS_BEGIN, ROWS_END = re.compile(rb'\s*\{\s*"rows"\s*:\s*(?=\[)'), re.compile(rb"\]\s*\}\s*\Z")
 LAST_BYTES = 256
@@ -212,7 +213,7 @@ def _charset_of(content_type: str) -> str:
 
 
 async def _answer(target: predicting.Target, predicted: predicting.Predicted) -> Response:
-    if len(predicted.predictions) > MANY_ROWS:  # it takes a while to write them
+    if predicted.size > MANY_ANSWERS:
         return await asyncio.to_thread(_rendered, target, predicted)
     return _rendered(target, predicted)
 

@@ -252,6 +252,36 @@ def test_a_body_that_is_no_json_is_refused_in_the_protocols_shape(ann, model, bo
     assert list(answer.json()) == ["error"]
 
 
+@pytest.mark.parametrize("value", ["Infinity", "-Infinity", "1e400"])
+def test_infinity_is_refused_however_it_is_asked(ann, model, rows, value):
+    """M.2: a number beyond all is told by row and column, and never taken for a gap."""
+    text = json.dumps(rows[0] | {"body_mass_g": "here"}).replace('"here"', value)
+    asked = columns(rows[:1])
+    [tensor] = [each for each in asked["inputs"] if each["name"] == "body_mass_g"]
+    tensor["data"] = ["here"]
+    bodies = [json.dumps(asked), json.dumps(asked | {"parameters": {"log": True}})]
+    tensor["shape"] = [1, 1]
+    bodies.append(json.dumps(asked))
+    told = [ann.post(f"/v2/models/{model}/infer", content=body.replace('"here"', value)) for body in bodies]
+    told += [
+        ann.post(f"/api/models/{model}/predict", content=f'{{"rows": [{text}]{rest}}}')
+        for rest in ("", ', "log": false', ', "log": true')
+    ]
+
+    assert [each.status_code for each in told] == [422] * 6
+    assert all("body_mass_g" in each.text for each in told)
+
+
+def test_a_gap_as_python_writes_it_is_kept_as_one(ann, model, rows):
+    """M.2: what is predicted for is kept, a NaN as nothing."""
+    content = json.dumps({"rows": [rows[0] | {"body_mass_g": math.nan}], "log": True})
+    answer = ann.post(f"/api/models/{model}/predict", content=content)
+    kept = ann.get("/api/registry/predictions", params={"modelId": model}).json()["predictions"]
+
+    assert answer.status_code == 200, answer.text
+    assert rows[0] | {"body_mass_g": None} in [each["inputData"] for each in kept]
+
+
 @pytest.mark.parametrize("asked", UNFIT)
 def test_errors_have_the_protocols_shape(ann, model, asked):
     answer = ann.post(f"/v2/models/{model}/infer", json=asked)
