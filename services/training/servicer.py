@@ -1,12 +1,14 @@
 """The gRPC methods: decode, call, encode."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 
+from google.protobuf import json_format
 from typing_extensions import override
 
 from modelyard.training.v1 import analysis_pb2, analysis_pb2_grpc, training_pb2, training_pb2_grpc
+from servicekit.logging import get_logger
 from services.training import converters
 from services.training.domain.analysis import Analysis
 from services.training.domain.importing import Importing
@@ -14,6 +16,8 @@ from services.training.domain.ports import Workload
 from services.training.domain.predictions import Predictions
 from services.training.domain.trainings import Checks, Trainings
 from services.training.receiving import ahead, opened
+
+log = get_logger()
 
 
 class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
@@ -31,7 +35,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     async def ListWorkloads(
         self, request: training_pb2.ListWorkloadsRequest, context: object
     ) -> training_pb2.ListWorkloadsResponse:
-        listed = await asyncio.to_thread(lambda: [converters.workload_to(workload) for workload in self._workloads])
+        listed = await asyncio.to_thread(lambda: list(_listing(self._workloads)))
         return training_pb2.ListWorkloadsResponse(workloads=listed)
 
     @override
@@ -78,6 +82,17 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
             answers = await self._predictions.predict(package, rows, content)
         for message in converters.answers_to(answers):
             yield message
+
+
+def _listing(workloads: Sequence[Workload]) -> Iterator[training_pb2.Workload]:
+    for workload in workloads:
+        try:
+            listed = converters.workload_to(workload)
+            json_format.MessageToDict(listed.parameters_schema)  # refuses NaN, which a Struct takes and JSON has not
+        except Exception as error:  # noqa: BLE001 (one workload, of others maybe, must not hide the rest)
+            log.error("workload not listed", name=workload.name, reason=f"{type(error).__name__}: {error}")
+        else:
+            yield listed
 
 
 class AnalysisServicer(analysis_pb2_grpc.AnalysisServiceServicer):

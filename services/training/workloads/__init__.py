@@ -39,17 +39,26 @@ def load_package(archive: Path, folder: Path) -> PackagedModel:
 
 
 def all_workloads() -> list[Workload]:
-    """Every workload, in the order of their names; one that cannot be imported is left out, and the log says why."""
+    """Every workload, in the order of their names; one that cannot be made, or calls itself by another name than its
+    entry point, is left out, and the log says why."""
     # Here, because a worker, which does not log, waits for all that this module imports.
     from servicekit.logging import get_logger
 
     found = []
     for name in sorted(_declared()):
         try:
-            found.append(workload_named(name))
-        except (ImportError, AttributeError) as error:
-            get_logger().error("workload left out", name=name, source=_declared()[name].value, reason=str(error))
+            found.append(_under_its_name(name))
+        except Exception as error:  # noqa: BLE001 (what others installed fails in any way, and must end nothing of ours)
+            source, reason = _declared()[name].value, f"{type(error).__name__}: {error}"
+            get_logger().error("workload left out", name=name, source=source, reason=reason)
     return found
+
+
+def _under_its_name(name: str) -> Workload:
+    workload = workload_named(name)
+    if workload.name != name:
+        raise ValueError(f"its class has the name {workload.name!r}; give it the name of its entry point")
+    return workload
 
 
 @cache

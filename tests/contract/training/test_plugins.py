@@ -5,8 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from modelyard.training.v1 import training_pb2
+from services.training import workloads
 from tests.contract.training.conftest import train_request
 from tests.contract.training.test_restart import connected, process
 
@@ -56,9 +58,24 @@ async def test_a_workload_of_another_distribution_is_listed_trained_and_asked(cl
 
 
 async def test_what_cannot_be_imported_is_left_out_and_ours_is_not_replaced(client):
-    """A broken distribution takes nothing down, and none takes the place of a workload of ours."""
+    """000.12: a broken distribution takes nothing down, whether it fails when it is imported, made or listed, and none
+    takes the place of a workload of ours."""
     found = await listed(client)
 
-    assert "missing_library" not in found
+    assert set(found) == {"counting_words", "image_classification", "object_detection", "tabular"}
     assert found["tabular"].description.startswith("Learns from a CSV table")
     assert found["tabular"].resources.cpus == 1
+
+
+def test_the_log_says_which_were_left_out_and_why(monkeypatch):
+    """000.12."""
+    monkeypatch.syspath_prepend(PLUGIN)
+    monkeypatch.setattr(workloads, "_declared", workloads._declared.__wrapped__)
+    with capture_logs() as log:
+        found = [each.name for each in workloads.all_workloads()]
+    reasons = {line["name"]: line["reason"] for line in log if line["event"] == "workload left out"}
+
+    assert reasons.keys() == {"another_name", "asks_to_be_made", "missing_file", "missing_library"}
+    assert reasons.keys().isdisjoint(found)
+    assert reasons["missing_file"].startswith("FileNotFoundError: ")
+    assert "'the_other_name'" in reasons["another_name"]
