@@ -1,6 +1,7 @@
 """The process in which a task runs. The service starts it (see adapters.processes) with the module of the workloads,
 a folder, its terms, and the descriptor of a pipe to which it reports, a message a line."""
 
+import errno
 import hashlib
 import importlib
 import io
@@ -9,6 +10,7 @@ import resource
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -20,7 +22,7 @@ from services.training.adapters.limits import Terms, readable, settle
 from services.training.adapters.parent import end_with_parent
 from services.training.domain.answers import Loaded, RowsHeader
 from services.training.domain.elsewhere import Fetched, KaggleCredentials
-from services.training.domain.errors import MemoryLimit, ModelTooLarge
+from services.training.domain.errors import DiskFull, MemoryLimit, ModelTooLarge
 from services.training.domain.messages import (
     CheckTask,
     InspectTask,
@@ -36,6 +38,7 @@ from services.training.domain.messages import (
 from services.training.domain.model import Metric, Progress, TrainingResult, TrainingSpec
 from services.training.domain.ports import PackagedModel, Workload
 
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 SET_ASIDE_BYTES = 1024 * 1024 * 1024
 PIECE_BYTES = 64 * 1024
 
@@ -103,6 +106,18 @@ def _outcome(workloads: str, folder: Path, report: PipeReporter, memory_bytes: i
         if memory_bytes:
             return Refusal.of(MemoryLimit(limit=readable(memory_bytes)))
         return Refusal.of(WorkerDied.of_memory("a failed allocation"))
+    except Exception as error:
+        if not _is_of_a_full_disk(error):
+            raise
+        traceback.print_exc()
+        return Refusal.of(DiskFull())
+
+
+def _is_of_a_full_disk(error: BaseException) -> bool:
+    """Libraries have errors of their own for what they cannot write; what the system said stands behind them."""
+    behind = error.__cause__ or error.__context__
+    full = isinstance(error, OSError) and error.errno in NO_SPACE
+    return full or (behind is not None and _is_of_a_full_disk(behind))
 
 
 def _do(workloads: str, folder: Path, report: PipeReporter) -> Message:

@@ -350,6 +350,10 @@ class PredictionsFull(Exhausted):
 # The service.
 
 
+class DiskFull(Exhausted):
+    """There is no disk space left where this worked, and it was stopped. Repeat the request when there is some."""
+
+
 class MemoryLimit(NotReady):
     """It needed more than {limit} of memory, the most that one training may take here, and was stopped. Use fewer rows,
     smaller images or a smaller model; TRAINING_MEMORY_BYTES sets the limit."""

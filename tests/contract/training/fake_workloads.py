@@ -1,5 +1,6 @@
 """Workloads for tests: each does what its name says. The service and its workers import this module by its name."""
 
+import errno
 import hashlib
 import os
 import signal
@@ -148,6 +149,15 @@ class Starves(Fake):
         raise MemoryError
 
 
+class Fills(Fake):
+    """Finds no space for what it writes, and says so as libraries do."""
+
+    name = "fills"
+
+    def train(self, spec: TrainingSpec, data: Path, folder: Path, report: Reporter) -> TrainingResult:
+        raise RuntimeError("the model cannot be saved") from OSError(errno.ENOSPC, "No space left on device")
+
+
 class Gorges(Fake):
     """Takes memory until it is stopped: a half itself, a half in a process that it starts; or all of it at once."""
 
@@ -230,7 +240,22 @@ class Tells(Fake):
 
 DECLARED: dict[str, Workload] = {
     kind.name: kind()
-    for kind in (Fake, Lingers, Escapes, Faults, Dawdles, Starves, Gorges, Stands, Lies, Refuses, Breaks, Strays, Tells)
+    for kind in (
+        Fake,
+        Lingers,
+        Escapes,
+        Faults,
+        Dawdles,
+        Starves,
+        Fills,
+        Gorges,
+        Stands,
+        Lies,
+        Refuses,
+        Breaks,
+        Strays,
+        Tells,
+    )
 }
 
 

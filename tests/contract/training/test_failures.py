@@ -285,3 +285,13 @@ async def _rest(call) -> grpc.aio.AioRpcError:
     except grpc.aio.AioRpcError as error:
         return error
     raise AssertionError("it ended well")
+
+
+async def test_a_full_disk_is_told_and_may_be_tried_again(client: Client, table):
+    """M.8: whatever a library makes of it."""
+    error = await failure(client, train_request(table, "t1", "fills"))
+
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert statuses.reason_of(error) == "DISK_FULL"
+    assert statuses.is_transient(error)
+    assert client.left_behind() == []
