@@ -1,7 +1,8 @@
 """The main flow: reserve, train, upload, record, release."""
 
+import math
 import time
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict
@@ -198,7 +199,7 @@ def outcome(state: State) -> State:
     """What a finished job answers with."""
     result, model = result_of(state), state["model"]
     task_type = problem_type_of(result)
-    metrics = {metric.name: metric.value for metric in result.metrics}
+    metrics, score = _numbers(result.metrics), _number(result.score)
     return {
         "success": True,
         "model_id": model["id"],
@@ -210,9 +211,9 @@ def outcome(state: State) -> State:
         "task_type": task_type,
         "target": result.target,
         "score_name": result.score_name,
-        "score": result.score,
+        "score": score,
         "metrics": metrics,
-        "model_info": {"model_name": result.best_model, "score": result.score, "task_type": task_type},
+        "model_info": {"model_name": result.best_model, "score": score, "task_type": task_type},
         "row_counts": {"train": result.train_row_count, "test": result.test_row_count},
         "visualizations": {"plots": MessageToDict(result.evaluation)},
         "dataset_id": state["dataset_id"],
@@ -269,10 +270,19 @@ def _details(result: TrainingResult) -> dict[str, Any]:
         "artifact_sha256",
     )  # fmt: skip
     details = {name: whole[name] for name in kept if name in whole}
-    details["metrics"] = {metric.name: metric.value for metric in result.metrics}
+    details["metrics"] = _numbers(result.metrics)
     details["row_counts"] = {"train": result.train_row_count, "test": result.test_row_count}
     details["artifact_size"] = result.artifact_size
     return details
+
+
+def _numbers(metrics: Iterable[Metric]) -> dict[str, float | None]:
+    return {metric.name: _number(metric.value) for metric in metrics}
+
+
+def _number(value: float) -> float | None:
+    """A number as JSON has it: a score or a metric may be infinite, for which it has null alone."""
+    return value if math.isfinite(value) else None
 
 
 def problem_type_of(result: TrainingResult) -> str:

@@ -1,5 +1,6 @@
 """Following a training: what it told is written, whatever becomes of the stream."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import MessageToDict
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 from typing_extensions import override
@@ -17,7 +19,13 @@ from gateway.flows.engine import as_struct
 from gateway.peers import Peers, connect
 from gateway.settings import GatewaySettings
 from modelyard.common.v1.metric_pb2 import Metric
-from modelyard.metadata.v1.job_pb2 import ClaimJobRequest, CreateJobRequest, Job
+from modelyard.metadata.v1.job_pb2 import (
+    JOB_STATUS_COMPLETED,
+    ClaimJobRequest,
+    CompleteJobRequest,
+    CreateJobRequest,
+    Job,
+)
 from modelyard.metadata.v1.run_pb2 import RUN_STATUS_RUNNING, CreateRunRequest, ListMetricsRequest, Run
 from modelyard.training.v1 import training_pb2_grpc
 from modelyard.training.v1.training_pb2 import TrainingResult, TrainResponse
@@ -112,3 +120,24 @@ async def test_metrics_that_come_all_at_once_are_written_a_few_at_a_time(tmp_pat
     assert state["training"]["engine"] == "quick"
     assert page == list(range(len(page)))
     assert len(page) == 10_000
+
+
+async def test_a_score_without_bounds_completes_a_job(tmp_path: Path):
+    """000.12: a workload of somebody else's may score so; JSON has no number for it."""
+    result = TrainingResult(
+        score=math.inf, metrics=[Metric(name="worst", value=-math.inf), Metric(name="r2", value=0.5)]
+    )
+    state = {
+        "training": MessageToDict(result, preserving_proto_field_name=True),
+        "model": {"id": "m", "name": "a model", "version": 1},
+        "dataset_id": "d",
+        "package": {},
+        "object": {},
+    }
+    async with standing(tmp_path) as services:
+        claim = await claimed(services.peers)
+        told = as_struct(training.FLOW.result(state))
+        job = await claim.jobs.CompleteJob(CompleteJobRequest(**claim.fence, result=told), **claim.quick)
+
+    assert (job.status, job.result["score"]) == (JOB_STATUS_COMPLETED, None)
+    assert dict(job.result["metrics"]) == {"worst": None, "r2": 0.5}
