@@ -172,13 +172,15 @@ def _loaded(workloads: str, folder: Path, memory_bytes: int) -> PackagedModel:
 
 def _answer(model: PackagedModel, rows: RowsHeader, content: io.BufferedIOBase) -> tuple[Message, bytes]:
     try:
-        return model.answer(rows, content)
+        header, answers = model.answer(rows, content)
     except Problem as problem:
         return Refusal.of(problem), b""
     except MemoryError:
         # As the kernel would have ended it: who knows what is missing now.
         os.kill(os.getpid(), signal.SIGKILL)
         raise
+    header.check(answers)
+    return header, answers
 
 
 def _download(task: KaggleTask, folder: Path, report: PipeReporter) -> Fetched:

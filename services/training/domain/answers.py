@@ -86,6 +86,14 @@ class AnswersHeader:
         each = INDEX_BYTES + len(self.classes) * NUMBER_BYTES if self.classes else NUMBER_BYTES
         return self.row_count * each
 
+    def check(self, content: bytes) -> None:
+        """Fail with ValueError where these are not the answers that it announces: a workload may be anybody's."""
+        if len(content) != self.size:
+            raise ValueError(f"{self.size} bytes of answers are announced, and {len(content)} are given")
+        places = memoryview(content)[: self.row_count * INDEX_BYTES].cast("i") if self.classes and content else None
+        if places and not 0 <= min(places) <= max(places) < len(self.classes):
+            raise ValueError(f"an answer is none of the {len(self.classes)} classes")
+
 
 @dataclass(frozen=True)
 class Answers:
