@@ -175,7 +175,7 @@ def prepare(connection: sa.Connection) -> None:
     if schema.is_newest(connection):
         return
     connection.rollback()  # what was read is of the time before the lock
+    connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # also for those that wait while one does
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
-    connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
     schema.upgrade(connection)
     connection.commit()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 
@@ -16,7 +17,7 @@ from modelyard.metadata.v1.project_pb2_grpc import ProjectServiceStub
 from servicekit import errors, statuses
 from servicekit.channels import Channel
 from servicekit.server import failing, serving
-from services.metadata.adapters import pooled
+from services.metadata.adapters import pooled, postgres
 from services.metadata.adapters.sql import SqlStore
 from services.metadata.bootstrap import compose, open_store
 from services.metadata.domain.entities import Job
@@ -254,3 +255,22 @@ async def test_what_is_kept_of_a_document_can_be_asked_by_the_database(place: Pl
             said = (await connection.execute(sa.text(question[connection.dialect.name]))).one()
 
     assert tuple(said) == ("jsonb", "x")
+
+
+async def test_a_start_waits_for_one_that_makes_the_tables(postgres_server, monkeypatch: pytest.MonkeyPatch):
+    """For longer than any write waits for another: a large database takes its time to be brought up to date."""
+    monkeypatch.setattr(postgres, "LOCK_SECONDS", 1)
+    async with postgres_server.database() as url:
+        first = await asyncpg.connect(url)
+        await first.execute(f"SELECT pg_advisory_lock({postgres.MIGRATION_LOCK})")
+        starting = asyncio.create_task(_opened_once(url))
+        ended, _ = await asyncio.wait([starting], timeout=2.5)
+        await first.close()
+        await starting
+
+    assert not ended
+
+
+async def _opened_once(url: str) -> None:
+    async with opened(url):
+        pass
