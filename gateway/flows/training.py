@@ -266,10 +266,15 @@ def _details(result: TrainingResult) -> dict[str, Any]:
     """What readers of a model's page want to know besides."""
     whole = MessageToDict(result, preserving_proto_field_name=True)
     kept = (
-        "workload", "leaderboard", "parameters", "library_versions", "unavailable", "evaluation", "dataset_sha256",
+        "workload", "parameters", "library_versions", "unavailable", "evaluation", "dataset_sha256",
         "artifact_sha256",
     )  # fmt: skip
     details = {name: whole[name] for name in kept if name in whole}
+    # With what is 0, which a model may score.
+    details["leaderboard"] = [
+        MessageToDict(entry, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+        for entry in result.leaderboard
+    ]
     details["metrics"] = _numbers(result.metrics)
     details["row_counts"] = {"train": result.train_row_count, "test": result.test_row_count}
     details["artifact_size"] = result.artifact_size

@@ -28,7 +28,7 @@ from modelyard.metadata.v1.job_pb2 import (
 )
 from modelyard.metadata.v1.run_pb2 import RUN_STATUS_RUNNING, CreateRunRequest, ListMetricsRequest, Run
 from modelyard.training.v1 import training_pb2_grpc
-from modelyard.training.v1.training_pb2 import TrainingResult, TrainResponse
+from modelyard.training.v1.training_pb2 import LeaderboardEntry, TrainingResult, TrainResponse
 from servicekit.errors import Unavailable
 from servicekit.server import Application, Service, serving
 from servicekit.settings import ServerSettings
@@ -141,3 +141,16 @@ async def test_a_score_without_bounds_completes_a_job(tmp_path: Path):
 
     assert (job.status, job.result["score"]) == (JOB_STATUS_COMPLETED, None)
     assert dict(job.result["metrics"]) == {"worst": None, "r2": 0.5}
+
+
+async def test_a_model_that_scores_nothing_is_told_with_its_score(tmp_path: Path):
+    """000.9: a protobuf message leaves out what is 0, and a leaderboard may not."""
+    entry = {"model": "LightGBM", "validation_score": 0.0, "test_score": 0.0, "fit_seconds": 0.5}
+    state = {"package": {"model_id": "m"}, "object": {}, "dataset_id": "d"}
+    wanted = {"dataset_id": "d", "model_name": "a model", "project_id": ""}
+    async with standing(tmp_path) as services:
+        claim = await claimed(services.peers)
+        claim.wanted |= wanted
+        published = training.publication(claim, TrainingResult(leaderboard=[LeaderboardEntry(**entry)]), state)
+
+    assert MessageToDict(published.version.details)["leaderboard"] == [entry]
