@@ -60,15 +60,6 @@ def _locks(descriptor: int) -> bool:
     return True
 
 
-def sync(path: Path) -> None:
-    """Return once a file, or the list of a folder's entries, survives a power loss. Blocks."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def probe(root: Path) -> None:
     """Raise when nothing can be written to the folder. Blocks."""
     with TemporaryFile(dir=root) as file:

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from servicekit.durability import sync
 from servicekit.logging import get_logger
 from servicekit.scratch import remove
 from servicekit.threads import to_the_end
-from services.training.adapters.scratch import sync
 from services.training.domain.errors import ArtifactNotFound
 from services.training.domain.messages import Message, TrainTask, decode, encode
 from services.training.domain.model import TrainingResult, TrainingSpec

@@ -4,8 +4,8 @@ import asyncio
 import time
 from pathlib import Path
 
+from servicekit.durability import sync
 from servicekit.logging import get_logger
-from services.training.adapters.scratch import sync
 
 log = get_logger()
 

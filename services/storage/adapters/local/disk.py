@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from servicekit import scratch
+from servicekit.durability import sync
 from servicekit.logging import get_logger
 from services.storage.adapters.local import files, records
 from services.storage.adapters.local.layout import Place, keys_in
@@ -93,7 +94,7 @@ class Disk:
         """Make a folder with an object's bytes, durable already, that object. Fails with ObjectExists."""
         stored = records.described(draft, size, sha256, datetime.now(UTC).isoformat())
         files.write_durably(folder / records.RECORD_FILE, records.encoded(stored))
-        files.sync(folder)
+        sync(folder)
         place = Place.of(self.root, draft.name)
         self._move_in(folder, place, draft.name)
         files.sync_names(place.folder.parent)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from servicekit.durability import sync
 from services.storage.domain.errors import BackendFull, BackendUnreachable
 
 NAME = "local"
@@ -22,15 +23,6 @@ def disk_errors() -> Iterator[None]:
         if error.errno in _FULL:
             raise BackendFull(backend=NAME) from error
         raise BackendUnreachable(backend=NAME, why=error.strerror or type(error).__name__) from error
-
-
-def sync(path: Path) -> None:
-    """Make a file's content, or a folder's list of names, survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sync_names(folder: Path) -> None:

@@ -6,6 +6,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from servicekit.durability import sync
 from servicekit.errors import NotReady
 from services.storage.adapters.local import files
 
@@ -34,6 +35,6 @@ def _make(path: Path) -> None:
         files.write_durably(draft, secrets.token_bytes(KEY_BYTES))
         with suppress(FileExistsError):  # another was quicker: its key counts
             os.link(draft, path)
-        files.sync(path.parent)
+        sync(path.parent)
     finally:
         draft.unlink(missing_ok=True)
