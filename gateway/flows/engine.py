@@ -7,7 +7,6 @@ being repeated. What a step leaves for later ones goes into `state`, which is sa
 - A permanent failure, or a cancel before the point of no return, undoes the steps in reverse, the failed one first.
 """
 
-from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -146,9 +145,8 @@ async def _after_failure(flow: Flow, step: Step, claim: Claim, state: State, fai
     attempt, patience = claim.job.attempt + 1, step.patience.get(failure.code)
     if patience and failure.retryable:
         # Counted apart from those that are worth any number: a job that waited for its turn has had no attempt yet.
-        counts = state[FAILURES] = Counter(state.get(FAILURES, {}))
-        counts[failure.code] += 1
-        attempt = int(counts[failure.code])
+        counts = state.setdefault(FAILURES, {})
+        attempt = counts[failure.code] = int(counts.get(failure.code, 0)) + 1
         await _advance(claim, claim.job.step, state, claim.job.progress)
     again = failure.retryable and (patience is None or attempt < patience)
     if again or not flow.may_return(step):

@@ -77,12 +77,11 @@ class WarmModels:
     @asynccontextmanager
     async def using(self, package: PackageSource) -> AsyncIterator[WarmModel]:
         """A loaded model for the block, alone. Raises PredictionsFull and what loading raises."""
-        answered = False
-        while not answered:
+        while True:
             async with self._place(package) as place, place.turn() as model:
                 if model:
                     yield model
-                    answered = True
+                    return
 
     async def keep_sweeping(self) -> None:
         """End now and then what nobody has used for a while, and what has died meanwhile."""
