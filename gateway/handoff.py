@@ -5,7 +5,6 @@ publishes it. Only the bytes are spared the way through a second process.
 """
 
 import asyncio
-import errno
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
@@ -19,6 +18,7 @@ from gateway.peers import Peers
 from gateway.sendfile import SLICE_BYTES, FileSlice
 from modelyard.storage.v1.storage_pb2 import DownloadHeader, StageUploadRequest
 from servicekit import errors
+from servicekit.durability import no_space
 
 Piece = bytes | FileSlice
 """A part of a body."""
@@ -93,7 +93,7 @@ def _write(descriptor: int, batch: list[bytes]) -> int:
     try:
         return _write_all(descriptor, batch)
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if no_space(error):
             raise DiskFull from error
         raise
 

@@ -19,7 +19,9 @@ RETRY_POLICY = {
 
 OPTIONS = (
     ("grpc.enable_retries", 1),
-    ("grpc.keepalive_time_ms", 30_000),
+    # A server that was stopped, or is cut off, holds a call this long before another is asked.
+    ("grpc.keepalive_time_ms", 15_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 3_000),
     # Its connections are its own: another channel's wait after a failure, at the same address, is not for this one.

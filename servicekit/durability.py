@@ -1,5 +1,6 @@
-"""What survives a power loss."""
+"""What survives a power loss, and what no longer fits on a disk."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -11,3 +12,8 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def no_space(error: BaseException) -> bool:
+    """Whether something failed because the disk is full, or what its user may have of it."""
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}

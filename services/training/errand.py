@@ -3,7 +3,6 @@ adapters.ray_errands) with a folder, an order, and the descriptor of a pipe, to 
 
 import atexit
 import contextlib
-import errno
 import hashlib
 import os
 import socket
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from servicekit.durability import no_space
 from servicekit.errors import Problem
 from services.training.adapters.limits import readable
 from services.training.adapters.parent import end_with_parent
@@ -150,7 +150,7 @@ class _Errand:
                 try:
                     self._call(self._room.take, piece)
                 except self._ray.exceptions.RayTaskError as error:
-                    if isinstance(error.cause, OSError) and error.cause.errno == errno.ENOSPC:
+                    if no_space(error.cause):
                         raise NodeFull from error
                     raise
 

@@ -8,6 +8,7 @@ from modelyard.training.v1.training_pb2 import PredictHeader, PredictRequest
 from services.training.domain.errors import TooMuchToPredict
 
 ROWS_BYTES = 64 * 1024 * 1024
+AHEAD_BYTES = 4 * ROWS_BYTES
 
 
 async def opened(requests: AsyncIterator[PredictRequest]) -> tuple[PredictHeader, AsyncIterator[bytes]]:
@@ -26,28 +27,44 @@ async def _pieces(first: bytes, requests: AsyncIterator[PredictRequest]) -> Asyn
         yield request.chunk
 
 
-@asynccontextmanager
-async def ahead(pieces: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
-    """The same pieces, received for the block, whether or not they are taken yet: a call waits for its turn, and when
-    it comes, nobody should wait for rows."""
-    arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
+class Antechamber:
+    """Receives rows before their turn, up to so many bytes of all calls together; what is beyond stays with the
+    senders until its turn comes."""
 
-    async def receive() -> None:
+    def __init__(self, limit: int = AHEAD_BYTES) -> None:
+        self._limit = limit
+        self._held = 0
+
+    @asynccontextmanager
+    async def ahead(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The same pieces, received for the block, whether or not they are taken yet: a call waits for its turn, and
+        when it comes, nobody should wait for rows."""
+        arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
+        its_turn = asyncio.Event()
+
+        async def receive() -> None:
+            try:
+                async for piece in pieces:
+                    arrived.put_nowait(piece)
+                    self._held += len(piece)
+                    if self._held > self._limit:
+                        await its_turn.wait()
+            finally:
+                arrived.put_nowait(None)
+
+        receiving = asyncio.create_task(receive())
+
+        async def taken() -> AsyncIterator[bytes]:
+            its_turn.set()
+            while (piece := await arrived.get()) is not None:
+                self._held -= len(piece)
+                yield piece
+            await receiving
+
         try:
-            async for piece in pieces:
-                arrived.put_nowait(piece)
+            yield taken()
         finally:
-            arrived.put_nowait(None)
-
-    receiving = asyncio.create_task(receive())
-
-    async def taken() -> AsyncIterator[bytes]:
-        while (piece := await arrived.get()) is not None:
-            yield piece
-        await receiving
-
-    try:
-        yield taken()
-    finally:
-        receiving.cancel()
-        await asyncio.gather(receiving, return_exceptions=True)  # who takes the pieces has heard what went wrong
+            receiving.cancel()
+            await asyncio.gather(receiving, return_exceptions=True)  # who takes the pieces has heard what went wrong
+            while not arrived.empty():
+                self._held -= len(arrived.get_nowait() or b"")

@@ -15,7 +15,7 @@ from services.training.domain.importing import Importing
 from services.training.domain.ports import Workload
 from services.training.domain.predictions import Predictions
 from services.training.domain.trainings import Checks, Trainings
-from services.training.receiving import ahead, opened
+from services.training.receiving import Antechamber, opened
 
 log = get_logger()
 
@@ -30,6 +30,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         self._trainings = trainings
         self._checks = checks
         self._predictions = predictions
+        self._antechamber = Antechamber()
 
     @override
     async def ListWorkloads(
@@ -78,7 +79,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     ) -> AsyncIterator[training_pb2.PredictResponse]:
         header, pieces = await opened(request_iterator)
         package, rows = converters.package_from(header), converters.rows_from(header)
-        async with ahead(pieces) as content:
+        async with self._antechamber.ahead(pieces) as content:
             answers = await self._predictions.predict(package, rows, content)
         for message in converters.answers_to(answers):
             yield message
@@ -89,7 +90,7 @@ def _listing(workloads: Sequence[Workload]) -> Iterator[training_pb2.Workload]:
         try:
             listed = converters.workload_to(workload)
             json_format.MessageToDict(listed.parameters_schema)  # refuses NaN, which a Struct takes and JSON has not
-        except Exception as error:  # noqa: BLE001 (one workload, of others maybe, must not hide the rest)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (one workload, of others maybe, must not hide the rest)
             log.error("workload not listed", name=workload.name, reason=f"{type(error).__name__}: {error}")
         else:
             yield listed

@@ -47,8 +47,8 @@ class TrainingSettings(ServerSettings):
     """Models that are kept loaded to predict with; the least recently used makes room for the next."""
     predict_idle_seconds: float = Field(900, gt=0)
     """Seconds after which a loaded model is given up that nobody asked."""
-    predict_seconds: float = Field(60, gt=0)
-    """Seconds that a model may take to answer one call."""
+    predict_seconds: float = Field(60, gt=0, le=90)
+    """Seconds that a model may take to answer one call, 90 at most: with its loading, the gateway waits for 400."""
     predict_memory_bytes: int = Field(4 * 2**30, ge=0)
     """Most memory that a loaded model may take; 0 sets no limit."""
 

@@ -1,7 +1,6 @@
 """The process in which a task runs. The service starts it (see adapters.processes) with the module of the workloads,
 a folder, its terms, and the descriptor of a pipe to which it reports, a message a line."""
 
-import errno
 import hashlib
 import importlib
 import io
@@ -14,6 +13,7 @@ import traceback
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
+from servicekit.durability import no_space
 from servicekit.errors import Problem
 from services.training.adapters.arriving import Arriving
 from services.training.adapters.confinement import confine
@@ -38,7 +38,6 @@ from services.training.domain.messages import (
 from services.training.domain.model import Metric, Progress, TrainingResult, TrainingSpec
 from services.training.domain.ports import PackagedModel, Workload
 
-NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 SET_ASIDE_BYTES = 1024 * 1024 * 1024
 PIECE_BYTES = 64 * 1024
 
@@ -116,8 +115,7 @@ def _outcome(workloads: str, folder: Path, report: PipeReporter, memory_bytes: i
 def _is_of_a_full_disk(error: BaseException) -> bool:
     """Libraries have errors of their own for what they cannot write; what the system said stands behind them."""
     behind = error.__cause__ or error.__context__
-    full = isinstance(error, OSError) and error.errno in NO_SPACE
-    return full or (behind is not None and _is_of_a_full_disk(behind))
+    return no_space(error) or (behind is not None and _is_of_a_full_disk(behind))
 
 
 def _do(workloads: str, folder: Path, report: PipeReporter) -> Message:

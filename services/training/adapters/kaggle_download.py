@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from servicekit.durability import no_space
 from servicekit.errors import Problem
 from services.training.domain.elsewhere import (
     EVERYTHING,
@@ -139,7 +140,7 @@ def _told(task: KaggleTask, what: str) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.EFBIG:
             raise FileTooLarge(limit=task.limit_bytes) from error
-        if error.errno == errno.ENOSPC:
+        if no_space(error):
             raise ScratchFull from error
         raise
 

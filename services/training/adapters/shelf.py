@@ -14,35 +14,34 @@ from servicekit.scratch import remove
 from servicekit.threads import to_the_end
 from services.training.domain.errors import ArtifactNotFound
 from services.training.domain.messages import Message, TrainTask, decode, encode
-from services.training.domain.model import TrainingResult, TrainingSpec
+from services.training.domain.model import FinishedTraining, Metric, TrainingResult, TrainingSpec
 from services.training.domain.ports import Tombstones
 
 log = get_logger()
 
-ARTIFACT, SPEC, RESULT = "artifact.zip", "spec.json", "result.json"
+ARTIFACT, SPEC = "artifact.zip", "spec.json"
+RESULT = "result.jsonl"  # what was told, the result last
 KEPT = frozenset({ARTIFACT, SPEC, RESULT})
 CHUNK_BYTES = 256 * 1024
 READ_BYTES = 4 * CHUNK_BYTES
 
-Finished = tuple[TrainingSpec, TrainingResult]
-
 
 class FolderShelf:
-    """A folder a training, `model_<training_id>`. It is finished from the moment at which it has a result.json."""
+    """A folder a training, `model_<training_id>`. It is finished from the moment at which it has a result.jsonl."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._finished: dict[str, Finished] = {}
+        self._finished: dict[str, FinishedTraining] = {}
 
     def reopen(self, tombstones: Tombstones) -> list[Path]:
         """Find what was finished, and not cancelled, before the service was started; its folders. Blocks."""
         for folder in self._root.glob("model_*"):
             finished = _read_back(folder)
-            if finished and not tombstones.has(finished[0].training_id):
-                self._finished[finished[0].training_id] = finished
+            if finished and not tombstones.has(finished.spec.training_id):
+                self._finished[finished.spec.training_id] = finished
         return [self._path(training_id) for training_id in self._finished]
 
-    def finished(self, training_id: str) -> Finished | None:
+    def finished(self, training_id: str) -> FinishedTraining | None:
         """What was trained and what it gave; None when nothing is kept."""
         return self._finished.get(training_id)
 
@@ -57,10 +56,11 @@ class FolderShelf:
             if spec.training_id not in self._finished:
                 await to_the_end(_discard, folder)
 
-    async def keep(self, spec: TrainingSpec, result: TrainingResult) -> None:
+    async def keep(self, finished: FinishedTraining) -> None:
         """Make a training finished, durably, with its artifact; its working files go."""
-        await to_the_end(_settle, self._path(spec.training_id), result)
-        self._finished[spec.training_id] = (spec, result)
+        training_id = finished.spec.training_id
+        await to_the_end(_settle, self._path(training_id), finished)
+        self._finished[training_id] = finished
 
     async def remove(self, training_id: str) -> int:
         """Remove what is kept of a training; the bytes freed, 0 when nothing was."""
@@ -71,7 +71,7 @@ class FolderShelf:
     async def remove_older(self, hours: float) -> int:
         """Remove every training that was finished longer ago; how many went."""
         oldest = time.time() - hours * 3600
-        aged = [name for name, (_, result) in self._finished.items() if result.end_time.timestamp() < oldest]
+        aged = [name for name, kept in self._finished.items() if kept.result.end_time.timestamp() < oldest]
         for training_id in aged:
             log.warning("a finished training was never released", training_id=training_id, hours=hours)
             await self.remove(training_id)
@@ -98,17 +98,18 @@ def _create(folder: Path, spec: TrainingSpec) -> None:
     _write_durably(folder / SPEC, TrainTask(spec))
 
 
-def _settle(folder: Path, result: TrainingResult) -> None:
+def _settle(folder: Path, finished: FinishedTraining) -> None:
     for entry in folder.iterdir():
         if entry.name not in KEPT:
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
     sync(folder / ARTIFACT)
-    _write_durably(folder / RESULT, result)
+    _write_durably(folder / RESULT, *finished.metrics, finished.result)
 
 
-def _write_durably(path: Path, message: Message) -> None:
+def _write_durably(path: Path, *messages: Message) -> None:
     partial = path.with_suffix(".partial")
-    partial.write_bytes(encode(message))
+    with partial.open("wb") as file:
+        file.writelines(map(encode, messages))
     sync(partial)
     partial.replace(path)
     sync(path.parent)
@@ -128,9 +129,10 @@ def _discard(folder: Path) -> int:
     return size
 
 
-def _read_back(folder: Path) -> Finished | None:
+def _read_back(folder: Path) -> FinishedTraining | None:
     try:
-        task, result = decode((folder / SPEC).read_bytes()), decode((folder / RESULT).read_bytes())
+        task = decode((folder / SPEC).read_bytes())
+        *told, result = map(decode, (folder / RESULT).read_bytes().splitlines())
         size = (folder / ARTIFACT).stat().st_size
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -139,4 +141,4 @@ def _read_back(folder: Path) -> Finished | None:
         return None
     if not isinstance(task, TrainTask) or not isinstance(result, TrainingResult) or size != result.artifact_size:
         return None
-    return task.spec, result
+    return FinishedTraining(task.spec, [event for event in told if isinstance(event, Metric)], result)

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from services.training.adapters.fitting import fitted
 from services.training.adapters.survey import Survey
 from services.training.domain import errors
 from services.training.domain.inspection import Inspection
+from services.training.domain.lines import too_long, unreadable
 from services.training.domain.model import TableFormat
 from services.training.domain.sniffing import END_OF_FILE, MINIMUM_ROWS, sniff
 
@@ -69,7 +69,7 @@ class Table:
         extra = str(len(self.names))
         places = [str(place) for place in range(len(self.names) + 1)]
         with self._path.open(encoding=self.format.encoding, newline="") as file:
-            header_lines = self._pass_header(file)
+            passed = self._pass_header(file)
             try:
                 # Of a part's first row pandas drops what is too much: one more column catches it.
                 for chunk in self._read(file, header=None, names=places):
@@ -77,7 +77,7 @@ class Table:
                         raise self._first_long_row()
                     yield chunk.set_axis(self.names, axis="columns")
             except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-                raise _unreadable(str(error), header_lines, len(self.names)) from error
+                raise unreadable(str(error), self._path, self.format, len(self.names), passed) from error
 
     def chunks_of(self, dtypes: Mapping[str, str]) -> Iterator[pd.DataFrame]:
         """The rows in order, of some columns only, as the types say."""
@@ -89,10 +89,9 @@ class Table:
             yield chunk.set_axis(names, axis="columns")
 
     def _pass_header(self, file: TextIO) -> int:
-        """Read up to the end of the header row; the lines that were read."""
+        """Read up to the end of the header row; the rows that were read."""
         rows = csv.reader(file, delimiter=self.format.delimiter, skipinitialspace=True)
-        next(row for row in rows if any(cell.strip() for cell in row))
-        return rows.line_num
+        return next(count for count, row in enumerate(rows, 1) if any(cell.strip() for cell in row))
 
     def _first_long_row(self) -> errors.UnreadableRow:
         """What to say of the first row with a value too many; it begins at the line that is named."""
@@ -102,7 +101,7 @@ class Table:
             with contextlib.suppress(csv.Error):  # a value too long for that reader
                 for row in rows:
                     if any(row[len(self.names) :]):
-                        return _too_long(line, len(row), len(self.names))
+                        return too_long(line, len(row), len(self.names))
                     line = rows.line_num + 1
         return errors.UnreadableRow(line="?", trouble="it has more fields than the header names columns")
 
@@ -166,20 +165,3 @@ def _first_records(chunks: Iterator[pd.DataFrame], count: int) -> list[dict[str,
 def _records(chunk: pd.DataFrame, count: int) -> list[dict[str, Any]]:
     rows = chunk.head(max(0, count)).to_dict("records")
     return [{str(name): plain(value) for name, value in row.items()} for row in rows]
-
-
-def _unreadable(trouble: str, passed: int, columns: int) -> errors.UnreadableRow:
-    """`Error tokenizing data. C error: Expected 2 fields in line 3, saw 4` in our words."""
-    if found := re.search(r"in line (\d+), saw (\d+)", trouble):
-        line, seen = (int(group) for group in found.groups())
-        return errors.UnreadableRow(
-            line=passed + line, trouble=f"it has {seen} fields, and the header names {columns} columns"
-        )
-    if found := re.search(r"EOF inside string starting at row (\d+)", trouble):
-        unclosed = "a value begins with a quotation mark that is never closed"
-        return errors.UnreadableRow(line=passed + int(found[1]) + 1, trouble=unclosed)
-    return errors.UnreadableRow(line="?", trouble=trouble)
-
-
-def _too_long(line: int, seen: int, columns: int) -> errors.UnreadableRow:
-    return errors.UnreadableRow(line=line, trouble=f"it has {seen} fields, and the header names {columns} columns")

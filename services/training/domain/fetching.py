@@ -1,11 +1,11 @@
 """Brings a stored dataset to a file, whole and verified."""
 
-import errno
 import hashlib
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
+from servicekit.durability import no_space
 from servicekit.errors import Exhausted
 from servicekit.threads import to_the_end
 from services.training.domain.errors import DatasetChanged
@@ -58,7 +58,7 @@ async def fetch(datasets: DatasetReader, source: DatasetSource, path: Path) -> s
                 await file.write(chunk)
             found = await file.finish()
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if no_space(error):
             raise ScratchFull from error
         raise
     if source.sha256 and found != source.sha256.lower():

@@ -28,6 +28,10 @@ class Journal:
         self._told += 1
         self._wake()
 
+    def metrics(self) -> list[Metric]:
+        """Those that are kept, the oldest first."""
+        return [event for event in self._events if isinstance(event, Metric)]
+
     def close(self) -> None:
         """Nothing more will be told; readers end."""
         self._closed = True
@@ -54,8 +58,7 @@ class Journal:
             await self._changed.wait()
 
     def _so_far(self) -> list[Progress | Metric]:
-        metrics = [event for event in self._events if isinstance(event, Metric)]
-        return [self._newest, *metrics] if self._newest else [*metrics]
+        return [self._newest, *self.metrics()] if self._newest else [*self.metrics()]
 
     def _never_less(self, progress: Progress) -> Progress:
         before = self._newest.fraction if self._newest else 0.0

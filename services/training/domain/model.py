@@ -135,3 +135,13 @@ class TrainingResult:
     """Set by the service."""
     evaluation: dict[str, Any] = field(default_factory=dict)
     """What charts of the held-out data are drawn from, by name; of JSON's kinds only, without NaN."""
+
+
+@dataclass(frozen=True)
+class FinishedTraining:
+    """A training that is kept until it is released."""
+
+    spec: TrainingSpec
+    metrics: list[Metric]
+    """What it told while it ran, in this order."""
+    result: TrainingResult

@@ -12,6 +12,7 @@ from services.training.domain.inspection import Inspection
 from services.training.domain.messages import A, Task
 from services.training.domain.model import (
     DatasetSource,
+    FinishedTraining,
     Metric,
     Progress,
     Resources,
@@ -119,13 +120,13 @@ class ModelHost(Protocol):
 class Shelf(Protocol):
     """Keeps the folders of trainings: finished ones until they are removed, unfinished ones only while in use."""
 
-    def finished(self, training_id: str) -> tuple[TrainingSpec, TrainingResult] | None:
+    def finished(self, training_id: str) -> FinishedTraining | None:
         """What was trained and what it gave; None when nothing is kept."""
 
     def folder(self, spec: TrainingSpec) -> AbstractAsyncContextManager[Path]:
         """A new folder for a training, removed at the end of the block unless it was kept."""
 
-    async def keep(self, spec: TrainingSpec, result: TrainingResult) -> None:
+    async def keep(self, finished: FinishedTraining) -> None:
         """Make a training finished, durably, with its artifact; its working files go."""
 
     async def remove(self, training_id: str) -> int:

@@ -11,7 +11,14 @@ from services.training.domain.bench import Bench, SideBench
 from services.training.domain.errors import TrainingCancelled, UnknownWorkload
 from services.training.domain.journal import Journal
 from services.training.domain.messages import CheckTask, TrainTask
-from services.training.domain.model import Progress, Stage, TrainingPlan, TrainingResult, TrainingSpec
+from services.training.domain.model import (
+    FinishedTraining,
+    Progress,
+    Stage,
+    TrainingPlan,
+    TrainingResult,
+    TrainingSpec,
+)
 from services.training.domain.ports import Event, Shelf, Tombstones, Workload
 from services.training.domain.slots import Slots
 
@@ -87,8 +94,10 @@ class Trainings:
         if self._tombstones.has(spec.training_id):
             raise TrainingCancelled(training_id=spec.training_id)
         if kept := self._shelf.finished(spec.training_id):
-            _same(spec, kept[0])
-            yield kept[1]
+            _same(spec, kept.spec)
+            for metric in kept.metrics:
+                yield metric
+            yield kept.result
             return
         joined = self._running.get(spec.training_id)
         training = joined or self._start(spec)
@@ -150,7 +159,7 @@ class Trainings:
             log.info("training began", training_id=spec.training_id, workload=spec.workload)
             answer, sha256 = await self._bench.work(TrainTask(spec), spec.dataset, folder, training.journal.add)
             result = replace(answer, training_id=spec.training_id, workload=spec.workload, dataset_sha256=sha256)
-            await self._shelf.keep(spec, result)
+            await self._shelf.keep(FinishedTraining(spec, training.journal.metrics(), result))
             return result
 
     def _ended(self, training: Training, task: asyncio.Task[TrainingResult]) -> None:

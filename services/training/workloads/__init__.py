@@ -48,7 +48,7 @@ def all_workloads() -> list[Workload]:
     for name in sorted(_declared()):
         try:
             found.append(_under_its_name(name))
-        except Exception as error:  # noqa: BLE001 (what others installed fails in any way, and must end nothing of ours)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (what others installed fails in any way, alone)
             source, reason = _declared()[name].value, f"{type(error).__name__}: {error}"
             get_logger().error("workload left out", name=name, source=source, reason=reason)
     return found

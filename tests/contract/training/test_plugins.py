@@ -75,7 +75,7 @@ def test_the_log_says_which_were_left_out_and_why(monkeypatch):
         found = [each.name for each in workloads.all_workloads()]
     reasons = {line["name"]: line["reason"] for line in log if line["event"] == "workload left out"}
 
-    assert reasons.keys() == {"another_name", "asks_to_be_made", "missing_file", "missing_library"}
+    assert reasons.keys() == {"another_name", "asks_to_be_made", "leaves", "missing_file", "missing_library"}
     assert reasons.keys().isdisjoint(found)
     assert reasons["missing_file"].startswith("FileNotFoundError: ")
     assert "'the_other_name'" in reasons["another_name"]

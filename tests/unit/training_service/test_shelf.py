@@ -14,10 +14,18 @@ from services.training import bootstrap
 from services.training.adapters.scratch import ScratchInUse, clear, opened, probe
 from services.training.adapters.shelf import FolderShelf
 from services.training.adapters.tombstones import KEPT_SECONDS, FolderTombstones
-from services.training.domain.model import DatasetSource, ProblemType, TrainingResult, TrainingSpec
+from services.training.domain.model import (
+    DatasetSource,
+    FinishedTraining,
+    Metric,
+    ProblemType,
+    TrainingResult,
+    TrainingSpec,
+)
 
 CONTENT = b"model" * 1000
 SPEC = TrainingSpec("t1", "tabular", DatasetSource("d1", "datasets", "k"))
+METRICS = [Metric("loss", 0.5, step=1, split="validation"), Metric("loss", 0.25, step=2, split="validation")]
 
 
 def result(age: timedelta = timedelta()) -> TrainingResult:
@@ -33,7 +41,7 @@ async def keep(shelf: FolderShelf, age: timedelta = timedelta()) -> None:
     async with shelf.folder(SPEC) as folder:
         (folder / "artifact.zip").write_bytes(CONTENT)
         (folder / "working").mkdir()
-        await shelf.keep(SPEC, result(age))
+        await shelf.keep(FinishedTraining(SPEC, METRICS, result(age)))
 
 
 @pytest.fixture
@@ -49,7 +57,8 @@ async def test_what_was_kept_is_found_again(tmp_path: Path, tombstones: FolderTo
     folders = again.reopen(tombstones)
 
     assert folders == [tmp_path / "model_t1"]
-    assert again.finished("t1")[0] == SPEC
+    assert again.finished("t1").spec == SPEC
+    assert again.finished("t1").metrics == METRICS
     assert b"".join([chunk async for chunk in again.read("t1")]) == CONTENT
 
 
@@ -71,7 +80,7 @@ async def test_a_folder_is_gone_when_its_block_fails_or_is_cancelled(tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("damage", ["artifact.zip", "result.json", "spec.json"])
+@pytest.mark.parametrize("damage", ["artifact.zip", "result.jsonl", "spec.json"])
 @pytest.mark.parametrize("how", ["missing", "cut"])
 async def test_half_a_training_is_none(tmp_path: Path, tombstones: FolderTombstones, damage: str, how: str):
     await keep(FolderShelf(tmp_path))

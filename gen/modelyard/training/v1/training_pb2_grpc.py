@@ -98,10 +98,10 @@ class TrainingServiceServicer:
 
     def Train(self, request, context):
         """Trains, and tells how it goes; the last message is the result. Ending the call does not end the training: a
-        repeat with the same training_id joins it, or returns its result at once when it is done, until it is released.
-        Fails with INVALID_ARGUMENT for bad parameters, a bad name or bad data, FAILED_PRECONDITION when the engine is not
-        installed, could train no model, or passed the limit of memory (MEMORY_LIMIT) or time (TIME_LIMIT), NOT_FOUND when
-        there is no such dataset, DATA_LOSS when its bytes are not those that were recorded (DATASET_CHANGED),
+        repeat with the same training_id joins it, or is told its metrics and result at once when it is done, until it is
+        released. Fails with INVALID_ARGUMENT for bad parameters, a bad name or bad data, FAILED_PRECONDITION when the
+        engine is not installed, could train no model, or passed the limit of memory (MEMORY_LIMIT) or time (TIME_LIMIT),
+        NOT_FOUND when there is no such dataset, DATA_LOSS when its bytes are not those that were recorded (DATASET_CHANGED),
         ALREADY_EXISTS when there is a training of that name for another request (TRAINING_EXISTS), CANCELLED after
         CancelTraining, ABORTED (repeat) when the worker process died, RESOURCE_EXHAUSTED (repeat later) when the queue or
         the disk is full or the cluster has no room, and UNAVAILABLE (repeat) when the dataset cannot be read, the service

@@ -46,10 +46,10 @@ class TrainingServiceStub:
     """
     Train: _grpc.UnaryStreamMultiCallable[_training_pb2.TrainRequest, _training_pb2.TrainResponse]
     """Trains, and tells how it goes; the last message is the result. Ending the call does not end the training: a
-    repeat with the same training_id joins it, or returns its result at once when it is done, until it is released.
-    Fails with INVALID_ARGUMENT for bad parameters, a bad name or bad data, FAILED_PRECONDITION when the engine is not
-    installed, could train no model, or passed the limit of memory (MEMORY_LIMIT) or time (TIME_LIMIT), NOT_FOUND when
-    there is no such dataset, DATA_LOSS when its bytes are not those that were recorded (DATASET_CHANGED),
+    repeat with the same training_id joins it, or is told its metrics and result at once when it is done, until it is
+    released. Fails with INVALID_ARGUMENT for bad parameters, a bad name or bad data, FAILED_PRECONDITION when the
+    engine is not installed, could train no model, or passed the limit of memory (MEMORY_LIMIT) or time (TIME_LIMIT),
+    NOT_FOUND when there is no such dataset, DATA_LOSS when its bytes are not those that were recorded (DATASET_CHANGED),
     ALREADY_EXISTS when there is a training of that name for another request (TRAINING_EXISTS), CANCELLED after
     CancelTraining, ABORTED (repeat) when the worker process died, RESOURCE_EXHAUSTED (repeat later) when the queue or
     the disk is full or the cluster has no room, and UNAVAILABLE (repeat) when the dataset cannot be read, the service
@@ -101,10 +101,10 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     """
     Train: _aio.UnaryStreamMultiCallable[_training_pb2.TrainRequest, _training_pb2.TrainResponse]  # type: ignore[assignment]
     """Trains, and tells how it goes; the last message is the result. Ending the call does not end the training: a
-    repeat with the same training_id joins it, or returns its result at once when it is done, until it is released.
-    Fails with INVALID_ARGUMENT for bad parameters, a bad name or bad data, FAILED_PRECONDITION when the engine is not
-    installed, could train no model, or passed the limit of memory (MEMORY_LIMIT) or time (TIME_LIMIT), NOT_FOUND when
-    there is no such dataset, DATA_LOSS when its bytes are not those that were recorded (DATASET_CHANGED),
+    repeat with the same training_id joins it, or is told its metrics and result at once when it is done, until it is
+    released. Fails with INVALID_ARGUMENT for bad parameters, a bad name or bad data, FAILED_PRECONDITION when the
+    engine is not installed, could train no model, or passed the limit of memory (MEMORY_LIMIT) or time (TIME_LIMIT),
+    NOT_FOUND when there is no such dataset, DATA_LOSS when its bytes are not those that were recorded (DATASET_CHANGED),
     ALREADY_EXISTS when there is a training of that name for another request (TRAINING_EXISTS), CANCELLED after
     CancelTraining, ABORTED (repeat) when the worker process died, RESOURCE_EXHAUSTED (repeat later) when the queue or
     the disk is full or the cluster has no room, and UNAVAILABLE (repeat) when the dataset cannot be read, the service
@@ -171,10 +171,10 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_training_pb2.TrainResponse], _abc.AsyncIterator[_training_pb2.TrainResponse]]:
         """Trains, and tells how it goes; the last message is the result. Ending the call does not end the training: a
-        repeat with the same training_id joins it, or returns its result at once when it is done, until it is released.
-        Fails with INVALID_ARGUMENT for bad parameters, a bad name or bad data, FAILED_PRECONDITION when the engine is not
-        installed, could train no model, or passed the limit of memory (MEMORY_LIMIT) or time (TIME_LIMIT), NOT_FOUND when
-        there is no such dataset, DATA_LOSS when its bytes are not those that were recorded (DATASET_CHANGED),
+        repeat with the same training_id joins it, or is told its metrics and result at once when it is done, until it is
+        released. Fails with INVALID_ARGUMENT for bad parameters, a bad name or bad data, FAILED_PRECONDITION when the
+        engine is not installed, could train no model, or passed the limit of memory (MEMORY_LIMIT) or time (TIME_LIMIT),
+        NOT_FOUND when there is no such dataset, DATA_LOSS when its bytes are not those that were recorded (DATASET_CHANGED),
         ALREADY_EXISTS when there is a training of that name for another request (TRAINING_EXISTS), CANCELLED after
         CancelTraining, ABORTED (repeat) when the worker process died, RESOURCE_EXHAUSTED (repeat later) when the queue or
         the disk is full or the cluster has no room, and UNAVAILABLE (repeat) when the dataset cannot be read, the service

@@ -5,7 +5,6 @@ the size of the whole, and both are known at the end only. What has no name is g
 """
 
 import asyncio
-import errno
 import tempfile
 import uuid
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from servicekit.durability import no_space
 from services.storage.adapters.cloudinary import records
 from services.storage.adapters.cloudinary.assets import destroy, look_up
 from services.storage.adapters.cloudinary.client import Client
@@ -30,7 +30,6 @@ EMPTY = b"\n"
 GIVE_UP_SECONDS = 5.0
 """How long the end of a failed upload waits for a call that still runs; after that it is undone behind its back."""
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 Result = TypeVar("Result")
 
@@ -107,7 +106,7 @@ class PendingUpload:
             try:
                 return work()
             except OSError as error:
-                if error.errno in _FULL:
+                if no_space(error):
                     raise ScratchFull(backend=self._client.account.name) from error
                 why = "the folder in which uploads are gathered cannot be written to"
                 raise BackendUnreachable(backend=self._client.account.name, why=why) from error

@@ -1,17 +1,14 @@
 """Durable steps on files and folders, and what their failures mean."""
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from servicekit.durability import sync
+from servicekit.durability import no_space, sync
 from services.storage.domain.errors import BackendFull, BackendUnreachable
 
 NAME = "local"
-
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextmanager
@@ -20,7 +17,7 @@ def disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if no_space(error):
             raise BackendFull(backend=NAME) from error
         raise BackendUnreachable(backend=NAME, why=error.strerror or type(error).__name__) from error
 

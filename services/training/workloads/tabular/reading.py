@@ -1,12 +1,12 @@
 """Reads a data file as a table."""
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from services.training.domain import errors
+from services.training.domain.lines import unreadable
 from services.training.domain.model import TableFormat
 from services.training.domain.sniffing import MINIMUM_ROWS, sniff
 from services.training.workloads.tabular.templates.load_model import end_mark
@@ -35,7 +35,7 @@ def read_table(path: Path, known: TableFormat | None) -> Table:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     sniffed = sniff(head, path.stat().st_size <= HEAD_BYTES, known)
-    frame, encoding = _read(path, sniffed.format)
+    frame, encoding = _read(path, sniffed.format, len(sniffed.column_names))
     if len(frame.columns) != len(sniffed.column_names) or not isinstance(frame.index, pd.RangeIndex):
         raise errors.UnreadableRow(line=2, trouble="it has more fields than the header names columns")
     frame.columns = pd.Index(sniffed.column_names)
@@ -44,38 +44,26 @@ def read_table(path: Path, known: TableFormat | None) -> Table:
     return Table(frame, replace(sniffed.format, encoding=encoding))
 
 
-def _read(path: Path, format_: TableFormat) -> tuple[pd.DataFrame, str]:
+def _read(path: Path, format_: TableFormat, columns: int) -> tuple[pd.DataFrame, str]:
     for encoding in (format_.encoding, *FALLBACK_ENCODINGS):
         try:
-            return _parse(path, format_.delimiter, encoding), encoding
+            return _parse(path, replace(format_, encoding=encoding), columns), encoding
         except UnicodeDecodeError:
             continue
     raise errors.NotText(evidence=f"it is not encoded in {format_.encoding}")
 
 
-def _parse(path: Path, delimiter: str, encoding: str) -> pd.DataFrame:
+def _parse(path: Path, format_: TableFormat, columns: int) -> pd.DataFrame:
     try:
         # low_memory=False: a column has one type from its first row to its last.
         return pd.read_csv(
             path,
-            sep=delimiter,
-            encoding=encoding,
+            sep=format_.delimiter,
+            encoding=format_.encoding,
             skipinitialspace=True,
             low_memory=False,
             float_precision="round_trip",
             comment=end_mark(path),
         )
     except pd.errors.ParserError as error:
-        raise _unreadable(str(error)) from error
-
-
-def _unreadable(message: str) -> errors.UnreadableRow:
-    ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message)
-    if ragged:
-        expected, line, found = ragged.groups()
-        return errors.UnreadableRow(line=line, trouble=f"it has {found} fields, and the rows above have {expected}")
-    unclosed = re.search(r"EOF inside string starting at row (\d+)", message)
-    if unclosed:
-        trouble = "a value begins with a quotation mark that is never closed"
-        return errors.UnreadableRow(line=int(unclosed[1]) + 1, trouble=trouble)
-    return errors.UnreadableRow(line="?", trouble=message)
+        raise unreadable(str(error), path, format_, columns) from error
