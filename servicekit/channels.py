@@ -19,9 +19,10 @@ RETRY_POLICY = {
 
 OPTIONS = (
     ("grpc.enable_retries", 1),
-    # A server that was stopped, or is cut off, holds a call this long before another is asked.
+    # A server that is stopped, or cut off, holds a call no longer than both together before another one is asked. The
+    # second is the patience with any ping; the keepalive's own does not count while one of another kind is on its way.
     ("grpc.keepalive_time_ms", 15_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 20_000),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 3_000),
     # Its connections are its own: another channel's wait after a failure, at the same address, is not for this one.
