@@ -28,7 +28,8 @@ POLL_SECONDS = 1.0
 
 
 class Workers:
-    """Claims jobs, as many at a time as there are slots."""
+    """Claims jobs, as many at a time as there are slots, and as many that are to be cancelled beside them: those that
+    hold a slot may wait for their turn for hours."""
 
     def __init__(self, peers: Peers, settings: GatewaySettings) -> None:
         self._peers = peers
@@ -36,22 +37,26 @@ class Workers:
         self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._work_waits = asyncio.Event()
         self._claims: dict[str, Claim] = {}
+        self._cancelled: asyncio.Queue[str] = asyncio.Queue()
 
     def wake(self) -> None:
         """Look for a job now rather than with the next poll."""
         self._work_waits.set()
 
     def look_at(self, job_id: str) -> None:
-        """Look at once at a job that is to be cancelled, if it is carried here; who carries it elsewhere hears of it
-        with the next sign of life."""
+        """Look at once at a job that is to be cancelled, if it is carried here, or by nobody; who carries it elsewhere
+        hears of it with the next sign of life."""
         if claim := self._claims.get(job_id):
             claim.look()
+        else:
+            self._cancelled.put_nowait(job_id)
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(self._settings.job_slots):
                 tasks.create_task(self._work())
+                tasks.create_task(self._undo())
             tasks.create_task(Leftovers(self._peers, self._settings.pending_upload_seconds).keep_settling())
 
     async def _work(self) -> None:
@@ -66,15 +71,25 @@ class Workers:
                 await asyncio.sleep(POLL_SECONDS)
             await self._wait()
 
+    async def _undo(self) -> None:
+        while True:
+            job_id = await self._cancelled.get()
+            try:
+                job = await self._claim(job_id)
+                if job is not None:
+                    await self._carry(job)
+            except AioRpcError as error:  # it is due, and whoever has a free slot next finds it
+                log.warning("job not undone yet", job=job_id, code=error.code().name, detail=error.details())
+
     async def _wait(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_SECONDS):
                 await self._work_waits.wait()
         self._work_waits.clear()
 
-    async def _claim(self) -> Job | None:
+    async def _claim(self, job_id: str = "") -> Job | None:
         lease = Duration(seconds=round(self._settings.lease_seconds))
-        request = ClaimJobRequest(worker=self._name, kinds=list(FLOWS), lease=lease)
+        request = ClaimJobRequest(worker=self._name, kinds=list(FLOWS), lease=lease, id=job_id)
         response = await self._peers.jobs.ClaimJob(request, **self._peers.quick)
         return response.job if response.HasField("job") else None
 

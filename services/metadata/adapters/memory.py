@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from services.metadata.domain import declarations
 from services.metadata.domain.declarations import ENTITIES, Declaration
-from services.metadata.domain.entities import Job, JobStatus, Metric, MetricSummary, Record, SearchText
+from services.metadata.domain.entities import Job, Metric, MetricSummary, Record, SearchText
 from services.metadata.domain.filters import holds
+from services.metadata.domain.lifecycle import is_due
 from services.metadata.domain.ports import BrokenReference, Duplicate, Ordering, Query, Series, Transaction, Values
 from services.metadata.domain.sampling import LARGE, SCALE, mean_of
 from services.metadata.domain.summaries import rank
@@ -106,7 +107,7 @@ class MemoryReader:
 
     async def due_job(self, kinds: Collection[str], now: datetime) -> Job | None:
         """The oldest job that is due."""
-        due = (job for job in self._rows(Job).values() if job.kind in kinds and _is_due(job, now))
+        due = (job for job in self._rows(Job).values() if job.kind in kinds and is_due(job, now))
         return min(due, key=lambda job: (job.create_time, job.id), default=None)
 
     async def tally(
@@ -285,9 +286,3 @@ def _series(metrics: list[Metric]) -> Series:
     first = metrics[0]
     steps = first.step, metrics[-1].step
     return Series(first.run_id, first.name, first.split, len(values), min(values), max(values), mean, *steps)
-
-
-def _is_due(job: Job, now: datetime) -> bool:
-    if job.status is JobStatus.QUEUED:
-        return job.due_time is None or job.due_time <= now
-    return job.status is JobStatus.RUNNING and job.lease_expire_time is not None and job.lease_expire_time < now

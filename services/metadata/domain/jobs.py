@@ -57,16 +57,17 @@ class Jobs(Records[Job]):
         super().__init__(Job, store, now)
         self._watchers = watchers
 
-    async def claim(self, worker: str, kinds: Collection[str], lease: timedelta) -> Job | None:
-        """Take the oldest job that is due, of the kinds that a worker can do; None when none is."""
+    async def claim(self, worker: str, kinds: Collection[str], lease: timedelta, job_id: str = "") -> Job | None:
+        """Take the oldest job that is due, or the one of an id if it is, of the kinds that a worker can do; None when
+        none is."""
         lifecycle.check_lease(lease)
         _check_claimer(worker, kinds)
-        if await self._store.due_job(kinds, self._now()) is None:
+        if not job_id and await self._store.due_job(kinds, self._now()) is None:
             return None  # asked often: no transaction for nothing
 
         async def unit(transaction: Transaction) -> Job | None:
             now = self._now()
-            due = await transaction.due_job(kinds, now)
+            due = await (_if_due(transaction, job_id, kinds, now) if job_id else transaction.due_job(kinds, now))
             return due and await save(transaction, due, lifecycle.claim(worker, lease)(due, now), now)
 
         job = await self._store.write(unit)
@@ -134,6 +135,11 @@ class Jobs(Records[Job]):
                     raise Stopping
                 with suppress(TimeoutError):
                     await asyncio.wait_for(news.wait(), POLL_SECONDS)
+
+
+async def _if_due(transaction: Transaction, job_id: str, kinds: Collection[str], now: datetime) -> Job | None:
+    job = await transaction.get(Job, job_id)
+    return job if job and job.kind in kinds and lifecycle.is_due(job, now) else None
 
 
 def _check_claimer(worker: str, kinds: Collection[str]) -> None:

@@ -33,6 +33,13 @@ def check_progress(progress: float) -> None:
         raise FieldMalformed("progress", problem=f"{progress:g}", advice="It is 0 to 1")
 
 
+def is_due(job: Job, now: datetime) -> bool:
+    """Whether a worker may claim it."""
+    if job.status is JobStatus.QUEUED:
+        return job.due_time is None or job.due_time <= now
+    return job.status is JobStatus.RUNNING and job.lease_expire_time is not None and job.lease_expire_time < now
+
+
 def claim(worker: str, lease: timedelta) -> Change:
     """A worker takes a job that is due."""
 

@@ -22,7 +22,8 @@ class JobServicer(Aggregate, job_pb2_grpc.JobServiceServicer):
 
     @override
     async def ClaimJob(self, request: job_pb2.ClaimJobRequest, context: object) -> job_pb2.ClaimJobResponse:
-        job = await self._jobs.claim(request.worker, request.kinds, converters.span_of(request.lease))
+        lease = converters.span_of(request.lease)
+        job = await self._jobs.claim(request.worker, request.kinds, lease, request.id)
         return job_pb2.ClaimJobResponse(job=converters.JOB.encode(job) if job else None)
 
     @override

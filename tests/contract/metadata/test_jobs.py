@@ -16,8 +16,8 @@ from .conftest import Metadata
 LEASE = {"seconds": 30}
 
 
-async def claim(metadata: Metadata, worker: str = "w1", kinds: tuple[str, ...] = ("train",)) -> pb.Job | None:
-    request = pb.ClaimJobRequest(worker=worker, kinds=kinds, lease=LEASE)
+async def claim(metadata: Metadata, worker: str = "w1", **fields: object) -> pb.Job | None:
+    request = pb.ClaimJobRequest(**{"worker": worker, "kinds": ["train"], "lease": LEASE, **fields})
     response = await metadata.jobs.ClaimJob(request, **metadata.quick)
     return response.job if response.HasField("job") else None
 
@@ -130,6 +130,21 @@ async def test_job_is_claimed_again_once_its_lease_has_run_out(metadata: Metadat
     assert too_early is None
     assert second.id == first.id
     assert (second.lease_owner, second.fencing_token) == ("w2", 2)
+
+
+async def test_one_job_is_claimed_by_its_id_if_it_is_due(metadata: Metadata):
+    """M.8: so that one that is to be cancelled need not wait for those before it."""
+    _, job, other = await metadata.job(), await metadata.job(), await metadata.job(kind="other")
+    first, again = [await claim(metadata, id=job.id) for _ in range(2)]
+    of_another_kind, of_none = await claim(metadata, id=other.id), await claim(metadata, id="none")
+    await fail(metadata, first, 60)
+    not_yet = await claim(metadata, id=job.id)
+    await cancel(metadata, job)
+    to_be_undone = await claim(metadata, id=job.id)
+
+    assert (first.id, to_be_undone.id) == (job.id, job.id)
+    assert to_be_undone.cancel_requested
+    assert [again, of_another_kind, of_none, not_yet] == [None] * 4
 
 
 async def test_heartbeat_keeps_the_lease_and_tells_how_far_it_is(metadata: Metadata):

@@ -27,45 +27,45 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmodelyard/metadata/v1/job.proto\x12\x15modelyard.metadata.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\x05\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x30\n\x06status\x18\x04 \x01(\x0e\x32 .modelyard.metadata.v1.JobStatus\x12\x0c\n\x04step\x18\x05 \x01(\t\x12\r\n\x05stage\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x10\n\x08progress\x18\x08 \x01(\x01\x12&\n\x05input\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05state\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\x12\'\n\x06result\x18\x0b \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\x05\x65rror\x18\x0c \x01(\x0b\x32\x1f.modelyard.metadata.v1.JobError\x12\x18\n\x10\x63\x61ncel_requested\x18\r \x01(\x08\x12\x13\n\x0blease_owner\x18\x0e \x01(\t\x12\x35\n\x11lease_expire_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rfencing_token\x18\x10 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x11 \x01(\x05\x12,\n\x08\x64ue_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x16 \x01(\t\"<\n\x08JobError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\tretryable\x18\x03 \x01(\x08\"Z\n\x0f\x43laimJobRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\r\n\x05kinds\x18\x02 \x03(\t\x12(\n\x05lease\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\";\n\x10\x43laimJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.modelyard.metadata.v1.Job\"\x94\x01\n\x13HeartbeatJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rfencing_token\x18\x02 \x01(\x03\x12(\n\x05lease\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08progress\x18\x04 \x01(\x01\x12\r\n\x05stage\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\"~\n\x11\x41\x64vanceJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rfencing_token\x18\x02 \x01(\x03\x12\x0c\n\x04step\x18\x03 \x01(\t\x12&\n\x05state\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x10\n\x08progress\x18\x05 \x01(\x01\"`\n\x12\x43ompleteJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rfencing_token\x18\x02 \x01(\x03\x12\'\n\x06result\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"\x93\x01\n\x0e\x46\x61ilJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rfencing_token\x18\x02 \x01(\x03\x12.\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1f.modelyard.metadata.v1.JobError\x12.\n\nretry_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"5\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rfencing_token\x18\x02 \x01(\x03\"\x1d\n\x0fRetryJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x1d\n\x0fWatchJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"O\n\x10\x43reateJobRequest\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.modelyard.metadata.v1.Job\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xb6\x01\n\x0fListJobsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x30\n\x06status\x18\x04 \x01(\x0e\x32 .modelyard.metadata.v1.JobStatus\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12\x10\n\x08order_by\x18\x06 \x01(\t\x12\x17\n\x0fomitted_results\x18\x07 \x03(\t\"U\n\x10ListJobsResponse\x12(\n\x04jobs\x18\x01 \x03(\x0b\x32\x1a.modelyard.metadata.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xa1\x01\n\tJobStatus\x12\x1a\n\x16JOB_STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATUS_QUEUED\x10\x01\x12\x16\n\x12JOB_STATUS_RUNNING\x10\x02\x12\x18\n\x14JOB_STATUS_COMPLETED\x10\x03\x12\x15\n\x11JOB_STATUS_FAILED\x10\x04\x12\x18\n\x14JOB_STATUS_CANCELLED\x10\x05\x32\xa8\x07\n\nJobService\x12P\n\tCreateJob\x12\'.modelyard.metadata.v1.CreateJobRequest\x1a\x1a.modelyard.metadata.v1.Job\x12J\n\x06GetJob\x12$.modelyard.metadata.v1.GetJobRequest\x1a\x1a.modelyard.metadata.v1.Job\x12[\n\x08ListJobs\x12&.modelyard.metadata.v1.ListJobsRequest\x1a\'.modelyard.metadata.v1.ListJobsResponse\x12[\n\x08\x43laimJob\x12&.modelyard.metadata.v1.ClaimJobRequest\x1a\'.modelyard.metadata.v1.ClaimJobResponse\x12V\n\x0cHeartbeatJob\x12*.modelyard.metadata.v1.HeartbeatJobRequest\x1a\x1a.modelyard.metadata.v1.Job\x12R\n\nAdvanceJob\x12(.modelyard.metadata.v1.AdvanceJobRequest\x1a\x1a.modelyard.metadata.v1.Job\x12T\n\x0b\x43ompleteJob\x12).modelyard.metadata.v1.CompleteJobRequest\x1a\x1a.modelyard.metadata.v1.Job\x12L\n\x07\x46\x61ilJob\x12%.modelyard.metadata.v1.FailJobRequest\x1a\x1a.modelyard.metadata.v1.Job\x12P\n\tCancelJob\x12\'.modelyard.metadata.v1.CancelJobRequest\x1a\x1a.modelyard.metadata.v1.Job\x12N\n\x08RetryJob\x12&.modelyard.metadata.v1.RetryJobRequest\x1a\x1a.modelyard.metadata.v1.Job\x12P\n\x08WatchJob\x12&.modelyard.metadata.v1.WatchJobRequest\x1a\x1a.modelyard.metadata.v1.Job0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmodelyard/metadata/v1/job.proto\x12\x15modelyard.metadata.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\x05\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x30\n\x06status\x18\x04 \x01(\x0e\x32 .modelyard.metadata.v1.JobStatus\x12\x0c\n\x04step\x18\x05 \x01(\t\x12\r\n\x05stage\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x10\n\x08progress\x18\x08 \x01(\x01\x12&\n\x05input\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05state\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\x12\'\n\x06result\x18\x0b \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\x05\x65rror\x18\x0c \x01(\x0b\x32\x1f.modelyard.metadata.v1.JobError\x12\x18\n\x10\x63\x61ncel_requested\x18\r \x01(\x08\x12\x13\n\x0blease_owner\x18\x0e \x01(\t\x12\x35\n\x11lease_expire_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rfencing_token\x18\x10 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x11 \x01(\x05\x12,\n\x08\x64ue_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x16 \x01(\t\"<\n\x08JobError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\tretryable\x18\x03 \x01(\x08\"f\n\x0f\x43laimJobRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\r\n\x05kinds\x18\x02 \x03(\t\x12(\n\x05lease\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\n\n\x02id\x18\x04 \x01(\t\";\n\x10\x43laimJobResponse\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.modelyard.metadata.v1.Job\"\x94\x01\n\x13HeartbeatJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rfencing_token\x18\x02 \x01(\x03\x12(\n\x05lease\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08progress\x18\x04 \x01(\x01\x12\r\n\x05stage\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\"~\n\x11\x41\x64vanceJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rfencing_token\x18\x02 \x01(\x03\x12\x0c\n\x04step\x18\x03 \x01(\t\x12&\n\x05state\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x10\n\x08progress\x18\x05 \x01(\x01\"`\n\x12\x43ompleteJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rfencing_token\x18\x02 \x01(\x03\x12\'\n\x06result\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"\x93\x01\n\x0e\x46\x61ilJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rfencing_token\x18\x02 \x01(\x03\x12.\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1f.modelyard.metadata.v1.JobError\x12.\n\nretry_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"5\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rfencing_token\x18\x02 \x01(\x03\"\x1d\n\x0fRetryJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x1d\n\x0fWatchJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"O\n\x10\x43reateJobRequest\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.modelyard.metadata.v1.Job\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xb6\x01\n\x0fListJobsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x30\n\x06status\x18\x04 \x01(\x0e\x32 .modelyard.metadata.v1.JobStatus\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12\x10\n\x08order_by\x18\x06 \x01(\t\x12\x17\n\x0fomitted_results\x18\x07 \x03(\t\"U\n\x10ListJobsResponse\x12(\n\x04jobs\x18\x01 \x03(\x0b\x32\x1a.modelyard.metadata.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xa1\x01\n\tJobStatus\x12\x1a\n\x16JOB_STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATUS_QUEUED\x10\x01\x12\x16\n\x12JOB_STATUS_RUNNING\x10\x02\x12\x18\n\x14JOB_STATUS_COMPLETED\x10\x03\x12\x15\n\x11JOB_STATUS_FAILED\x10\x04\x12\x18\n\x14JOB_STATUS_CANCELLED\x10\x05\x32\xa8\x07\n\nJobService\x12P\n\tCreateJob\x12\'.modelyard.metadata.v1.CreateJobRequest\x1a\x1a.modelyard.metadata.v1.Job\x12J\n\x06GetJob\x12$.modelyard.metadata.v1.GetJobRequest\x1a\x1a.modelyard.metadata.v1.Job\x12[\n\x08ListJobs\x12&.modelyard.metadata.v1.ListJobsRequest\x1a\'.modelyard.metadata.v1.ListJobsResponse\x12[\n\x08\x43laimJob\x12&.modelyard.metadata.v1.ClaimJobRequest\x1a\'.modelyard.metadata.v1.ClaimJobResponse\x12V\n\x0cHeartbeatJob\x12*.modelyard.metadata.v1.HeartbeatJobRequest\x1a\x1a.modelyard.metadata.v1.Job\x12R\n\nAdvanceJob\x12(.modelyard.metadata.v1.AdvanceJobRequest\x1a\x1a.modelyard.metadata.v1.Job\x12T\n\x0b\x43ompleteJob\x12).modelyard.metadata.v1.CompleteJobRequest\x1a\x1a.modelyard.metadata.v1.Job\x12L\n\x07\x46\x61ilJob\x12%.modelyard.metadata.v1.FailJobRequest\x1a\x1a.modelyard.metadata.v1.Job\x12P\n\tCancelJob\x12\'.modelyard.metadata.v1.CancelJobRequest\x1a\x1a.modelyard.metadata.v1.Job\x12N\n\x08RetryJob\x12&.modelyard.metadata.v1.RetryJobRequest\x1a\x1a.modelyard.metadata.v1.Job\x12P\n\x08WatchJob\x12&.modelyard.metadata.v1.WatchJobRequest\x1a\x1a.modelyard.metadata.v1.Job0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelyard.metadata.v1.job_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOBSTATUS']._serialized_start=2075
-  _globals['_JOBSTATUS']._serialized_end=2236
+  _globals['_JOBSTATUS']._serialized_start=2087
+  _globals['_JOBSTATUS']._serialized_end=2248
   _globals['_JOB']._serialized_start=154
   _globals['_JOB']._serialized_end=831
   _globals['_JOBERROR']._serialized_start=833
   _globals['_JOBERROR']._serialized_end=893
   _globals['_CLAIMJOBREQUEST']._serialized_start=895
-  _globals['_CLAIMJOBREQUEST']._serialized_end=985
-  _globals['_CLAIMJOBRESPONSE']._serialized_start=987
-  _globals['_CLAIMJOBRESPONSE']._serialized_end=1046
-  _globals['_HEARTBEATJOBREQUEST']._serialized_start=1049
-  _globals['_HEARTBEATJOBREQUEST']._serialized_end=1197
-  _globals['_ADVANCEJOBREQUEST']._serialized_start=1199
-  _globals['_ADVANCEJOBREQUEST']._serialized_end=1325
-  _globals['_COMPLETEJOBREQUEST']._serialized_start=1327
-  _globals['_COMPLETEJOBREQUEST']._serialized_end=1423
-  _globals['_FAILJOBREQUEST']._serialized_start=1426
-  _globals['_FAILJOBREQUEST']._serialized_end=1573
-  _globals['_CANCELJOBREQUEST']._serialized_start=1575
-  _globals['_CANCELJOBREQUEST']._serialized_end=1628
-  _globals['_RETRYJOBREQUEST']._serialized_start=1630
-  _globals['_RETRYJOBREQUEST']._serialized_end=1659
-  _globals['_WATCHJOBREQUEST']._serialized_start=1661
-  _globals['_WATCHJOBREQUEST']._serialized_end=1690
-  _globals['_CREATEJOBREQUEST']._serialized_start=1692
-  _globals['_CREATEJOBREQUEST']._serialized_end=1771
-  _globals['_GETJOBREQUEST']._serialized_start=1773
-  _globals['_GETJOBREQUEST']._serialized_end=1800
-  _globals['_LISTJOBSREQUEST']._serialized_start=1803
-  _globals['_LISTJOBSREQUEST']._serialized_end=1985
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1987
-  _globals['_LISTJOBSRESPONSE']._serialized_end=2072
-  _globals['_JOBSERVICE']._serialized_start=2239
-  _globals['_JOBSERVICE']._serialized_end=3175
+  _globals['_CLAIMJOBREQUEST']._serialized_end=997
+  _globals['_CLAIMJOBRESPONSE']._serialized_start=999
+  _globals['_CLAIMJOBRESPONSE']._serialized_end=1058
+  _globals['_HEARTBEATJOBREQUEST']._serialized_start=1061
+  _globals['_HEARTBEATJOBREQUEST']._serialized_end=1209
+  _globals['_ADVANCEJOBREQUEST']._serialized_start=1211
+  _globals['_ADVANCEJOBREQUEST']._serialized_end=1337
+  _globals['_COMPLETEJOBREQUEST']._serialized_start=1339
+  _globals['_COMPLETEJOBREQUEST']._serialized_end=1435
+  _globals['_FAILJOBREQUEST']._serialized_start=1438
+  _globals['_FAILJOBREQUEST']._serialized_end=1585
+  _globals['_CANCELJOBREQUEST']._serialized_start=1587
+  _globals['_CANCELJOBREQUEST']._serialized_end=1640
+  _globals['_RETRYJOBREQUEST']._serialized_start=1642
+  _globals['_RETRYJOBREQUEST']._serialized_end=1671
+  _globals['_WATCHJOBREQUEST']._serialized_start=1673
+  _globals['_WATCHJOBREQUEST']._serialized_end=1702
+  _globals['_CREATEJOBREQUEST']._serialized_start=1704
+  _globals['_CREATEJOBREQUEST']._serialized_end=1783
+  _globals['_GETJOBREQUEST']._serialized_start=1785
+  _globals['_GETJOBREQUEST']._serialized_end=1812
+  _globals['_LISTJOBSREQUEST']._serialized_start=1815
+  _globals['_LISTJOBSREQUEST']._serialized_end=1997
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1999
+  _globals['_LISTJOBSRESPONSE']._serialized_end=2084
+  _globals['_JOBSERVICE']._serialized_start=2251
+  _globals['_JOBSERVICE']._serialized_end=3187
 # @@protoc_insertion_point(module_scope)

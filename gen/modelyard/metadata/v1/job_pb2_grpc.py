@@ -122,8 +122,8 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClaimJob(self, request, context):
-        """Claims the oldest job that is due: queued, or running under a lease that has run out. The response holds none
-        when nothing is due. A repeat claims another one.
+        """Claims the oldest job that is due: queued, or running under a lease that has run out; or one of an id, if it is
+        due. The response holds none when nothing is. A repeat claims another one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

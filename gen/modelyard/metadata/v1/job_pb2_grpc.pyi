@@ -43,8 +43,8 @@ class JobServiceStub:
     ListJobs: _grpc.UnaryUnaryMultiCallable[_job_pb2.ListJobsRequest, _job_pb2.ListJobsResponse]
     """Lists, newest first, a page at a time. Safe to repeat."""
     ClaimJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.ClaimJobRequest, _job_pb2.ClaimJobResponse]
-    """Claims the oldest job that is due: queued, or running under a lease that has run out. The response holds none
-    when nothing is due. A repeat claims another one.
+    """Claims the oldest job that is due: queued, or running under a lease that has run out; or one of an id, if it is
+    due. The response holds none when nothing is. A repeat claims another one.
     """
     HeartbeatJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.HeartbeatJobRequest, _job_pb2.Job]
     """Extends the lease and records how far the job is; progress that is less than what is recorded is ignored.
@@ -82,8 +82,8 @@ class JobServiceAsyncStub(JobServiceStub):
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_pb2.ListJobsRequest, _job_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Lists, newest first, a page at a time. Safe to repeat."""
     ClaimJob: _aio.UnaryUnaryMultiCallable[_job_pb2.ClaimJobRequest, _job_pb2.ClaimJobResponse]  # type: ignore[assignment]
-    """Claims the oldest job that is due: queued, or running under a lease that has run out. The response holds none
-    when nothing is due. A repeat claims another one.
+    """Claims the oldest job that is due: queued, or running under a lease that has run out; or one of an id, if it is
+    due. The response holds none when nothing is. A repeat claims another one.
     """
     HeartbeatJob: _aio.UnaryUnaryMultiCallable[_job_pb2.HeartbeatJobRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Extends the lease and records how far the job is; progress that is less than what is recorded is ignored.
@@ -142,8 +142,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_pb2.ClaimJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.ClaimJobResponse, _abc.Awaitable[_job_pb2.ClaimJobResponse]]:
-        """Claims the oldest job that is due: queued, or running under a lease that has run out. The response holds none
-        when nothing is due. A repeat claims another one.
+        """Claims the oldest job that is due: queued, or running under a lease that has run out; or one of an id, if it is
+        due. The response holds none when nothing is. A repeat claims another one.
         """
 
     @_abc_1.abstractmethod
