@@ -37,7 +37,8 @@ ATTEMPTS = 3
 PLAIN = {"Accept-Encoding": "identity"}
 
 
-TABLES = {".arrow": "application/vnd.apache.arrow.stream", ".arrows": "application/vnd.apache.arrow.stream"}
+ARROW_FILE = "application/vnd.apache.arrow.file"
+TABLES = {".arrow": ARROW_FILE, ".feather": ARROW_FILE, ".arrows": "application/vnd.apache.arrow.stream"}
 """Suffix to media type, besides those of images; any other file is taken for a CSV table."""
 
 

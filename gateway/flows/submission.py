@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Annotated, Any, Literal
 
 from google.protobuf.json_format import MessageToDict
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationError
 from pydantic_core import PydanticCustomError
 
 from gateway.flows import training
@@ -101,8 +101,10 @@ class Wish(BaseModel):
         default_factory=dict, description="Parameters of the workload by name; those below are short for some of them."
     )
     engine: str | None = Field(None, description="quick or autogluon.")
-    time_limit: int | None = Field(None, description="Seconds that AutoGluon may take.")
-    presets: str | None = Field(None, description="AutoGluon's presets, for example medium_quality.")
+    time_limit: int | FiniteFloat | None = Field(None, description="Seconds that AutoGluon, or a network, may learn.")
+    presets: str | list[str] | None = Field(
+        None, description="AutoGluon's presets, for example medium_quality, or a list of them."
+    )
     seed: int | None = Field(None, description="Seed of the split and of the training.")
     test_fraction: float | None = Field(None, allow_inf_nan=False, description="Share of the rows to hold out.")
     eval_metric: str | None = Field(None, description="Metric by which models are compared.")
@@ -179,7 +181,8 @@ def settle(request: TrainRequest, plan: CheckTrainingResponse, dataset: Dataset)
     """Write what the check found into the request, so that the job trains what was checked."""
     request.target = plan.target
     request.problem_type = plan.problem_type
-    request.model_name = request.model_name or f"{dataset.name}-{plan.target}"[:200]
+    # Without what would part a path: a model can be asked by its name.
+    request.model_name = request.model_name or f"{dataset.name}-{plan.target}".replace("/", "-")[:200]
 
 
 def _input(request: TrainRequest, dataset: Dataset, wish: Wish) -> dict[str, Any]:

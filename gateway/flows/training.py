@@ -270,9 +270,13 @@ def _details(result: TrainingResult) -> dict[str, Any]:
         "artifact_sha256",
     )  # fmt: skip
     details = {name: whole[name] for name in kept if name in whole}
-    # With what is 0, which a model may score.
     details["leaderboard"] = [
-        MessageToDict(entry, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+        {
+            "model": entry.model,
+            "validation_score": _number(entry.validation_score),
+            "test_score": _number(entry.test_score),
+            "fit_seconds": entry.fit_seconds,
+        }
         for entry in result.leaderboard
     ]
     details["metrics"] = _numbers(result.metrics)

@@ -152,9 +152,10 @@ class Inference(msgspec.Struct):
         count = self.row_count
         if not 0 < count <= MOST_IMAGES:
             raise TensorUnfit(name=IMAGE, trouble=f"one call takes 1 to {MOST_IMAGES} images")
-        tensor = next((tensor for tensor in self.inputs if tensor.name == IMAGE), None)
-        if tensor is None:
-            raise TensorUnfit(name=self.inputs[0].name, trouble=f"this model has one input, {IMAGE!r}")
+        tensor, *others = sorted(self.inputs, key=lambda tensor: tensor.name != IMAGE)
+        if tensor.name != IMAGE or others:
+            name = [tensor, *others][-1].name
+            raise TensorUnfit(name=name, trouble=f"this model has one input, {IMAGE!r}, and takes it once")
         values = tensor.values()
         if len(values) != count:
             raise TensorUnfit(name=IMAGE, trouble=f"it has {len(values)} values and its shape says {count}")

@@ -74,7 +74,7 @@ def _connect(ray: Any, address: str) -> None:
         _join(ray, address)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         sys.stderr.write(f"{error}\n")
-        raise ClusterAway(address=address, trouble=_gist(error)) from error
+        raise ClusterAway(address=address, trouble=gist(error)) from error
     atexit.register(os._exit, 1)  # before Ray says good-bye, which takes long, and nothing is left to say
 
 
@@ -92,9 +92,12 @@ def _join(ray: Any, address: str) -> None:
             return
 
 
-def _gist(error: Exception) -> str:
+def gist(error: Exception) -> str:
     """What an error with a story of many lines comes to."""
-    return str(error).strip().rpartition("\n")[2].strip().rstrip(".")
+    details = getattr(error, "details", None)  # of a call over the wire, whose story ends with a bracket
+    told = (details() if callable(details) else None) or str(error)
+    lines = [line.strip() for line in told.splitlines() if any(map(str.isalnum, line))]
+    return lines[-1].rstrip(".") if lines else type(error).__name__
 
 
 class _Errand:
@@ -140,7 +143,7 @@ class _Errand:
             self._ray.get(ready, timeout=CALL_SECONDS)
         except self._ray.exceptions.RayActorError as error:
             if getattr(error, "actor_init_failed", False):
-                raise ClusterUnfit(trouble=_gist(error)) from error
+                raise ClusterUnfit(trouble=gist(error)) from error
             raise
 
     def _deliver(self) -> None:

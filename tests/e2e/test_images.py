@@ -162,11 +162,17 @@ def test_a_model_of_images_is_not_asked_with_rows(http: httpx.Client):
     unfit = http.post(f"/v2/models/{result['model_id']}/infer", json={"inputs": [tensor]})
 
     sent = [base64.b64encode(content).decode() for content in (picture("red")[0], b"no image", picture("blue")[0])]
-    odd = [tensor | {"datatype": "FP32"}, tensor | {"shape": [0], "data": []}, tensor | {"shape": [3], "data": sent}]
-    answers = [http.post(f"/v2/models/{result['model_id']}/infer", json={"inputs": [each]}) for each in odd]
+    sound, other = tensor | {"data": sent[:1]}, tensor | {"name": "other"}
+    odd = [
+        [tensor | {"datatype": "FP32"}], [tensor | {"shape": [0], "data": []}],
+        [tensor | {"shape": [3], "data": sent}], [sound, sound], [sound, other], [other],
+    ]  # fmt: skip
+    answers = [http.post(f"/v2/models/{result['model_id']}/infer", json={"inputs": each}) for each in odd]
     refused = [answer.json() for answer in answers]
 
-    assert [answer.status_code for answer in answers] == [422] * 3
+    assert [answer.status_code for answer in answers] == [422] * 6
+    assert all("this model has one input, 'image', and takes it once" in each["error"] for each in refused[3:])
+    assert ["'other'" in each["error"] for each in refused[3:]] == [False, True, True]
     assert "not all of its values are FP32" in refused[0]["error"]
     assert "one call takes 1 to 64 images" in refused[1]["error"]
     assert refused[2]["error"].startswith("Image 2 of 3: the image cannot be read: it is no image of a known kind.")

@@ -56,6 +56,13 @@ class TooManyColumns(InvalidInput):
     field = "file"
 
 
+class ArchiveNoTable(InvalidInput):
+    """The file is a zip archive, and this workload learns from a table. Send the table itself, unpacked; for a zip of
+    images, ask for the task image_classification or object_detection."""
+
+    field = "file"
+
+
 class ArchiveBroken(InvalidInput):
     """The file is no zip archive that can be read: {trouble}. Make the archive anew and send that."""
 
@@ -75,7 +82,7 @@ class ArchiveBomb(InvalidInput):
 
 
 class UnreadableImage(InvalidInput):
-    """The image cannot be read: {trouble}. Send a JPEG, PNG, WebP, GIF, BMP or TIFF."""
+    """The image cannot be read: {trouble}. Send a JPEG, PNG, WebP, GIF, BMP, TIFF or PNM."""
 
     field = "rows"
 

@@ -154,3 +154,16 @@ async def test_a_model_that_scores_nothing_is_told_with_its_score(tmp_path: Path
         published = training.publication(claim, TrainingResult(leaderboard=[LeaderboardEntry(**entry)]), state)
 
     assert MessageToDict(published.version.details)["leaderboard"] == [entry]
+
+
+async def test_a_score_that_was_not_measured_is_none(tmp_path: Path):
+    """000.9: a protobuf message has NaN for it, which as JSON would be text."""
+    entry = LeaderboardEntry(model="HistGradientBoosting", validation_score=math.nan, test_score=-math.inf)
+    state = {"package": {"model_id": "m"}, "object": {}, "dataset_id": "d"}
+    async with standing(tmp_path) as services:
+        claim = await claimed(services.peers)
+        claim.wanted |= {"dataset_id": "d", "model_name": "a model", "project_id": ""}
+        published = training.publication(claim, TrainingResult(leaderboard=[entry]), state)
+        [line] = MessageToDict(published.version.details)["leaderboard"]
+
+    assert (line["validation_score"], line["test_score"]) == (None, None)

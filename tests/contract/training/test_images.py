@@ -119,7 +119,7 @@ def overstated() -> bytes:
 
 SOUND = shapes(3)
 FAULTS = {
-    "no zip": (b"no zip", "ARCHIVE_BROKEN", "no zip archive that can be read"),
+    "no zip": (b"no zip", "ARCHIVE_BROKEN", "it does not begin as one, and a table is for task general_ml"),
     "cut short": (zipped(SOUND)[:-200], "ARCHIVE_BROKEN", "no zip archive that can be read"),
     "a wrong size": (overstated(), "BAD_IMAGES", "1 of the 9 images cannot be read"),
     "a bomb": (bomb(), "ARCHIVE_BOMB", "unpack to 33,554,432"),

@@ -3,7 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from gateway.flows.submission import WholeNumberTooLarge, Wish, check_exact
+from gateway.flows.submission import WholeNumberTooLarge, Wish, check_exact, settle
+from modelyard.metadata.v1.dataset_pb2 import Dataset
+from modelyard.training.v1.training_pb2 import CheckTrainingResponse, TrainRequest
 
 MOST = 2**53
 
@@ -38,3 +40,28 @@ def test_what_is_said_of_parameters_begins_with_no_word_of_a_library(parameters,
         Wish(parameters=parameters)
 
     assert raised.value.errors()[0]["msg"].startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ({"time_limit": 7.5}, {"time_limit": 7.5}),
+        ({"time_limit": 7}, {"time_limit": 7}),
+        ({"time_limit": "7"}, {"time_limit": 7}),
+        ({"presets": ["medium_quality", "optimize_for_deployment"]},) * 2,
+    ],
+)
+def test_a_field_takes_what_the_parameter_it_is_short_for_takes(given, asked):
+    """002.9: the last of a form, where all is text."""
+    wish = Wish(**given)
+
+    assert wish.asked == asked
+    assert all(type(wish.asked[name]) is type(value) for name, value in asked.items())
+
+
+def test_a_model_whose_name_was_made_can_be_asked_by_it():
+    """M.2: the name is a part of an address, which ends at a slash."""
+    request = TrainRequest()
+    settle(request, CheckTrainingResponse(target="price/m2"), Dataset(name="flats"))
+
+    assert request.model_name == "flats-price-m2"

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import feather
 
 from servicekit.errors import InvalidInput
 from services.training.domain import errors
@@ -275,9 +276,9 @@ HEADER = "age,member,city,day"
 LINE = "7.5,true,Rome,2026-01-02"
 
 
-def streamed(table):
+def streamed(table, begin=pa.ipc.new_stream):
     content = io.BytesIO()
-    with pa.ipc.new_stream(content, table.schema) as stream:
+    with begin(content, table.schema) as stream:
         stream.write_table(table)
     return content.getvalue()
 
@@ -454,10 +455,20 @@ def test_arrow_that_has_to_be_looked_at_is_left_to_the_long_way(odd):
     assert plain_frame(pa.table(plain), [*FEATURES[:1], FEATURES[1] | {"whole": True}]) is None
 
 
-def test_damaged_arrow_is_refused_or_answered(model):
+@pytest.mark.parametrize("compression", ["uncompressed", "lz4", "zstd"])
+def test_arrow_may_come_as_a_file_of_it(model, compression):
+    """M.2: that is what `.arrow` and `.feather` are; a stream is `.arrows`."""
+    content = io.BytesIO()
+    feather.write_feather(table_of(), content, compression)
+
+    pd.testing.assert_frame_equal(model.arrow(content.getvalue()), model.json([ROW, ROW]))
+
+
+@pytest.mark.parametrize("begin", [pa.ipc.new_stream, pa.ipc.new_file])
+def test_damaged_arrow_is_refused_or_answered(model, begin):
     """Wherever a bit of a stream has turned over: in names, notes, types, lengths and values."""
     table = table_of(day=pa.array([1, 2], pa.timestamp("s", "Europe/Rome")), city=pa.array(["a", "b"]))
-    whole = streamed(table.replace_schema_metadata({"pandas": "{}"}))
+    whole = streamed(table.replace_schema_metadata({"pandas": "{}"}), begin)
     answered = 0
     for place in range(len(whole)):
         damaged = bytearray(whole)

@@ -276,6 +276,14 @@ def test_a_file_is_read_in_its_encoding_even_where_that_shows_late(write):
     assert table.frame["a"].iloc[-1] == "Malmö"
 
 
+def test_an_archive_is_no_table(write):
+    """000.11: what to do is another thing than for a file that nothing can be learned from."""
+    with pytest.raises(InvalidInput, match="ask for the task image_classification or object_detection") as caught:
+        read_table(write(b"PK\x03\x04" + bytes(60)), None)
+
+    assert caught.value.reason == "ARCHIVE_NO_TABLE"
+
+
 def test_a_row_with_too_much_is_found_beyond_the_first_bytes(write):
     content = b"a,b\n" + b"1,2\n" * 300_000 + b"1,2,3\n"
     with pytest.raises(InvalidInput, match="Line 300002") as caught:

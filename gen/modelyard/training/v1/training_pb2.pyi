@@ -70,7 +70,7 @@ class _RowFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RowFormat.V
     ROW_FORMAT_ARROW: _RowFormat.ValueType  # 3
     """An Apache Arrow IPC stream."""
     ROW_FORMAT_IMAGE: _RowFormat.ValueType  # 4
-    """One image: JPEG, PNG, WebP, GIF, BMP or TIFF."""
+    """One image: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM."""
     ROW_FORMAT_COLUMNS: _RowFormat.ValueType  # 5
     """A JSON object, UTF-8: for each column its values, all of the same number; null where there is none."""
 
@@ -86,7 +86,7 @@ ROW_FORMAT_CSV: RowFormat.ValueType  # 2
 ROW_FORMAT_ARROW: RowFormat.ValueType  # 3
 """An Apache Arrow IPC stream."""
 ROW_FORMAT_IMAGE: RowFormat.ValueType  # 4
-"""One image: JPEG, PNG, WebP, GIF, BMP or TIFF."""
+"""One image: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM."""
 ROW_FORMAT_COLUMNS: RowFormat.ValueType  # 5
 """A JSON object, UTF-8: for each column its values, all of the same number; null where there is none."""
 Global___RowFormat: _TypeAlias = RowFormat  # noqa: Y015

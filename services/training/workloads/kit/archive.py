@@ -35,6 +35,7 @@ LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini", "Icon\r")
 BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, ValueError, OSError)
 
 # The last record of a zip, and the two that stand before it in a large one: https://pkware.com/appnote, 4.3.14–16.
+BEGIN = b"PK"
 END, END_LARGE, LOCATOR = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 END_BYTES, END_LARGE_BYTES, LOCATOR_BYTES, COMMENT_BYTES = 22, 56, 20, 0xFFFF
 HEADER_BYTES = 30  # that stand before every file, at least
@@ -107,7 +108,13 @@ def _open(path: Path) -> zipfile.ZipFile:
             raise errors.ArchiveBomb(trouble=f"the list of its files has {size:,} bytes")
         return zipfile.ZipFile(path)
     except BROKEN as error:
-        raise errors.ArchiveBroken(trouble=str(error)) from error
+        trouble = str(error) if _begins_as_one(path) else "it does not begin as one, and a table is for task general_ml"
+        raise errors.ArchiveBroken(trouble=trouble) from error
+
+
+def _begins_as_one(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(BEGIN)) == BEGIN
 
 
 def _list_bytes(path: Path) -> int:

@@ -1,5 +1,5 @@
-"""Rows in an Arrow stream. What a column can stand for is settled by its type, before pandas makes of it what it
-likes."""
+"""Rows in an Arrow stream or file. What a column can stand for is settled by its type, before pandas makes of it what
+it likes."""
 
 import io
 import json
@@ -22,6 +22,7 @@ from services.training.workloads.tabular.unwrapped import Matrix
 TEXTS = (types.is_string, types.is_large_string, types.is_string_view)
 NUMBERS = (types.is_integer, types.is_floating, types.is_decimal)
 DATES = (types.is_timestamp, types.is_date)
+FILE_BEGINS = b"ARROW1"
 # What may hold the values of a kind of column.
 TAKEN: dict[str, tuple[Callable[[Any], bool], ...]] = {
     "number": (*TEXTS, *NUMBERS),
@@ -37,10 +38,11 @@ PLAIN: dict[str, tuple[Callable[[Any], bool], ...]] = {
 }
 
 
-def read_stream(content: bytes) -> pa.Table:
-    """The table of a stream, checked. Raises BadRows."""
-    with _refusing(), pa.ipc.open_stream(io.BytesIO(content)) as stream:
-        table = stream.read_all()
+def read(content: bytes) -> pa.Table:
+    """The table of a stream, or of a file, checked. Raises BadRows."""
+    open_any = pa.ipc.open_file if content.startswith(FILE_BEGINS) else pa.ipc.open_stream
+    with _refusing(), open_any(io.BytesIO(content)) as opened:
+        table = opened.read_all()
         table.validate(full=True)
         names = set(table.column_names)
     if len(names) < table.num_columns:

@@ -59,7 +59,8 @@ class Parameters(BaseModel):
     eval_metric: MetricName | None = Field(
         default=None,
         description="Metric that compares models and gives the score: accuracy for classes and r2 for numbers unless "
-        "set. As a score, an error (log_loss, rmse, mae) is negative, so that higher is always better.",
+        "set, or rmse where there are fewer than 20 rows. As a score, an error (log_loss, rmse, mae) is negative, so "
+        "that higher is always better.",
     )
     sample_weight: Name | None = Field(
         default=None,

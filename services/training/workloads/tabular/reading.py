@@ -8,7 +8,7 @@ import pandas as pd
 from services.training.domain import errors
 from services.training.domain.lines import unreadable
 from services.training.domain.model import TableFormat
-from services.training.domain.sniffing import MINIMUM_ROWS, sniff
+from services.training.domain.sniffing import MINIMUM_ROWS, is_archive, sniff
 from services.training.workloads.tabular.templates.load_model import end_mark
 
 HEAD_BYTES = 1024 * 1024
@@ -34,6 +34,8 @@ def read_table(path: Path, known: TableFormat | None) -> Table:
     """Read a whole file, in a known format or in the one its first bytes show; an InvalidInput on `file` otherwise."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
+    if is_archive(head):
+        raise errors.ArchiveNoTable
     sniffed = sniff(head, path.stat().st_size <= HEAD_BYTES, known)
     frame, encoding = _read(path, sniffed.format, len(sniffed.column_names))
     if len(frame.columns) != len(sniffed.column_names) or not isinstance(frame.index, pd.RangeIndex):

@@ -124,7 +124,7 @@ class TabularModel:
     def _prepared_arrow(self, content: bytes) -> pd.DataFrame:
         from services.training.workloads.tabular import arrow  # only few are asked in Arrow
 
-        table = arrow.read_stream(content)
+        table = arrow.read(content)
         self._check_columns("The data", table.column_names)
         plain = arrow.plain_frame(table, self._features)
         return self._prepared(arrow.as_frame(table, self._features)) if plain is None else plain
