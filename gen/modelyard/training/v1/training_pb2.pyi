@@ -542,9 +542,10 @@ class TrainingResult(_message.Message):
 
     @_builtins.property
     def evaluation(self) -> _struct_pb2.Struct:
-        """What was measured on the held-out data besides single numbers, as charts draw it; docs/evaluation.md describes
-        each name: "confusion_matrix", "roc_curve", "precision_recall_curve", "calibration_curve", "predicted_actual",
-        "residuals", "feature_importance", "per_class", "learning_curve", "left_out".
+        """What was measured on the held-out data besides single numbers, as charts draw it: "confusion_matrix", "roc_curve",
+        "precision_recall_curve", "calibration_curve", "predicted_actual", "residuals", "feature_importance", "per_class",
+        "learning_curve", "left_out". docs/evaluation.md describes those of tables, docs/images.md and docs/detection.md
+        theirs.
         """
 
     def __init__(
