@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from email.message import Message
 from typing import Annotated, Any
@@ -44,6 +45,7 @@ FORMATS = {
     JSON: ROW_FORMAT_JSON,
     "text/csv": ROW_FORMAT_CSV,
     "application/vnd.apache.arrow.stream": ROW_FORMAT_ARROW,
+    "application/vnd.apache.arrow.file": ROW_FORMAT_ARROW,
     "application/octet-stream": ROW_FORMAT_IMAGE,
 }
 """Media type to how rows are written. Bytes of no known kind can only be an image: it tells itself of which."""
@@ -173,6 +175,8 @@ async def _question_of(request: Request, log: bool) -> Question:
     if row_format != ROW_FORMAT_JSON:
         encoding = _charset_of(content_type) if row_format == ROW_FORMAT_CSV else ""
         return Question(predicting.Rows(row_format, body, encoding), log, [])
+    if body.startswith(BOM_UTF8):  # some programs write it before everything
+        del body[: len(BOM_UTF8)]
     unread = _only_rows(body)
     if unread and not log:
         return Question(predicting.Rows(ROW_FORMAT_JSON, unread), log, [])

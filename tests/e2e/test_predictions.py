@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
 import pytest
+from pyarrow import feather
 from typer.testing import CliRunner
 
 from modelyard import cli
@@ -334,19 +336,22 @@ def test_what_came_as_a_file_is_kept_by_its_checksum_and_row(house_of_two: House
 
 
 def test_the_client_and_the_command_line_predict(house_of_two: House, ann, model, rows, penguins: Path, tmp_path: Path):
+    arrow = tmp_path / "rows.arrow"
     with Client(house_of_two.url, KEYS["ann"]) as client:
         found = client.predict(model, rows[:2])
         of_file = client.predict(model, penguins, version=1)
+        feather.write_feather(pa.table({name: [row[name] for row in rows[:2]] for name in rows[0]}), arrow)
+        of_arrow = client.predict(model, arrow)
     environment = {"MODELYARD_API_KEY": KEYS["ann"], "MODELYARD_URL": house_of_two.url}
     out = tmp_path / "answers.csv"
     ran = CliRunner().invoke(cli.app, ["predict", model, str(penguins), "--to", str(out)], env=environment)
     written = list(csv.DictReader(out.open()))
 
-    assert found.predictions == of_file.predictions[:2]
+    assert found.predictions == of_file.predictions[:2] == of_arrow.predictions
     assert ran.exit_code == 0, ran.output
     assert [row["prediction"] for row in written] == list(of_file.predictions)
     assert float(written[0]["probability_Adelie"]) == of_file.probabilities[0]["Adelie"]
-    assert list(tmp_path.iterdir()) == [out]
+    assert sorted(tmp_path.iterdir()) == [out, arrow]
 
 
 def test_numbers_of_any_length_are_answered_or_refused_with_a_sentence(ann, model, rows):
@@ -398,6 +403,15 @@ def test_a_large_body_of_rows_is_answered_as_a_small_one(ann, model, rows, times
 def written(asked: dict) -> bytes:
     """As people indent it."""
     return json.dumps(asked, indent=1).encode()
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_byte_order_mark_before_json_says_nothing(ann, model, rows, log):
+    """M.2: some programs write one before every text."""
+    body = json.dumps({"rows": rows[:2]} | ({"log": False} if log else {})).encode("utf-8-sig")
+    answer = ann.post(f"/api/models/{model}/predict", content=body, headers={"content-type": "application/json"})
+
+    assert (answer.status_code, answer.json().get("rowCount")) == (200, 2), answer.text
 
 
 def test_a_large_body_that_asks_to_be_kept_says_so_at_its_end(ann, model, rows):
