@@ -46,12 +46,16 @@ def _line(http: httpx.Client, folder: Path, name: str, engine: str) -> str:
     many = rows.sample(ROWS, replace=True, random_state=1)
     own, bodies = _unpacked(http, model, folder / name / engine), _bodies(many)
     answer = own.predict if page["problemType"] == "regression" else own.predict_proba
-    calls = [lambda: answer(many), *(asked(body, media) for media, body in bodies.items())]
-    library, *ours = map(statistics.median, _times(calls, ROUNDS))
-    shares = ", ".join(f"{media} {library / spent:.2f}" for media, spent in zip(bodies, ours, strict=True))
+    ours = [asked(body, media) for media, body in bodies.items()]
+    reading = [lambda body=body, media=media: answer(READERS[media](body)) for media, body in bodies.items()]
+    library, *spent = map(statistics.median, _times([lambda: answer(many), *ours, *reading], ROUNDS))
+    each = list(zip(bodies, spent[: len(ours)], spent[len(ours) :], strict=True))
+    of_rows = ", ".join(f"{media} {library / here:.2f}" for media, here, _ in each)
+    of_bytes = ", ".join(f"{media} {there / here:.2f}" for media, here, there in each)
     return (
         f"predict, {name} by {engine}: one row p50 {cuts[49]:.1f} ms, p99 {cuts[98]:.1f} ms\n"
-        f"  {ROWS:,} rows in one call, of the library's own speed ({library:.0f} ms): {shares}"
+        f"  {ROWS:,} rows in one call, of the library's own speed ({library:.0f} ms): {of_rows}\n"
+        f"  where pandas, or Arrow, reads the same bytes for the library: {of_bytes}"
     )
 
 
@@ -83,6 +87,19 @@ def _bodies(rows: pd.DataFrame) -> dict[str, bytes]:
         "application/vnd.apache.arrow.stream": written.getvalue(),
         PROTOCOL: f'{{"inputs":[{",".join(_tensor(rows[name]) for name in rows)}]}}'.encode(),
     }
+
+
+def _columns(body: bytes) -> pd.DataFrame:
+    return pd.DataFrame({tensor["name"]: tensor["data"] for tensor in json.loads(body)["inputs"]})
+
+
+READERS: dict[str, Callable[[bytes], pd.DataFrame]] = {
+    JSON: lambda body: pd.DataFrame(json.loads(body)["rows"]),
+    "text/csv": lambda body: pd.read_csv(io.BytesIO(body)),
+    "application/vnd.apache.arrow.stream": lambda body: pa.ipc.open_stream(body).read_pandas(),
+    PROTOCOL: _columns,
+}
+"""Media type to how somebody who has the library at hand would read it."""
 
 
 def _tensor(column: pd.Series) -> str:
