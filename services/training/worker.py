@@ -10,10 +10,10 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from servicekit.durability import no_space
 from servicekit.errors import Problem
 from services.training.adapters.arriving import Arriving
 from services.training.adapters.confinement import confine
@@ -22,7 +22,7 @@ from services.training.adapters.limits import Terms, readable, settle
 from services.training.adapters.parent import end_with_parent
 from services.training.domain.answers import Loaded, RowsHeader
 from services.training.domain.elsewhere import Fetched, KaggleCredentials
-from services.training.domain.errors import DiskFull, MemoryLimit, ModelTooLarge
+from services.training.domain.errors import DiskFull, GpuMemory, MemoryLimit, ModelTooLarge
 from services.training.domain.messages import (
     CheckTask,
     InspectTask,
@@ -37,6 +37,7 @@ from services.training.domain.messages import (
 )
 from services.training.domain.model import Metric, Progress, TrainingResult, TrainingSpec
 from services.training.domain.ports import PackagedModel, Workload
+from services.training.domain.shortage import is_of_a_full_disk, is_of_a_small_gpu, is_of_short_memory
 
 SET_ASIDE_BYTES = 1024 * 1024 * 1024
 PIECE_BYTES = 64 * 1024
@@ -101,21 +102,25 @@ def _outcome(workloads: str, folder: Path, report: PipeReporter, memory_bytes: i
         return _do(workloads, folder, report)
     except Problem as problem:
         return Refusal.of(problem)
-    except MemoryError:
-        if memory_bytes:
-            return Refusal.of(MemoryLimit(limit=readable(memory_bytes)))
-        return Refusal.of(WorkerDied.of_memory("a failed allocation"))
     except Exception as error:
-        if not _is_of_a_full_disk(error):
+        shortage = _shortage(error, memory_bytes)
+        if shortage is None:
             raise
-        traceback.print_exc()
-        return Refusal.of(DiskFull())
+        with suppress(OSError):  # the log is on a disk as well
+            traceback.print_exc()
+        return Refusal.of(shortage)
 
 
-def _is_of_a_full_disk(error: BaseException) -> bool:
-    """Libraries have errors of their own for what they cannot write; what the system said stands behind them."""
-    behind = error.__cause__ or error.__context__
-    return no_space(error) or (behind is not None and _is_of_a_full_disk(behind))
+def _shortage(error: Exception, memory_bytes: int) -> Problem | None:
+    """What there was too little of for the work, if that is why it failed."""
+    if is_of_a_full_disk(error):
+        return DiskFull()
+    if is_of_a_small_gpu(error):
+        return GpuMemory()
+    if is_of_short_memory(error):
+        limit = readable(memory_bytes)
+        return MemoryLimit(limit=limit) if memory_bytes else WorkerDied.of_memory("a failed allocation")
+    return None
 
 
 def _do(workloads: str, folder: Path, report: PipeReporter) -> Message:
@@ -161,8 +166,8 @@ def _loaded(workloads: str, folder: Path, memory_bytes: int) -> PackagedModel:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     try:
         model: PackagedModel = importlib.import_module(workloads).load_package(folder / "package.zip", folder)
-    except MemoryError as error:
-        if not memory_bytes:
+    except Exception as error:
+        if not (memory_bytes and is_of_short_memory(error)):
             raise
         raise ModelTooLarge(limit=readable(memory_bytes)) from error
     return model
@@ -173,9 +178,12 @@ def _answer(model: PackagedModel, rows: RowsHeader, content: io.BufferedIOBase) 
         header, answers = model.answer(rows, content)
     except Problem as problem:
         return Refusal.of(problem), b""
-    except MemoryError:
-        # As the kernel would have ended it: who knows what is missing now.
-        os.kill(os.getpid(), signal.SIGKILL)
+    except Exception as error:
+        if is_of_a_full_disk(error):
+            return Refusal.of(DiskFull()), b""
+        if is_of_short_memory(error):
+            # As the kernel would have ended it: who knows what is missing now.
+            os.kill(os.getpid(), signal.SIGKILL)
         raise
     header.check(answers)
     return header, answers

@@ -7,7 +7,7 @@ from services.metadata.domain.ports import Reader
 from services.metadata.domain.transfers import CARRIED
 
 STATUSES = ("status", "state")
-"""What entities call the attribute that says where in its life a record is."""
+"""What entities call the attribute that says where in its life a record is; the first, where one has both."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def _owner(declaration: Declaration) -> str | None:
 
 
 async def _count(reader: Reader, declaration: Declaration, where: dict[str, str], through: str = "") -> Counted:
-    by = [name for name in STATUSES if name in declaration.attributes]
+    by = [name for name in STATUSES if name in declaration.attributes][:1]
     tally = await reader.tally(declaration.kind, where, by, through)
     by_status = {str(key[0]): count for key, count in sorted(tally.items())} if by else {}
     return Counted(declaration.name, sum(tally.values()), by_status)

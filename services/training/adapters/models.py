@@ -10,9 +10,12 @@ from servicekit.logging import get_logger
 from services.training.adapters.arriving import BROKEN_OFF, END, announced
 from services.training.adapters.child import Child
 from services.training.adapters.conversing import conversing
+from services.training.adapters.limits import readable
 from services.training.adapters.processes import Home, tail_of, without_answer
 from services.training.domain.answers import Answers, AnswersHeader, Loaded, RowsHeader
-from services.training.domain.messages import Message, Refusal, ServeTask, decode, encode
+from services.training.domain.errors import ModelTooLarge
+from services.training.domain.messages import Message, Refusal, ServeTask, WorkerBroke, WorkerDied, decode, encode
+from services.training.domain.shortage import tells_of_short_memory
 
 log = get_logger()
 
@@ -29,7 +32,7 @@ class ModelProcesses:
         """The model of `folder / "package.zip"`; the port says what it raises."""
         async with conversing(self._task, self._home.workloads, folder, self._home.environment(folder)) as talk:
             model = ModelProcess(talk.child, talk.reader, talk.writer, folder)
-            await model.loaded()
+            await model.loaded(self._task.memory_bytes)
             yield model
 
 
@@ -48,9 +51,14 @@ class ModelProcess:
         """Whether it can answer."""
         return self._listens and not self._child.ended
 
-    async def loaded(self) -> None:
-        """Return when it waits for rows."""
-        message = await self._hear()
+    async def loaded(self, memory_bytes: int) -> None:
+        """Return when it waits for rows; 0 sets no limit. Raises ModelTooLarge."""
+        try:
+            message = await self._hear()
+        except (WorkerDied, WorkerBroke) as failure:
+            if memory_bytes and tells_of_short_memory(await self._log()):
+                raise ModelTooLarge(limit=readable(memory_bytes)) from failure
+            raise
         if not isinstance(message, Loaded):
             raise TypeError(f"{type(message).__name__} is not how a model begins")
 
@@ -95,6 +103,8 @@ class ModelProcess:
 
     async def _fail(self) -> NoReturn:
         failure = without_answer(await self._child.exit_code())
-        tail = await asyncio.to_thread(tail_of, self._folder / "worker.log")
-        log.error("model failed", folder=self._folder.name, reason=str(failure), tail=tail)
+        log.error("model failed", folder=self._folder.name, reason=str(failure), tail=await self._log())
         raise failure
+
+    async def _log(self) -> str:
+        return await asyncio.to_thread(tail_of, self._folder / "worker.log")

@@ -20,6 +20,7 @@ from services.training.adapters.scratch import WORKER_LOCK
 from services.training.adapters.tenants import evict
 from services.training.domain.messages import A, Refusal, Task, TrainTask, WorkerBroke, WorkerDied, decode, encode
 from services.training.domain.model import Metric, Progress
+from services.training.domain.shortage import disk_errors
 
 log = get_logger()
 
@@ -126,8 +127,9 @@ def prepare(task: Task[A], folder: Path, opened: ExitStack) -> tuple[BinaryIO, B
 
     Who is cancelled meanwhile never sees the files, and closes them all the same.
     """
-    (folder / "tmp").mkdir()
-    (folder / "task.json").write_bytes(encode(task))
+    with disk_errors():
+        (folder / "tmp").mkdir()
+        (folder / "task.json").write_bytes(encode(task))
     lock = opened.enter_context((folder / WORKER_LOCK).open("wb"))
     fcntl.flock(lock, fcntl.LOCK_EX)
     return opened.enter_context((folder / LOG).open("wb")), lock

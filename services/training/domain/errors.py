@@ -366,6 +366,13 @@ class MemoryLimit(NotReady):
     smaller images or a smaller model; TRAINING_MEMORY_BYTES sets the limit."""
 
 
+class GpuMemory(NotReady):
+    """It needed more memory than the graphics processor has, and was stopped. Use a smaller batch_size, image_size or
+    model."""
+
+    field = "parameters"
+
+
 class TimeLimit(NotReady):
     """It took longer than {seconds} seconds, the most that one training may take here, and was stopped. Use fewer rows
     or a smaller time_limit; TRAINING_SECONDS sets the limit."""

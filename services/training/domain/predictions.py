@@ -13,6 +13,7 @@ from services.training.domain.errors import NoChecksum, PackageChanged, Predicti
 from services.training.domain.fetching import fetch
 from services.training.domain.model import DatasetSource
 from services.training.domain.ports import DatasetReader, ModelHost, WarmModel
+from services.training.domain.shortage import disk_errors
 from services.training.domain.warm import Bounds, WarmModels
 
 LOAD_SECONDS = 300.0
@@ -30,10 +31,12 @@ class Loader:
     @asynccontextmanager
     async def load(self, package: PackageSource) -> AsyncIterator[WarmModel]:
         """The model, for the block. Raises PackageChanged and what reader and host raise."""
-        async with scratch_folder(self._root, "predict_") as folder, AsyncExitStack() as stack:
-            async with asyncio.timeout(LOAD_SECONDS):
-                await self._bring(package, folder / "package.zip")
-                model = await stack.enter_async_context(self._host.load(folder))
+        async with AsyncExitStack() as stack:
+            with disk_errors():
+                folder = await stack.enter_async_context(scratch_folder(self._root, "predict_"))
+                async with asyncio.timeout(LOAD_SECONDS):
+                    await self._bring(package, folder / "package.zip")
+                    model = await stack.enter_async_context(self._host.load(folder))
             yield model
 
     async def _bring(self, package: PackageSource, path: Path) -> None:

@@ -20,6 +20,7 @@ from services.training.domain.model import (
     TrainingSpec,
 )
 from services.training.domain.ports import Event, Shelf, Tombstones, Workload
+from services.training.domain.shortage import disk_errors
 from services.training.domain.slots import Slots
 
 log = get_logger()
@@ -155,11 +156,16 @@ class Trainings:
 
     async def _run(self, training: Training) -> TrainingResult:
         spec = training.spec
-        async with self._slots.turn(training.queued), self._shelf.folder(spec) as folder:
+        async with self._slots.turn(training.queued):
+            with disk_errors():
+                return await self._train(spec, training.journal)
+
+    async def _train(self, spec: TrainingSpec, journal: Journal) -> TrainingResult:
+        async with self._shelf.folder(spec) as folder:
             log.info("training began", training_id=spec.training_id, workload=spec.workload)
-            answer, sha256 = await self._bench.work(TrainTask(spec), spec.dataset, folder, training.journal.add)
+            answer, sha256 = await self._bench.work(TrainTask(spec), spec.dataset, folder, journal.add)
             result = replace(answer, training_id=spec.training_id, workload=spec.workload, dataset_sha256=sha256)
-            await self._shelf.keep(FinishedTraining(spec, training.journal.metrics(), result))
+            await self._shelf.keep(FinishedTraining(spec, journal.metrics(), result))
             return result
 
     def _ended(self, training: Training, task: asyncio.Task[TrainingResult]) -> None:

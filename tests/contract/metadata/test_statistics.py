@@ -1,6 +1,8 @@
 """What there is of every kind."""
 
-from modelyard.metadata.v1 import admin_pb2, experiment_pb2, run_pb2
+from google.protobuf import duration_pb2
+
+from modelyard.metadata.v1 import admin_pb2, experiment_pb2, job_pb2, run_pb2
 from services.metadata.domain.transfers import CARRIED
 
 from .aggregates import Aggregates, mask
@@ -50,3 +52,19 @@ async def test_statistics_of_the_demo(metadata: Metadata):
     assert {name: count for name, count in hers.items() if count} == {
         name: count for name, count in (wanted | {"models": 2}).items() if name != "metrics"
     }
+
+
+async def test_jobs_are_counted_by_what_they_do(metadata: Metadata):
+    """004.10: one that runs, and keeps what its steps left for the later ones, beside one that waits."""
+    running, _ = await metadata.job(), await metadata.job()
+    claim = job_pb2.ClaimJobRequest(worker="w", kinds=[running.kind], lease=duration_pb2.Duration(seconds=30))
+    claimed = (await metadata.jobs.ClaimJob(claim, **metadata.quick)).job
+    advance = job_pb2.AdvanceJobRequest(
+        id=claimed.id, fencing_token=claimed.fencing_token, step="first", state={"left": [1]}
+    )
+    await metadata.jobs.AdvanceJob(advance, **metadata.quick)
+    answer = await Aggregates(metadata).admin.GetStatistics(admin_pb2.GetStatisticsRequest(), **metadata.quick)
+    [jobs] = [each for each in answer.entities if each.entity == "jobs"]
+
+    assert {each.status: each.count for each in jobs.by_status} == {"queued": 1, "running": 1}
+    assert jobs.count == 2
