@@ -21,6 +21,11 @@ FIELDS = (
 )  # fmt: skip
 FILE_FIELDS = ("file", "folder_zip")
 """Either name holds the file; a folder comes as a zip."""
+PASSED_OVER = ("user_id", "project_name")
+"""Fields that pages send and that say nothing here: who asks is known by the key."""
+MOST_UNKNOWN = 10
+HOW = "Send multipart/form-data with a boundary"
+ANOTHER_WAY = "Upload the file as a dataset, and ask for its training by JSON"
 
 
 class FileMissing(errors.InvalidInput):
@@ -30,7 +35,7 @@ class FileMissing(errors.InvalidInput):
 
 
 class FormBroken(errors.InvalidInput):
-    """The form cannot be read ({reason}). Send multipart/form-data with a boundary."""
+    """The form cannot be read: {reason}."""
 
 
 class FileTooLarge(errors.InvalidInput):
@@ -53,6 +58,8 @@ class Incoming:
     file_name: str
     chunks: AsyncIterator[bytes]
     fields: dict[str, str] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+    """Names of fields that mean nothing here, the first few; complete when `fields` is."""
     sha256: str = ""
     """What the sender says of the file, to be verified; empty when they say nothing."""
     source: str = "upload"
@@ -65,7 +72,7 @@ async def raw(request: Request, limit: int) -> Incoming:
     """The body of a request as a file; its name and fields come from the query."""
     query = dict(request.query_params)
     file_name = query.pop("file_name", "data.csv")
-    return Incoming(file_name, _received(request, limit), query, _digest(request))
+    return Incoming(file_name, _received(request, limit), query, sha256=_digest(request))
 
 
 def _digest(request: Request) -> str:
@@ -85,7 +92,7 @@ async def form(request: Request, limit: int) -> Incoming:
             break
     if not parts.file_begun:
         raise FileMissing
-    return Incoming(parts.file_name or "data.csv", parts.file_bytes(body), parts.values)
+    return Incoming(parts.file_name or "data.csv", parts.file_bytes(body), parts.values, parts.unknown)
 
 
 class _Form:
@@ -93,6 +100,7 @@ class _Form:
 
     def __init__(self, content_type: str) -> None:
         self.values: dict[str, str] = {}
+        self.unknown: list[str] = []
         self.file_name = ""
         self.file_begun = self._file_ended = False
         self._found: list[bytes] = []
@@ -100,7 +108,7 @@ class _Form:
         self._disposition, self._name, self._value = b"", "", bytearray()
         _, options = parse_options_header(content_type)
         if not options.get(b"boundary"):
-            raise FormBroken(reason="its Content-Type names no boundary")
+            raise FormBroken(reason=f"its Content-Type names no boundary. {HOW}")
         with _broken():
             self._parser = MultipartParser(options[b"boundary"], {
                 "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
@@ -142,9 +150,11 @@ class _Form:
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
         if self._name in FILE_FIELDS:
             if self.file_begun:
-                raise FormBroken(reason="it holds more than one file")
+                raise FormBroken(reason="it holds more than one file. Send one; of a folder, a zip")
             self.file_begun = True
             self.file_name = options.get(b"filename", b"").decode("utf-8", "replace")
+        elif self._name not in (*FIELDS, *PASSED_OVER) and len(self.unknown) < MOST_UNKNOWN:
+            self.unknown.append(self._name[:100])
         self._disposition = b""
 
     def _take(self, data: bytes) -> None:
@@ -152,7 +162,7 @@ class _Form:
             self._found.append(data)
         elif self._name in FIELDS:
             if len(self._value) + len(data) > MAX_FIELD_BYTES:
-                raise FormBroken(reason=f"a field is longer than {MAX_FIELD_BYTES} bytes")
+                raise FormBroken(reason=f"its field {self._name} is longer than {MAX_FIELD_BYTES} bytes. {ANOTHER_WAY}")
             self._value += data
 
     def _end_part(self) -> None:
@@ -160,7 +170,7 @@ class _Form:
             self._file_ended = True
         elif self._value:
             if self._name in self.values:
-                raise FormBroken(reason=f"it holds the field {self._name} more than once")
+                raise FormBroken(reason=f"it holds the field {self._name} more than once. Send it once")
             self.values[self._name] = self._value.decode("utf-8", "replace").strip()
         self._value.clear()
 
@@ -171,7 +181,7 @@ def _broken() -> Iterator[None]:
     try:
         yield
     except FormParserError as error:
-        raise FormBroken(reason=str(error)) from error
+        raise FormBroken(reason=f"{error}. {HOW}") from error
 
 
 async def _received(request: Request, limit: int) -> AsyncIterator[bytes]:

@@ -43,6 +43,7 @@ HTTP_OF_REASON = {
     "MEDIA_UNFIT": 415,
     "CONTENT_ENCODING_UNFIT": 415,
     "CHARSET_UNKNOWN": 415,
+    "NOT_JSON": 415,
 }
 """Where the reason says more than the status."""
 
@@ -50,11 +51,19 @@ SIGNED_PATHS = ("files", "uploads")
 INFERENCE = "/v2"
 """Where the Open Inference Protocol is spoken, which has a shape of its own for errors: {"error": sentence}."""
 
+NO_JSON = "The body cannot be used (body: it is no JSON in UTF-8). /docs describes what is expected."
 UNFORESEEN = "Something went wrong that we did not foresee; the gateway's log tells more."
 
 
 class PeerDown(errors.Unavailable):
     """A service that this needs cannot be reached. Try again in a moment; /readyz tells which one it is."""
+
+
+class NotJson(errors.InvalidInput):
+    """What is asked here comes as JSON, and the body says that it is {given}. Send it with the Content-Type
+    application/json, and without Content-Encoding."""
+
+    field = "Content-Type"
 
 
 class PeerRefuses(errors.Unavailable):
@@ -123,6 +132,16 @@ def told(request: Request, document: Response) -> Response:
     return Response(orjson.dumps({"error": sentence}), document.status_code, headers, "application/json")
 
 
+def _no_json(request: Request) -> str:
+    """What a body says that it is, where that is not JSON as it stands; empty where it is."""
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("identity", ""):
+        return f"packed ({coding})"
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_json = media == "application/json" or (media.startswith("application/") and media.endswith("+json"))
+    return "" if is_json else media or "of no type"
+
+
 def register(app: FastAPI) -> None:
     """Make every error of an application a problem document, or what the protocol of its path has in place of one."""
 
@@ -138,12 +157,18 @@ def register(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, raised: RequestValidationError) -> Response:
         first = raised.errors()[0]
+        if first["loc"] == ("body",) and (given := _no_json(request)):
+            return told(request, of_problem(NotJson(given=given)))
         field = ".".join(part for part in first["loc"][1:] if isinstance(part, str)) or "body"
         message = f"The {first['loc'][0]} cannot be used ({field}: {first['msg']}). /docs describes what is expected."
         return told(request, problem(422, "INVALID_REQUEST", message, field=field))
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, raised: HTTPException) -> Response:
+        if raised.status_code == http.HTTPStatus.BAD_REQUEST and raised.__cause__ is not None:  # of reading the body
+            if given := _no_json(request):
+                return told(request, of_problem(NotJson(given=given)))
+            return told(request, problem(422, "INVALID_REQUEST", NO_JSON, field="body"))
         message = f"{request.method} {request.url.path}: {raised.detail}. /docs lists what there is."
         answer = problem(raised.status_code, http.HTTPStatus(raised.status_code).name, message)
         answer.headers.update(raised.headers or {})  # such as Allow

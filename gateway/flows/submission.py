@@ -14,7 +14,7 @@ from gateway.flows import training
 from gateway.flows.datasets import ARCHIVE, id_for, let_go, source_of, take_in
 from gateway.flows.engine import as_struct
 from gateway.flows.projects import check_project
-from gateway.incoming import Incoming
+from gateway.incoming import FIELDS, Incoming
 from gateway.peers import SCAN_SECONDS, Peers
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_DELETED, Artifact, GetArtifactRequest
 from modelyard.metadata.v1.dataset_pb2 import Dataset
@@ -65,6 +65,13 @@ def _values(given: dict[str, Any]) -> Iterator[Any]:
 
 class FieldUnclear(errors.InvalidInput):
     """The field {name} cannot be read: {reason}. Correct it, or leave it out."""
+
+    field = "parameters"
+
+
+class FieldUnknown(errors.InvalidInput):
+    """The form has a field {name!r}, which is none of a training's. They are {known}; every other parameter of a
+    workload goes into `parameters`, as JSON."""
 
     field = "parameters"
 
@@ -130,6 +137,8 @@ async def submit_file(peers: Peers, user: str, incoming: Incoming, repeat_key: s
         artifact = await artifact_of(peers, dataset)
         if is_new:
             undo.push_async_callback(let_go, peers, dataset, artifact)
+        if incoming.unknown:
+            raise FieldUnknown(name=incoming.unknown[0], known=", ".join(FIELDS))
         job = await submit(peers, dataset, _wish_of(incoming.fields), repeat_key)
         undo.pop_all()
     return job

@@ -200,7 +200,7 @@ def format_of(content_type: str) -> RowFormat.ValueType:
     if media.startswith("image/"):
         return ROW_FORMAT_IMAGE
     if media not in FORMATS:
-        raise MediaUnfit(given=media)
+        raise MediaUnfit(given=media or "nothing that has a name")
     return FORMATS[media]
 
 

@@ -1,5 +1,7 @@
 """Bad input gets a sentence that helps, and leaves neither record nor object."""
 
+import gzip
+
 import httpx
 import pytest
 
@@ -161,6 +163,38 @@ def test_no_file_in_the_form(http: httpx.Client):
 
     assert answer.status_code == 422
     assert answer.json()["error"]["code"] == "FILE_MISSING"
+
+
+def test_a_field_that_no_training_has(http: httpx.Client, house: House):
+    """000.11: nothing that was asked for is lost without a word; what pages send besides is passed over."""
+    before = everything(http, house)
+    files = {"file": ("a.csv", GOOD.encode())}
+    wish = {"target": "answer", "user_id": "me", "project_name": "mine", "sample_weight": "balance_weight"}
+    answer = http.post("/api/train", files=files, data=wish)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "FIELD_UNKNOWN")
+    assert "'sample_weight'" in answer.json()["detail"]
+    assert everything(http, house) == before
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "words"),
+    [
+        ({"content-type": "application/x-www-form-urlencoded"}, b'{"target": "a"}', 415, "x-www-form-urlencoded"),
+        ({}, b'{"target": "a"}', 415, "of no type"),
+        ({"content-type": "application/json", "content-encoding": "gzip"}, gzip.compress(b"{}"), 415, "packed (gzip)"),
+        ({"content-type": "application/json"}, b'{"target": "\xff"}', 422, "it is no JSON in UTF-8"),
+        ({"content-type": "application/json"}, b"[" * 100_000, 422, "The body cannot be used"),
+        ({"content-type": "application/json"}, b'["target"]', 422, "valid dictionary"),
+    ],
+)
+def test_a_wish_that_does_not_come_as_json(http: httpx.Client, headers: dict, body: bytes, status: int, words: str):
+    """000.11: as a command line sends it that says nothing of its kind."""
+    dataset = http.put("/api/datasets/upload", params={"file_name": "w.csv"}, content=GOOD.encode()).json()
+    answer = http.post(f"/api/automl/train/{dataset['id']}", content=body, headers=headers)
+
+    assert answer.status_code == status, answer.text
+    assert words in answer.json()["detail"]
 
 
 def test_two_files_in_one_form(http: httpx.Client, house: House):

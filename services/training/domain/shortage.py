@@ -9,8 +9,10 @@ from services.training.domain.errors import DiskFull
 
 MEMORY_WORDS = (
     "allocate memory", "out of memory", "bad_alloc", "thread creation failed", "failed to map segment",
+    "error return without exception set",
 )  # fmt: skip
-"""What libraries say, in lower case, when they get no more memory."""
+"""What libraries say, in lower case, when they get no more memory; the last is Python itself, when it gets none for the
+error."""
 OF_A_GPU = "OutOfMemoryError"
 """PyTorch's name of an error, which not every installation has."""
 
@@ -49,7 +51,7 @@ def tells_of_short_memory(log: str) -> bool:
 def _is_of_short_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
-    return isinstance(error, RuntimeError | OSError | ImportError) and tells_of_short_memory(str(error))
+    return isinstance(error, RuntimeError | OSError | ImportError | SystemError) and tells_of_short_memory(str(error))
 
 
 def _story(error: BaseException | None) -> Iterator[BaseException]:

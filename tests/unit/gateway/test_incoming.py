@@ -108,6 +108,32 @@ async def test_a_form_that_cannot_be_used_is_refused(body, problem):
         await read(body, limit=1000)
 
 
+async def test_fields_that_mean_nothing_are_named():
+    """000.11: who takes the form decides what to make of them; those that pages send are passed over."""
+    body = part("Seed", b"7") + part("user_id", b"me") + part("seed", b"7") + part("file", b"a") + part("late", b"1")
+    arriving, _ = await read(body + CLOSED)
+
+    assert arriving.fields == {"seed": "7"}
+    assert arriving.unknown == ["Seed", "late"]
+
+
+@pytest.mark.parametrize(
+    ("body", "advice"),
+    [
+        (part("file", b"a") + part("folder_zip", b"b") + CLOSED, "more than one file. Send one; of a folder, a zip."),
+        (part("seed", b"1") + part("seed", b"2") + CLOSED, "the field seed more than once. Send it once."),
+        (part("parameters", b"y" * 10_001) + CLOSED, "parameters is longer than 10000 bytes. Upload the file as a"),
+        (b"a,b\n1,2\n" + CLOSED, ". Send multipart/form-data with a boundary."),
+    ],
+)
+async def test_what_to_do_goes_by_what_is_wrong_with_the_form(body, advice):
+    """000.11."""
+    with pytest.raises(FormBroken) as raised:
+        await read(body)
+
+    assert advice in str(raised.value)
+
+
 async def test_a_field_left_empty_is_as_if_it_were_not_there():
     """000.11: a page may send one for every value that it has none for."""
     body = part("seed", b"") + part("seed", b"7") + part("file", b"a") + part("seed", b"") + CLOSED

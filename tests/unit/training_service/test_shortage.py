@@ -42,6 +42,7 @@ UNMAPPED = RuntimeError("unable to mmap 1954864 bytes from file </weights.safete
         (caused(PackageBroken(trouble="it cannot be read"), UNMAPPED), True),
         (caused(ValueError("it failed"), MemoryError()), True),
         (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (SystemError("error return without exception set"), True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("the text says out of memory"), False),
         (OSError(errno.ENOSPC, "No space left on device"), False),
