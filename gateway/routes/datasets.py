@@ -149,7 +149,7 @@ async def get_dataset(request: Request, user: User, dataset_id: str) -> Response
 
 
 @router.head("/{dataset_id}/download", include_in_schema=False)
-@router.get("/{dataset_id}/download")
+@router.get("/{dataset_id}/download", response_class=Response, responses=described.FILE)
 async def download_dataset(request: Request, user: User, dataset_id: str) -> Response:
     """The file as it was uploaded; ranges and entity tags work."""
     peers = peers_of(request)

@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway import rendering
 from gateway.peers import Peers
+from gateway.routes import described
 from gateway.routes.state import peers_of
 from modelyard.storage.v1.storage_pb2 import ListBackendsRequest
 from modelyard.training.v1.training_pb2 import ListWorkloadsRequest
@@ -73,7 +74,7 @@ async def _workloads(peers: Peers) -> list[rendering.Json]:
     ]
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=Response, responses=described.answers("text/plain", "Metrics."))
 async def metrics() -> Response:
     """Prometheus metrics of the gateway."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -17,6 +17,7 @@ from gateway import problems, rendering
 from gateway.flows import predicting
 from gateway.identity import User
 from gateway.peers import Peers
+from gateway.routes import described
 from gateway.routes.health import why_not
 from gateway.routes.predictions import LARGE_BYTES, MANY_ANSWERS, BodyUnfit, Version, body_of
 from gateway.routes.state import lookups_of, peers_of
@@ -58,7 +59,7 @@ class BinaryTensors(errors.InvalidInput):
     field = "inputs"
 
 
-router = APIRouter(prefix=problems.INFERENCE, tags=["inference"])
+router = APIRouter(prefix=problems.INFERENCE, tags=["inference"], responses=described.PROTOCOL_RESPONSES)
 
 
 class Tensor(msgspec.Struct):
@@ -241,13 +242,13 @@ async def version_ready(request: Request, user: User, name: str, version: Versio
     return rendering.answer({"name": target.model.name, "ready": True})
 
 
-@router.post("/models/{name}/infer")
+@router.post("/models/{name}/infer", openapi_extra=described.inference())
 async def infer_newest(request: Request, user: User, name: str) -> Response:
     """Answers for columns by the newest version that is ready."""
     return await _infer(request, _wanted(user, name))
 
 
-@router.post("/models/{name}/versions/{version}/infer")
+@router.post("/models/{name}/versions/{version}/infer", openapi_extra=described.inference())
 async def infer_version(request: Request, user: User, name: str, version: Version) -> Response:
     """Answers for columns by one version."""
     return await _infer(request, _wanted(user, name, version))

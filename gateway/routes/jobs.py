@@ -13,6 +13,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from gateway import problems, rendering
 from gateway.identity import User
 from gateway.peers import TRAINING_SECONDS, Peers
+from gateway.routes import described
 from gateway.routes.listing import Listing
 from gateway.routes.state import owned_job, peers_of, workers_of
 from modelyard.metadata.v1.job_pb2 import (
@@ -48,7 +49,7 @@ async def get_job(request: Request, user: User, job_id: str) -> Response:
     return rendering.answer(rendering.job(await owned_job(peers_of(request), user, job_id)))
 
 
-@router.get("/{job_id}/events")
+@router.get("/{job_id}/events", response_class=Response, responses=described.EVENTS)
 async def follow_job(request: Request, user: User, job_id: str) -> Response:
     """A job's events as they happen: status, progress, and at last complete or error, exactly one of the two."""
     return _event_stream(peers_of(request), await owned_job(peers_of(request), user, job_id))

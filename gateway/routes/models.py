@@ -9,6 +9,7 @@ from gateway import outgoing, rendering
 from gateway.flows.models import let_go, newest_of, versions_of
 from gateway.identity import User
 from gateway.peers import Peers
+from gateway.routes import described
 from gateway.routes.listing import Listing
 from gateway.routes.predictions import MOST_VERSION
 from gateway.routes.state import owned_model, peers_of
@@ -58,7 +59,7 @@ async def get_model(request: Request, user: User, model_id: str) -> Response:
 
 
 @router.head("/{model_id}/download", include_in_schema=False)
-@router.get("/{model_id}/download")
+@router.get("/{model_id}/download", response_class=Response, responses=described.PACKAGE)
 async def download_model(request: Request, user: User, model_id: str, version: OneVersion = 0) -> Response:
     """The packaged model; the newest version unless one is named. Ranges and entity tags work."""
     peers = peers_of(request)

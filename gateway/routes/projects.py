@@ -12,6 +12,7 @@ from gateway.flows.datasets import id_for
 from gateway.flows.projects import KIND, package_of, packages_of, restore
 from gateway.identity import User
 from gateway.peers import Peers
+from gateway.routes import described
 from gateway.routes.datasets import RepeatKey
 from gateway.routes.listing import Listing
 from gateway.routes.state import RecordNotFound, found, owned_project, peers_of
@@ -68,7 +69,7 @@ async def get_project(request: Request, user: User, project_id: str) -> Response
 
 
 @router.head("/api/download/project_{project_id}.zip", include_in_schema=False)
-@router.get("/api/download/project_{project_id}.zip")
+@router.get("/api/download/project_{project_id}.zip", response_class=Response, responses=described.PACKAGE)
 async def download_project(request: Request, user: User, project_id: str) -> Response:
     """A project's newest package, from whichever place holds it. Ranges and entity tags work."""
     peers = peers_of(request)
@@ -88,7 +89,7 @@ async def list_packages(request: Request, user: User, project_id: str) -> Respon
 
 
 @router.head("/api/projects/{project_id}/zip/{version_id}", include_in_schema=False)
-@router.get("/api/projects/{project_id}/zip/{version_id}")
+@router.get("/api/projects/{project_id}/zip/{version_id}", response_class=Response, responses=described.PACKAGE)
 async def download_package(request: Request, user: User, project_id: str, version_id: str) -> Response:
     """One package of a project. Ranges and entity tags work."""
     peers = peers_of(request)

@@ -20,7 +20,7 @@ router = APIRouter(tags=["training"])
 Wait = Annotated[bool, Query(description="Answer when the job has ended, with its result.")]
 
 
-@router.post("/api/train", status_code=202, openapi_extra=described.form())
+@router.post("/api/train", status_code=202, responses=described.JOB_RESPONSES, openapi_extra=described.form())
 async def train_file(request: Request, user: User, repeat_key: RepeatKey = "", wait: Wait = False) -> Response:
     """Upload a table, or a zip of images, as the field `file` (or `folder_zip`) of a form and train on it; the other
     fields are those of a wish, `parameters` as JSON."""
@@ -29,7 +29,7 @@ async def train_file(request: Request, user: User, repeat_key: RepeatKey = "", w
     return await _answer(request, job, wait)
 
 
-@router.post("/api/automl/train/{dataset_id}", status_code=202)
+@router.post("/api/automl/train/{dataset_id}", status_code=202, responses=described.JOB_RESPONSES)
 async def train_dataset(
     request: Request, user: User, dataset_id: str, wish: Wish, repeat_key: RepeatKey = "", wait: Wait = False
 ) -> Response:

@@ -190,4 +190,27 @@ def test_the_document_names_each_operation_once_and_describes_every_body():
     assert set(document["components"]["securitySchemes"]) == {"HTTPBearer", "APIKeyHeader"}
     assert operations["get", "/api/usage"]["security"]
     assert "security" not in operations["put", "/uploads/{token}"]
-    assert all("application/problem+json" in each["responses"]["default"]["content"] for each in operations.values())
+    errors = {path: each["responses"]["default"]["content"] for (_, path), each in operations.items()}
+    assert {path for path in errors if path.startswith("/v2")} == {
+        path for path, each in errors.items() if set(each) == {"application/json"}
+    }
+    assert all(set(each) <= {"application/json", "application/problem+json"} for each in errors.values())
+
+
+def test_the_document_is_enough_to_train_and_to_predict():
+    """M.2, 000.1: whoever has nothing else, or a client that was made of it, knows what to send and what comes."""
+    paths = create_app(GatewaySettings(_env_file=None)).openapi()["paths"]
+    inference = [paths[path]["post"] for path in paths if path.endswith("/infer")]
+    [tensors] = {str(each["requestBody"]["content"]["application/json"]["schema"]) for each in inference}
+    form = paths["/api/train"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    trainings = [paths[path]["post"]["responses"] for path in ("/api/train", "/api/automl/train/{dataset_id}")]
+    answers = {
+        path: set(paths[path]["get"]["responses"]["200"]["content"])
+        for path in ("/metrics", "/api/jobs/{job_id}/events", "/api/models/{model_id}/download")
+    }
+
+    assert len(inference) == 2
+    assert "'inputs'" in tensors
+    assert form["anyOf"] == [{"required": ["file"]}, {"required": ["folder_zip"]}]
+    assert all({"200", "202"} <= set(each) for each in trainings)
+    assert list(answers.values()) == [{"text/plain"}, {"text/event-stream"}, {"application/zip"}]
