@@ -157,7 +157,8 @@ def register(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, raised: RequestValidationError) -> Response:
         first = raised.errors()[0]
-        if first["loc"] == ("body",) and (given := _no_json(request)):
+        is_there = first["type"] != "missing"
+        if first["loc"] == ("body",) and is_there and (given := _no_json(request)):
             return told(request, of_problem(NotJson(given=given)))
         field = ".".join(part for part in first["loc"][1:] if isinstance(part, str)) or "body"
         message = f"The {first['loc'][0]} cannot be used ({field}: {first['msg']}). /docs describes what is expected."

@@ -182,6 +182,7 @@ def test_a_field_that_no_training_has(http: httpx.Client, house: House):
     [
         ({"content-type": "application/x-www-form-urlencoded"}, b'{"target": "a"}', 415, "x-www-form-urlencoded"),
         ({}, b'{"target": "a"}', 415, "of no type"),
+        ({}, b"", 422, "Field required"),
         ({"content-type": "application/json", "content-encoding": "gzip"}, gzip.compress(b"{}"), 415, "packed (gzip)"),
         ({"content-type": "application/json"}, b'{"target": "\xff"}', 422, "it is no JSON in UTF-8"),
         ({"content-type": "application/json"}, b"[" * 100_000, 422, "The body cannot be used"),
