@@ -67,7 +67,7 @@ class BodyUnfit(errors.InvalidInput):
 
 class MediaUnfit(errors.InvalidInput):
     """What to predict for comes as application/json, text/csv, application/vnd.apache.arrow.stream or as an image, not
-    as {given}."""
+    {given}."""
 
     field = "Content-Type"
 
@@ -200,7 +200,7 @@ def format_of(content_type: str) -> RowFormat.ValueType:
     if media.startswith("image/"):
         return ROW_FORMAT_IMAGE
     if media not in FORMATS:
-        raise MediaUnfit(given=media or "nothing that has a name")
+        raise MediaUnfit(given=f"as {media}" if media else "without a Content-Type")
     return FORMATS[media]
 
 
