@@ -51,7 +51,7 @@ class ModelProcess:
         """Whether it can answer."""
         return self._listens and not self._child.ended
 
-    async def loaded(self, memory_bytes: int) -> None:
+    async def loaded(self, memory_bytes: int = 0) -> None:
         """Return when it waits for rows; 0 sets no limit. Raises ModelTooLarge."""
         try:
             message = await self._hear()
