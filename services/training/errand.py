@@ -29,6 +29,8 @@ HEAR_SECONDS = 5.0
 CALL_SECONDS = 120.0
 LOOK_SECONDS = 2.0
 JOIN_PAUSES = (0.5, 1.0, 2.0)
+GIVEN_UP = "already been disconnected"
+"""What Ray's client says, of itself, when the cluster has ended its connection while it began."""
 ANEW = "Repeat the request, and it starts anew where there is room."
 
 Say = Callable[[bytes], None]
@@ -71,21 +73,23 @@ def _connect(ray: Any, address: str) -> None:
     where = urlsplit(address if "://" in address else f"//{address}")
     try:
         socket.create_connection((where.hostname or "", where.port or 0), CONNECT_SECONDS).close()
-        _join(ray, address)
+        join(ray, address)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         sys.stderr.write(f"{error}\n")
         raise ClusterAway(address=address, trouble=gist(error)) from error
     atexit.register(os._exit, 1)  # before Ray says good-bye, which takes long, and nothing is left to say
 
 
-def _join(ray: Any, address: str) -> None:
-    # At ray:// the cluster starts a process for us, on a port that another may have taken at the same moment.
+def join(ray: Any, address: str) -> None:
+    """Become a client of a cluster; again, where that may help."""
+    # At ray:// the cluster starts a process for us, on a port that another may have taken at the same moment, or so
+    # slowly that it gives up.
     for pause in (*JOIN_PAUSES, None):
         try:
             ray.init(address, log_to_driver=False, configure_logging=False)
-        except ConnectionAbortedError as error:
+        except ConnectionError as error:
             sys.stderr.write(f"{error}\n")
-            if pause is None:
+            if pause is None or not (isinstance(error, ConnectionAbortedError) or GIVEN_UP in str(error)):
                 raise
             time.sleep(pause)
         else:
