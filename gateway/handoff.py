@@ -18,7 +18,7 @@ from gateway.peers import Peers
 from gateway.sendfile import SLICE_BYTES, FileSlice
 from modelyard.storage.v1.storage_pb2 import DownloadHeader, StageUploadRequest
 from servicekit import errors
-from servicekit.durability import no_space
+from servicekit.durability import full_disk_as
 
 Piece = bytes | FileSlice
 """A part of a body."""
@@ -90,12 +90,8 @@ class DiskFull(errors.Exhausted):
 
 
 def _write(descriptor: int, batch: list[bytes]) -> int:
-    try:
+    with full_disk_as(DiskFull):
         return _write_all(descriptor, batch)
-    except OSError as error:
-        if no_space(error):
-            raise DiskFull from error
-        raise
 
 
 def _write_all(descriptor: int, batch: list[bytes]) -> int:

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from servicekit.durability import full_disk_as
 from servicekit.logging import get_logger
 from servicekit.threads import to_the_end
 from services.training.adapters.child import Child, child_process
 from services.training.adapters.limits import NICENESS, Limits, Seats, Terms, Watch, may_spin
 from services.training.adapters.scratch import WORKER_LOCK
 from services.training.adapters.tenants import evict
+from services.training.domain.errors import DiskFull
 from services.training.domain.messages import A, Refusal, Task, TrainTask, WorkerBroke, WorkerDied, decode, encode
 from services.training.domain.model import Metric, Progress
-from services.training.domain.shortage import disk_errors
 
 log = get_logger()
 
@@ -127,7 +128,7 @@ def prepare(task: Task[A], folder: Path, opened: ExitStack) -> tuple[BinaryIO, B
 
     Who is cancelled meanwhile never sees the files, and closes them all the same.
     """
-    with disk_errors():
+    with full_disk_as(DiskFull):
         (folder / "tmp").mkdir()
         (folder / "task.json").write_bytes(encode(task))
     lock = opened.enter_context((folder / WORKER_LOCK).open("wb"))

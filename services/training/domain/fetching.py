@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from servicekit.durability import no_space
+from servicekit.durability import full_disk_as
 from servicekit.errors import Exhausted
 from servicekit.threads import to_the_end
 from services.training.domain.errors import DatasetChanged
@@ -51,16 +51,11 @@ class _HashedFile:
 
 async def fetch(datasets: DatasetReader, source: DatasetSource, path: Path) -> str:
     """Write a dataset to a file; its SHA-256. Raises DatasetChanged, ScratchFull, and what the reader raises."""
-    try:
-        with ExitStack() as opened:
-            file = _HashedFile(await to_the_end(lambda: opened.enter_context(path.open("wb"))))
-            async for chunk in datasets.read(source):
-                await file.write(chunk)
-            found = await file.finish()
-    except OSError as error:
-        if no_space(error):
-            raise ScratchFull from error
-        raise
+    with full_disk_as(ScratchFull), ExitStack() as opened:
+        file = _HashedFile(await to_the_end(lambda: opened.enter_context(path.open("wb"))))
+        async for chunk in datasets.read(source):
+            await file.write(chunk)
+        found = await file.finish()
     if source.sha256 and found != source.sha256.lower():
         raise DatasetChanged(found=found, expected=source.sha256)
     return found

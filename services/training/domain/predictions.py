@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from servicekit.durability import full_disk_as
 from servicekit.scratch import scratch_folder
 from services.training.domain.answers import Answers, PackageSource, RowsHeader
-from services.training.domain.errors import NoChecksum, PackageChanged, PredictionTooLong
+from services.training.domain.errors import DiskFull, NoChecksum, PackageChanged, PredictionTooLong
 from services.training.domain.fetching import fetch
 from services.training.domain.model import DatasetSource
 from services.training.domain.ports import DatasetReader, ModelHost, WarmModel
-from services.training.domain.shortage import disk_errors
 from services.training.domain.warm import Bounds, WarmModels
 
 LOAD_SECONDS = 300.0
@@ -32,7 +32,7 @@ class Loader:
     async def load(self, package: PackageSource) -> AsyncIterator[WarmModel]:
         """The model, for the block. Raises PackageChanged and what reader and host raise."""
         async with AsyncExitStack() as stack:
-            with disk_errors():
+            with full_disk_as(DiskFull):
                 folder = await stack.enter_async_context(scratch_folder(self._root, "predict_"))
                 async with asyncio.timeout(LOAD_SECONDS):
                     await self._bring(package, folder / "package.zip")

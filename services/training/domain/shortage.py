@@ -2,10 +2,8 @@
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from servicekit.durability import no_space
-from services.training.domain.errors import DiskFull
 
 MEMORY_WORDS = (
     "allocate memory", "out of memory", "bad_alloc", "thread creation failed", "failed to map segment",
@@ -15,17 +13,6 @@ MEMORY_WORDS = (
 error."""
 OF_A_GPU = "OutOfMemoryError"
 """PyTorch's name of an error, which not every installation has."""
-
-
-@contextmanager
-def disk_errors() -> Iterator[None]:
-    """Tell of a full disk as a DiskFull."""
-    try:
-        yield
-    except OSError as error:
-        if no_space(error):
-            raise DiskFull from error
-        raise
 
 
 def is_of_a_full_disk(error: BaseException) -> bool:

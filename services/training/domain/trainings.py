@@ -5,10 +5,11 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import replace
 
+from servicekit.durability import full_disk_as
 from servicekit.errors import AlreadyExists, InvalidInput, Problem, Unavailable
 from servicekit.logging import get_logger
 from services.training.domain.bench import Bench, SideBench
-from services.training.domain.errors import TrainingCancelled, UnknownWorkload
+from services.training.domain.errors import DiskFull, TrainingCancelled, UnknownWorkload
 from services.training.domain.journal import Journal
 from services.training.domain.messages import CheckTask, TrainTask
 from services.training.domain.model import (
@@ -20,7 +21,6 @@ from services.training.domain.model import (
     TrainingSpec,
 )
 from services.training.domain.ports import Event, Shelf, Tombstones, Workload
-from services.training.domain.shortage import disk_errors
 from services.training.domain.slots import Slots
 
 log = get_logger()
@@ -157,7 +157,7 @@ class Trainings:
     async def _run(self, training: Training) -> TrainingResult:
         spec = training.spec
         async with self._slots.turn(training.queued):
-            with disk_errors():
+            with full_disk_as(DiskFull):
                 return await self._train(spec, training.journal)
 
     async def _train(self, spec: TrainingSpec, journal: Journal) -> TrainingResult:

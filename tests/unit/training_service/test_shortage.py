@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from servicekit.durability import full_disk_as
 from services.training import worker
 from services.training.domain.errors import DiskFull, PackageBroken
 from services.training.domain.messages import Refusal
 from services.training.domain.shortage import (
-    disk_errors,
     is_of_a_small_gpu,
     is_of_short_memory,
     tells_of_short_memory,
@@ -77,9 +77,9 @@ def test_what_ended_a_process_is_in_its_log(log: str, short: bool):
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_told_as_one(code: int):
     """M.8: of the service's own files, too."""
-    with pytest.raises(DiskFull), disk_errors():
+    with pytest.raises(DiskFull), full_disk_as(DiskFull):
         raise OSError(code, os.strerror(code))
-    with pytest.raises(PermissionError), disk_errors():
+    with pytest.raises(PermissionError), full_disk_as(DiskFull):
         raise PermissionError
 
 
