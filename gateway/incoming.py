@@ -68,6 +68,17 @@ class Incoming:
     """Where people find it there."""
 
 
+def media_of(content_type: str) -> str:
+    """The media type that a header names, without its parameters; empty where it names none."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def packed_by(request: Request) -> str:
+    """How the body of a request is packed, by its Content-Encoding; empty where it stands as it is."""
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    return "" if coding == "identity" else coding
+
+
 async def raw(request: Request, limit: int) -> Incoming:
     """The body of a request as a file; its name and fields come from the query."""
     query = dict(request.query_params)

@@ -10,6 +10,7 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError
 from starlette.exceptions import HTTPException
 
+from gateway.incoming import media_of, packed_by
 from servicekit import errors, statuses
 from servicekit.logging import get_logger
 
@@ -134,10 +135,9 @@ def told(request: Request, document: Response) -> Response:
 
 def _no_json(request: Request) -> str:
     """What a body says that it is, where that is not JSON as it stands; empty where it is."""
-    coding = request.headers.get("content-encoding", "identity").strip().lower()
-    if coding not in ("identity", ""):
+    if coding := packed_by(request):
         return f"packed ({coding})"
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media = media_of(request.headers.get("content-type", ""))
     is_json = media == "application/json" or (media.startswith("application/") and media.endswith("+json"))
     return "" if is_json else media or "of no type"
 

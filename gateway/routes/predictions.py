@@ -98,8 +98,7 @@ _ASKED: TypeAdapter[Asked] = TypeAdapter(Asked)
 
 async def body_of(request: Request) -> bytearray:
     """The body of a request. Fails with ContentEncodingUnfit, TooMuchToPredict and CutOff."""
-    coding = request.headers.get("content-encoding", "identity").strip().lower()
-    if coding not in ("identity", ""):
+    if coding := incoming.packed_by(request):
         raise ContentEncodingUnfit(given=coding)
     received = bytearray()
     try:
@@ -196,7 +195,7 @@ async def _described(rows: predicting.Rows, predicted: predicting.Predicted) -> 
 
 def format_of(content_type: str) -> RowFormat.ValueType:
     """How rows of a media type are written. Fails with MediaUnfit."""
-    media = content_type.partition(";")[0].strip().lower()
+    media = incoming.media_of(content_type)
     if media.startswith("image/"):
         return ROW_FORMAT_IMAGE
     if media not in FORMATS:
