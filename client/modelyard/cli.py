@@ -73,7 +73,10 @@ def _fail(message: str) -> None:
 
 
 def _say(text: str) -> None:
-    line(console, escape(text))
+    # Threads that keep services alive say this: they go on though the disk is full that standard output goes to, or the
+    # reader of its pipe left, whereupon Rich ends whoever prints.
+    with suppress(OSError, SystemExit):
+        line(console, escape(text))
 
 
 @app.command()

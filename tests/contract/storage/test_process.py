@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -19,9 +20,9 @@ MIB = 1024 * 1024
 def start(root: Path, socket: str) -> Callable[[], subprocess.Popen]:
     processes = []
 
-    def start(**settings: str) -> subprocess.Popen:
+    def start(log: int | IO[bytes] = subprocess.PIPE, **settings: str) -> subprocess.Popen:
         environment = os.environ | {"STORAGE_ROOT": str(root), "STORAGE_BIND": socket} | settings
-        process = subprocess.Popen([sys.executable, "-m", "services.storage"], env=environment, stderr=subprocess.PIPE)
+        process = subprocess.Popen([sys.executable, "-m", "services.storage"], env=environment, stderr=log)
         processes.append(process)
         return process
 
@@ -109,6 +110,20 @@ async def test_a_process_that_is_asked_to_stop_ends_in_time_and_leaves_nothing(s
 
     assert process.wait(60) == 0
     assert leftovers() == []
+
+
+async def test_a_service_serves_though_its_log_cannot_be_written(start, client):
+    """A disk that is full takes no line; what the line tells of is done all the same."""
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        process = start(full)
+    await ready(client)
+    await client.put("kept", b"kept bytes")
+    process.terminate()
+
+    assert process.wait(60) == 0
+    start()
+    await ready(client)
+    assert await client.get("kept") == b"kept bytes"
 
 
 async def test_clouds_that_cannot_be_reached_delay_no_start(start, client):

@@ -209,6 +209,19 @@ def test_the_command_that_the_demo_prints_predicts_when_pasted(gateway):
     assert pasted.stdout == f"predicted {demo.SAMPLE}"
 
 
+@pytest.mark.parametrize("reader_left", [False, True])
+def test_who_keeps_services_alive_goes_on_when_it_can_tell_nobody(reader_left: bool):
+    """Otherwise a service that died would not be started again."""
+    script = "import sys; from modelyard import cli; cli._say('it died'); sys.stderr.write('went on')"
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe, Path("/dev/full").open("wb") as full:
+        output = pipe if reader_left else full
+        told = subprocess.run([sys.executable, "-c", script], stdout=output, stderr=subprocess.PIPE, text=True)
+
+    assert "went on" in told.stderr
+
+
 def test_the_demo_does_not_start_a_yard_where_another_address_was_given(monkeypatch):
     monkeypatch.setenv("MODELYARD_URL", "http://127.0.0.1:1")
 
