@@ -138,6 +138,16 @@ def test_a_used_up_quota_is_no_reason_to_repeat():
     assert "retry-after" not in answer.headers
 
 
+@pytest.mark.parametrize("name", ["BackendFull", "StoreFull", "DiskFull", "ScratchFull"])
+def test_a_full_disk_is_not_too_many_requests(name: str):
+    """507 wherever the disk is, and worth a repeat."""
+    full = type(name, (errors.Exhausted,), {"__doc__": "No space is left."})()
+    answer = problems.of_problem(full)
+
+    assert answer.status_code == 507
+    assert int(answer.headers["retry-after"]) > 0
+
+
 @pytest.mark.parametrize(
     ("path", "shown"),
     [("/files/secret/a.csv", "/files/***"), ("/uploads/secret", "/uploads/***"), ("/api/jobs", "/api/jobs")],
