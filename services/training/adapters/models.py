@@ -11,7 +11,7 @@ from services.training.adapters.arriving import BROKEN_OFF, END, announced
 from services.training.adapters.child import Child
 from services.training.adapters.conversing import conversing
 from services.training.adapters.limits import readable
-from services.training.adapters.processes import Home, tail_of, without_answer
+from services.training.adapters.processes import SOON_ASLEEP, Home, tail_of, without_answer
 from services.training.domain.answers import Answers, AnswersHeader, Loaded, RowsHeader
 from services.training.domain.errors import ModelTooLarge
 from services.training.domain.messages import Message, Refusal, ServeTask, WorkerBroke, WorkerDied, decode, encode
@@ -30,7 +30,9 @@ class ModelProcesses:
     @asynccontextmanager
     async def load(self, folder: Path) -> AsyncIterator["ModelProcess"]:
         """The model of `folder / "package.zip"`; the port says what it raises."""
-        async with conversing(self._task, self._home.workloads, folder, self._home.environment(folder)) as talk:
+        # A model has hundreds of trees, and sleeping after each takes longer than some of them do.
+        surroundings = self._home.environment(folder, SOON_ASLEEP)
+        async with conversing(self._task, self._home.workloads, folder, surroundings) as talk:
             model = ModelProcess(talk.child, talk.reader, talk.writer, folder)
             await model.loaded(self._task.memory_bytes)
             yield model

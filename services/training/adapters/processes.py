@@ -38,6 +38,10 @@ PASSED_ON = (
     "CUDA_VISIBLE_DEVICES",
 )  # fmt: skip
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS", "LOKY_MAX_CPU_COUNT")
+# How threads wait for each other: asleep at once, only after some microseconds, or hardly ever.
+ASLEEP = {"OMP_WAIT_POLICY": "PASSIVE"}
+SOON_ASLEEP = {**ASLEEP, "GOMP_SPINCOUNT": "500"}
+AWAKE: dict[str, str] = {}
 # Where libraries put what they want to keep.
 FOLDERS = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR", "JOBLIB_TEMP_FOLDER")
 
@@ -51,9 +55,9 @@ class Home:
     threads: int
     settings: Mapping[str, str] = field(default_factory=dict)
 
-    def environment(self, folder: Path, spinning: bool = False) -> dict[str, str]:
+    def environment(self, folder: Path, waiting: Mapping[str, str] = ASLEEP) -> dict[str, str]:
         """All that a worker in a folder learns of its surroundings."""
-        return {**environment(folder, self.threads, spinning), **self.settings}
+        return {**environment(folder, self.threads, waiting), **self.settings}
 
 
 class WorkerProcesses:
@@ -73,8 +77,8 @@ class WorkerProcesses:
         with self._seats.seat() as seat:
             terms = Terms(self._limits.memory_bytes, NICENESS, seat)
             command = [*COMMAND, self._home.workloads, str(folder), terms.as_argument()]
-            spinning = isinstance(task, TrainTask) and may_spin(seat)
-            async with started(task, folder, command, self._home.environment(folder, spinning)) as (lines, child):
+            waiting = AWAKE if isinstance(task, TrainTask) and may_spin(seat) else ASLEEP
+            async with started(task, folder, command, self._home.environment(folder, waiting)) as (lines, child):
                 with Watch(child.pid, self._limits_of(task), child.end).watching() as watch:
                     try:
                         return await listen(task, lines, child, tell)
@@ -110,13 +114,13 @@ async def started(
         raise
 
 
-def environment(folder: Path, threads: int, spinning: bool = False) -> dict[str, str]:
-    """All that a worker learns of its surroundings; spinning where its threads need not sleep while they wait."""
+def environment(folder: Path, threads: int, waiting: Mapping[str, str] = ASLEEP) -> dict[str, str]:
+    """All that a worker learns of its surroundings, and how its threads wait for each other."""
     return {
         **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
         **dict.fromkeys(FOLDERS, str(folder / "tmp")),
         **dict.fromkeys(THREADS, str(threads)),
-        **({} if spinning else {"OMP_WAIT_POLICY": "PASSIVE"}),
+        **waiting,
         "PYTHONUSERBASE": site.getuserbase(),  # which would be looked for in HOME
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",

@@ -432,6 +432,18 @@ async def test_a_worker_that_does_not_answer_is_given_up(start, storage, package
     assert first == again
 
 
+async def test_a_models_threads_try_again_for_a_moment_before_they_sleep(start, storage, packages):
+    """Sleeping at once took the time of many rows half again, and trying for long took it from who else is there."""
+    source = await package(start, storage, packages)
+    async with start(WORKLOADS) as client:
+        await predict(client, source, ROWS)
+        [worker] = workers()
+        told = worker.environ()
+
+    assert told["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert 0 < int(told["GOMP_SPINCOUNT"]) < 1000
+
+
 async def test_the_least_recently_used_model_makes_room(start, storage, packages):
     wine = await package(start, storage, packages)
     frame = load_diabetes(as_frame=True).frame
