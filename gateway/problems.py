@@ -107,14 +107,14 @@ def of_problem(raised: errors.Problem) -> Response:
 
 def of_status(raised: AioRpcError) -> Response:
     """The document of an error that a service answered with, or of a service that did not answer."""
-    reason = statuses.reason_of(raised)
-    if raised.code() is StatusCode.UNAVAILABLE and reason == StatusCode.UNAVAILABLE.name:
+    if statuses.was_broken_off(raised):
         return of_problem(PeerDown())  # from the transport, whose own words help nobody
     if raised.code() is StatusCode.UNAUTHENTICATED:  # it is the gateway that has no place there, not its caller here
         return of_problem(PeerRefuses())
     status = HTTP_OF.get(raised.code(), 500)
     message = (raised.details() or "") if status != 500 or raised.code() is StatusCode.DATA_LOSS else UNFORESEEN
-    retryable, field = statuses.is_transient(raised), statuses.field_of(raised)
+    reason, field = statuses.reason_of(raised), statuses.field_of(raised)
+    retryable = statuses.is_transient(raised)
     return problem(status, reason, message, retryable, field, statuses.after_seconds(raised))
 
 

@@ -29,6 +29,9 @@ STATUS_OF: dict[type[errors.Problem], StatusCode] = {
     errors.DataLoss: StatusCode.DATA_LOSS,
 }
 
+# What the client library says, with INTERNAL, of a call that ended at the very moment it was written to: how is lost.
+CUT_SHORT = "Internal error from Core"
+
 # What gRPC itself says of a message, or of what comes with it, that is larger than a channel or server takes.
 TOO_LARGE = ("message larger than max", "metadata size exceeds")
 
@@ -36,6 +39,9 @@ TOO_LARGE = ("message larger than max", "metadata size exceeds")
 SENTENCE_BUDGET = 7000
 LEFT_OUT = " [...] "
 UNQUOTED = string.punctuation.replace("%", "") + " "
+
+# What the transport says of a server that went away; a service of ours says it with a reason.
+BROKEN_OFF = frozenset({StatusCode.UNAVAILABLE, StatusCode.CANCELLED, StatusCode.UNKNOWN})
 
 # A repeat of the same request may succeed.
 TRANSIENT = frozenset(
@@ -108,20 +114,31 @@ def after_seconds(error: AioRpcError) -> int:
     return info.retry_delay.seconds if _unpack(error, info) else errors.RETRY_AFTER_SECONDS
 
 
-def is_transient(error: AioRpcError) -> bool:
-    """Whether repeating the call may help.
+def was_broken_off(error: AioRpcError) -> bool:
+    """Whether a call ended otherwise than by the word of a service of ours: its server was stopped, or is out of reach.
 
-    A call that was cancelled or ended oddly, and not by a service of ours, was broken off: its server was stopped. A
-    message that is larger than gRPC takes is so the next time, too.
+    A service may have said why and not have been heard; who repeats the call hears it then.
     """
-    ours = _unpack(error, error_details_pb2.ErrorInfo())
-    if not ours and any(words in (error.details() or "") for words in TOO_LARGE):
-        return False
-    if error.code() in {StatusCode.CANCELLED, StatusCode.UNKNOWN}:
-        return not ours
-    if error.code() is StatusCode.RESOURCE_EXHAUSTED and ours:
-        return _unpack(error, error_details_pb2.RetryInfo())
+    if error.code() is StatusCode.INTERNAL:
+        return error.details() == CUT_SHORT
+    return error.code() in BROKEN_OFF and not _is_ours(error) and not _is_too_large(error)
+
+
+def is_transient(error: AioRpcError) -> bool:
+    """Whether repeating the call may help. A message that is larger than gRPC takes is so the next time, too."""
+    if was_broken_off(error):
+        return True
+    if error.code() is StatusCode.RESOURCE_EXHAUSTED:
+        return _unpack(error, error_details_pb2.RetryInfo()) if _is_ours(error) else not _is_too_large(error)
     return error.code() in TRANSIENT
+
+
+def _is_ours(error: AioRpcError) -> bool:
+    return _unpack(error, error_details_pb2.ErrorInfo())
+
+
+def _is_too_large(error: AioRpcError) -> bool:
+    return any(words in (error.details() or "") for words in TOO_LARGE)
 
 
 def _unpack(

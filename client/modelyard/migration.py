@@ -21,6 +21,7 @@ from modelyard.embedded import embedded_channel
 from modelyard.errors import ModelyardError
 from modelyard.metadata.v1 import admin_pb2 as pb
 from modelyard.metadata.v1.admin_pb2_grpc import AdminServiceStub
+from servicekit import statuses
 from servicekit.channels import Channel
 from servicekit.logging import get_logger
 
@@ -56,10 +57,6 @@ class Address:
     """The same without password and options."""
     place: str
     """The same for all ways to write it."""
-
-
-# What the library says, with INTERNAL, of a call that ended at the very moment it was written to: how it did is lost.
-CUT_SHORT = "Internal error from Core"
 
 
 @dataclass(frozen=True)
@@ -258,5 +255,4 @@ def _of(side: str) -> Iterator[None]:
         yield
     except AioRpcError as error:
         message = f"The {side}: {error.details()}"
-        retryable = error.code().name == "UNAVAILABLE" or error.details() == CUT_SHORT
-        raise ModelyardError(0, error.code().name, message, retryable=retryable) from error
+        raise ModelyardError(0, error.code().name, message, retryable=statuses.is_transient(error)) from error

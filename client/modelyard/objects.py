@@ -294,8 +294,8 @@ def _understood(address: str) -> Iterator[None]:
 def _problem(error: Any, address: str) -> ModelyardError:
     # Of both kinds of calls; the types know only the one.
     known: AioRpcError = error
-    reason = statuses.reason_of(known)
-    if known.code() is grpc.StatusCode.UNAVAILABLE and reason == known.code().name:
+    if statuses.was_broken_off(known):
         message = f"Nothing answers at {address}. Start Modelyard, or give the address of its storage service."
         return ModelyardError(0, "UNREACHABLE", message, retryable=True)
+    reason = statuses.reason_of(known)
     return ModelyardError(0, reason, known.details() or reason, retryable=statuses.is_transient(known))

@@ -58,9 +58,8 @@ def understood(target: str) -> Iterator[None]:
 
 
 def _problem(error: Any, target: str) -> RegistryError:
-    reason = statuses.reason_of(error)
-    kind = KINDS.get(error.code(), RegistryError)
-    if error.code() is grpc.StatusCode.UNAVAILABLE and reason == error.code().name:
+    if statuses.was_broken_off(error):
         message = f"Nothing answers at {target}. Start Modelyard, or give the address of its metadata service."
-        return kind(0, "UNREACHABLE", message, retryable=True)
+        return Unavailable(0, "UNREACHABLE", message, retryable=True)
+    kind, reason = KINDS.get(error.code(), RegistryError), statuses.reason_of(error)
     return kind(0, reason, error.details() or reason, retryable=statuses.is_transient(error))
