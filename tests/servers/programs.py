@@ -117,8 +117,8 @@ class Program:
         self._process = None
 
 
-def listens(port: int) -> bool:
-    """Whether somebody takes connections on a port of loopback."""
+def listens(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether somebody takes connections on a port."""
     with socket.socket() as probe:
         probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0

@@ -10,14 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
-from tests.servers.programs import START_SECONDS, free_port
+from tests.servers.programs import START_SECONDS, free_port, listens
 
 ROOT = Path(__file__).parents[2]
 RAY = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats")
@@ -54,12 +54,20 @@ class Node:
 
     def wait(self) -> str:
         """Wait until it has started; its own address, without a port."""
+        said = self._when(lambda said: STARTED in said)
+        return re.findall(r"Local node IP: \S*?([0-9.]+)", said)[0]
+
+    def wait_for_door(self, host: str, port: int) -> None:
+        """Wait until it lets in those that are no nodes, which it does some time after it says that it has started."""
+        self._when(lambda _: listens(port, host))
+
+    def _when(self, ready: Callable[[str], bool]) -> str:
         deadline = time.monotonic() + START_SECONDS
-        while STARTED not in (said := self._log.read_text()):
+        while not ready(said := self._log.read_text()):
             if time.monotonic() > deadline or self._process.poll() is not None:
                 raise RuntimeError(f"Ray did not start:\n{said}")
             time.sleep(0.05)
-        return re.findall(r"Local node IP: \S*?([0-9.]+)", said)[0]
+        return said
 
     def kill(self) -> None:
         """End it at once, with all its processes, as when the machine loses its power."""
@@ -106,6 +114,7 @@ def ray_cluster(cpus: int = 2) -> Iterator[Cluster]:
     own = [f"--temp-dir={folder}", "--node-ip-address=127.0.0.1", "--include-dashboard=false", f"--num-cpus={cpus}"]
     try:
         with _running(folder, token, ["--head", *ports, *own]) as (head, host):
+            head.wait_for_door(host, client_port)
             yield Cluster(folder, token, head, port, client_port, host)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
