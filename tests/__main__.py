@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Sequence
 from typing import BinaryIO
 
+from tests.servers.programs import LANE
+
 RECORDS = (
     "tests/contract/metadata", "tests/e2e/test_backups.py", "tests/e2e/test_bad_input.py", "tests/e2e/test_main_job.py",
     "tests/e2e/test_migrate.py",
@@ -25,7 +27,7 @@ def main() -> int:
     """The first status that is not 0; what the lanes at the side said comes last, each in one piece."""
     others = [*PYTEST, "tests", *(f"--ignore={each}" for each in (*RECORDS, *TRAININGS))]
     with tempfile.TemporaryFile() as records, tempfile.TemporaryFile() as trainings:
-        beside = {_start(RECORDS, records): records, _start(TRAININGS, trainings): trainings}
+        beside = {_start(RECORDS, records, 1): records, _start(TRAININGS, trainings, 2): trainings}
         try:
             status = subprocess.call(others)
         finally:
@@ -36,9 +38,9 @@ def main() -> int:
     return next((code for code in (status, *(lane.returncode for lane in beside)) if code), 0)
 
 
-def _start(tests: Sequence[str], said: BinaryIO) -> "subprocess.Popen[bytes]":
+def _start(tests: Sequence[str], said: BinaryIO, lane: int) -> "subprocess.Popen[bytes]":
     # Not all layers are in a lane at the side, so only the others have to have all of them.
-    environment = {**os.environ, "MODELYARD_EVERY_LAYER": ""}
+    environment = {**os.environ, "MODELYARD_EVERY_LAYER": "", LANE: str(lane)}
     return subprocess.Popen([*PYTEST, *tests], stdout=said, stderr=subprocess.STDOUT, env=environment)
 
 

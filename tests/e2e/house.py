@@ -35,7 +35,7 @@ class House:
         self.temporary.mkdir(parents=True)
         self.logs = folder / "logs"
         self.logs.mkdir()
-        self.addresses = {name: f"127.0.0.1:{port}" for name, port in zip(MODULES, _ports(len(MODULES)), strict=True)}
+        self.addresses = {name: f"127.0.0.1:{free_port()}" for name in MODULES}
         self.through = dict(through or {})
         self.extra: dict[str, str] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -92,6 +92,8 @@ class House:
         """Wait until the gateway says that everything is ready."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
+            # Whoever answers in place of one that could not start is none of this house.
+            assert all(process.poll() is None for process in self.processes.values()), self.log_tails()
             try:
                 if httpx.get(f"{self.url}/readyz").status_code == 200:
                     return
@@ -131,14 +133,6 @@ class House:
         files = [path for place in places for path in paths_below(place) if path.is_file()]
         # Kept on purpose: what was found in datasets. There for an instant: the file by which health is probed.
         return [path for path in files if "inspections" not in path.parts and not path.name.startswith("probe-")]
-
-
-def _ports(count: int) -> set[int]:
-    """So many free ports, no two the same."""
-    found: set[int] = set()
-    while len(found) < count:
-        found.add(free_port())
-    return found
 
 
 def _peak(pid: int) -> int:

@@ -13,6 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+LANES = 3
+LANE = "MODELYARD_TEST_LANE"
+"""The variable that tells a run of tests which of so many it is that run beside each other, from 0."""
+PORTS = range(20_000, 32_000)
+"""Between those that Ray takes for its workers and those that the system gives to outgoing connections."""
+_CHANCE = random.SystemRandom()  # what trains in the process of a test seeds the other one
+_given: set[int] = set()
+
 START_SECONDS = 180
 STOP_SECONDS = 10
 UNPRIVILEGED = "nobody"
@@ -21,18 +29,22 @@ _BOUND = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") els
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on, from below those that the system gives to outgoing connections.
+    """A port of loopback that nobody listens on, and that is given to nobody else, here or in another lane.
 
     Who is to listen there must find it free, some seconds later or again, though many connections were made meanwhile.
     """
+    lane = int(os.environ.get(LANE, "0"))
     while True:
-        port = random.randint(15_000, 30_000)
+        port = _CHANCE.choice(PORTS[lane::LANES])
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
+        _given.add(port)
+        return port
 
 
 @contextmanager

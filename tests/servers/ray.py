@@ -22,8 +22,6 @@ from tests.servers.programs import START_SECONDS, free_port, listens
 ROOT = Path(__file__).parents[2]
 RAY = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats")
 STORE_BYTES = 80_000_000
-# Ray does not start where one of these is to be for something else.
-WORKER_PORTS = range(10_002, 20_000)
 STARTED = "Ray runtime started."
 
 
@@ -109,7 +107,7 @@ def ray_cluster(cpus: int = 2) -> Iterator[Cluster]:
     """A head on loopback with a token, gone at the end of the block."""
     # Short, because sockets lie in it; the paths of these are at most 107 characters long.
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    token, (port, client_port) = secrets.token_hex(16), _ports(2)
+    token, port, client_port = secrets.token_hex(16), free_port(), free_port()
     ports = [f"--port={port}", f"--ray-client-server-port={client_port}"]
     own = [f"--temp-dir={folder}", "--node-ip-address=127.0.0.1", "--include-dashboard=false", f"--num-cpus={cpus}"]
     try:
@@ -118,14 +116,6 @@ def ray_cluster(cpus: int = 2) -> Iterator[Cluster]:
             yield Cluster(folder, token, head, port, client_port, host)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _ports(count: int) -> set[int]:
-    """So many free ports, no two the same, and none that Ray takes for its workers."""
-    found: set[int] = set()
-    while len(found) < count:
-        found |= {free_port()} - set(WORKER_PORTS)
-    return found
 
 
 @contextmanager

@@ -28,9 +28,7 @@ PATIENCE_SECONDS = 120
 @pytest.fixture
 def servers() -> Iterator[dict[str, "subprocess.Popen[bytes]"]]:
     """Two processes that serve, by their addresses."""
-    addresses: set[str] = set()
-    while len(addresses) < 2:
-        addresses.add(f"127.0.0.1:{free_port()}")
+    addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
     module = "tests.contract.servicekit.healthy"
     with ExitStack() as stack:
         started = {

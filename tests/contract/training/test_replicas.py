@@ -21,10 +21,7 @@ SECONDS = 90.0
 @pytest.fixture
 async def replicas(start, tmp_path: Path) -> AsyncIterator[tuple[Client, Client]]:
     """Two services that know of each other, each with one place to train."""
-    ports: set[int] = set()
-    while len(ports) < 2:
-        ports.add(free_port())
-    addresses = [f"127.0.0.1:{port}" for port in ports]
+    addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
     async with AsyncExitStack() as stack:
         starting = [
             start(bind=address, peers=addresses, max_workers=1, scratch_dir=tmp_path / address, service_token="s3cret")
