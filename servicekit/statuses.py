@@ -126,11 +126,11 @@ def was_broken_off(error: AioRpcError) -> bool:
 
 def is_transient(error: AioRpcError) -> bool:
     """Whether repeating the call may help. A message that is larger than gRPC takes is so the next time, too."""
-    if was_broken_off(error):
-        return True
-    if error.code() is StatusCode.RESOURCE_EXHAUSTED:
-        return _unpack(error, error_details_pb2.RetryInfo()) if _is_ours(error) else not _is_too_large(error)
-    return error.code() in TRANSIENT
+    if _is_too_large(error):
+        return False
+    if error.code() is StatusCode.RESOURCE_EXHAUSTED and _is_ours(error):
+        return _unpack(error, error_details_pb2.RetryInfo())
+    return was_broken_off(error) or error.code() in TRANSIENT
 
 
 def _is_ours(error: AioRpcError) -> bool:
@@ -138,7 +138,7 @@ def _is_ours(error: AioRpcError) -> bool:
 
 
 def _is_too_large(error: AioRpcError) -> bool:
-    return any(words in (error.details() or "") for words in TOO_LARGE)
+    return any(words in (error.details() or "") for words in TOO_LARGE) and not _is_ours(error)
 
 
 def _unpack(
