@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 import statistics
 import time
 import zipfile
@@ -109,11 +110,14 @@ def _tensor(column: pd.Series) -> str:
 
 
 def _times(calls: Sequence[Callable[[], Any]], count: int) -> list[list[float]]:
-    """Milliseconds of each call, by turns, so that all of them meet the machine in the same state; the first warms."""
+    """Milliseconds of each call, in rounds, so that all of them meet the machine in the same state, each in an order of
+    its own: threads of a library wait for more work for a while, and whoever is next does without that processor. The
+    first round warms."""
     spent: list[list[float]] = [[] for _ in calls]
+    shuffled = random.Random(1)
     for _ in range(count + 1):
-        for call, each in zip(calls, spent, strict=True):
+        for place in shuffled.sample(range(len(calls)), len(calls)):
             began = time.perf_counter()
-            call()
-            each.append((time.perf_counter() - began) * 1000)
+            calls[place]()
+            spent[place].append((time.perf_counter() - began) * 1000)
     return [each[1:] for each in spent]

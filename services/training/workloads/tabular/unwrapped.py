@@ -30,18 +30,25 @@ class Unwrapped:
         """Columns side by side, text first and as numbers."""
         if not self._codes:
             return rows.to_numpy("float64")
-        texts = [[codes.get(value, np.nan) for value in rows[name]] for name, codes in self._codes.items()]
+        texts = [np.fromiter(map(codes.__getitem__, rows[name].tolist()), float) for name, codes in self._codes.items()]
         return np.column_stack([*texts, *(rows[name] for name in rows if name not in self._codes)])
 
 
-def _codes_of(encoder: Any) -> dict[str, dict[Any, float]]:
-    """For each column of text, every value that was known in training, and its number."""
+class _Codes(dict[Any, float]):
+    """Values that were known in training, each with its number; of any other, nothing is known."""
+
+    def __missing__(self, value: object) -> float:
+        return np.nan
+
+
+def _codes_of(encoder: Any) -> dict[str, _Codes]:
+    """For each column of text, its values and their numbers."""
     _, ordinal, names = encoder.transformers_[0]
     if not names:
         return {}
     known = pd.DataFrame(zip_longest(*ordinal.categories_, fillvalue=None), columns=names, dtype=object)
     numbers = ordinal.transform(known).T
     return {
-        name: dict(zip(categories, column[: len(categories)].tolist(), strict=True))
+        name: _Codes(zip(categories, column[: len(categories)].tolist(), strict=True))
         for name, categories, column in zip(names, ordinal.categories_, numbers, strict=True)
     }
