@@ -63,6 +63,13 @@ def _values(given: dict[str, Any]) -> Iterator[Any]:
             yield value
 
 
+def _number(given: Any) -> Any:
+    """What is given for a number, if it is neither true nor false, which for pydantic are 1 and 0."""
+    if isinstance(given, bool):
+        raise PydanticCustomError("no_number", "it should be a number, not true or false")
+    return given
+
+
 class FieldUnclear(errors.InvalidInput):
     """The field {name} cannot be read: {reason}. Correct it, or leave it out."""
 
@@ -108,12 +115,18 @@ class Wish(BaseModel):
         default_factory=dict, description="Parameters of the workload by name; those below are short for some of them."
     )
     engine: str | None = Field(None, description="quick or autogluon.")
-    time_limit: int | FiniteFloat | None = Field(None, description="Seconds that AutoGluon, or a network, may learn.")
+    time_limit: Annotated[int | FiniteFloat | None, BeforeValidator(_number)] = Field(
+        None, description="Seconds that AutoGluon, or a network, may learn."
+    )
     presets: str | list[str] | None = Field(
         None, description="AutoGluon's presets, for example medium_quality, or a list of them."
     )
-    seed: int | None = Field(None, description="Seed of the split and of the training.")
-    test_fraction: float | None = Field(None, allow_inf_nan=False, description="Share of the rows to hold out.")
+    seed: Annotated[int | None, BeforeValidator(_number)] = Field(
+        None, description="Seed of the split and of the training."
+    )
+    test_fraction: Annotated[float | None, BeforeValidator(_number)] = Field(
+        None, allow_inf_nan=False, description="Share of the rows to hold out."
+    )
     eval_metric: str | None = Field(None, description="Metric by which models are compared.")
     model_name: str = Field(
         "", max_length=200, pattern=NO_CONTROLS, description="Name of the model; a repeat adds a version to it."

@@ -168,8 +168,9 @@ class TargetTooFine(InvalidInput):
 
 
 class OneClass(InvalidInput):
-    """The target column {target!r} has the same value, {value!r}, in every row, so there is nothing to tell apart.
-    Choose another column, or add rows with other values."""
+    """The target column {target!r} has the same value, {value!r}, in every row that has one, so there is nothing to
+    tell apart; an empty cell and words such as NA, None and null are no values. Choose another column, or add rows with
+    other values."""
 
     field = "target"
 

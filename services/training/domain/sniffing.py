@@ -297,6 +297,8 @@ def check_header(header: list[str]) -> list[str]:
         raise errors.TooManyColumns(found=f"{len(header):,}", limit=f"{MAXIMUM_COLUMNS:,}")
     if not any(name.strip() for name in header):
         raise errors.NoHeader(evidence="every cell in it is empty")
+    if header[0].strip().lower().startswith("sep=") and not any(name.strip() for name in header[1:]):
+        raise errors.NoHeader(evidence=f"{header[0].strip()!r} only tells spreadsheets how fields are parted")
     if all(_is_number(name) for name in header) and not _are_positions(header):
         raise errors.NoHeader(evidence="every cell in it is a number")
     names = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(header)]

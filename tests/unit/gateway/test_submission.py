@@ -42,6 +42,13 @@ def test_what_is_said_of_parameters_begins_with_no_word_of_a_library(parameters,
     assert raised.value.errors()[0]["msg"].startswith(sentence)
 
 
+@pytest.mark.parametrize("name", ["time_limit", "seed", "test_fraction"])
+def test_truth_is_no_number(name):
+    """000.11: for pydantic it is 0 or 1."""
+    with pytest.raises(ValidationError, match="it should be a number, not true or false"):
+        Wish(**{name: True})
+
+
 @pytest.mark.parametrize(
     ("given", "asked"),
     [

@@ -21,6 +21,8 @@ class Asked(BaseModel):
     count: int = 1
     inner: Inner = Inner()
     least_size: int = Field(default=0, alias="leastSize")
+    share: float | None = None
+    pruned: bool | int = False
 
     @model_validator(mode="after")
     def _lucky(self) -> Self:
@@ -37,6 +39,9 @@ class Asked(BaseModel):
         ({"leastSize": "x"}, "leastSize: input should be a valid integer, unable to parse string as an integer"),
         ({"least_size": 3}, "'least_size' is not one of them"),
         ({"inner": {"count": 1}}, "inner.count: extra inputs are not permitted"),
+        ({"count": True}, "count: it should be a number, not true or false"),
+        ({"leastSize": False}, "leastSize: it should be a number, not true or false"),
+        ({"share": True}, "share: it should be a number, not true or false"),
     ],
 )
 def test_it_names_what_is_wrong_as_it_was_given_and_what_there_is(given, trouble):
@@ -44,4 +49,11 @@ def test_it_names_what_is_wrong_as_it_was_given_and_what_there_is(given, trouble
     with pytest.raises(BadParameters) as raised:
         parse(Asked, given)
 
-    assert raised.value.facts == {"trouble": trouble, "known": "count, inner, leastSize"}
+    assert raised.value.facts == {"trouble": trouble, "known": "count, inner, leastSize, share, pruned"}
+
+
+def test_truth_is_taken_where_it_is_wanted():
+    assert parse(Asked, {"pruned": True, "share": 1}).model_dump(include={"pruned", "share"}) == {
+        "pruned": True,
+        "share": 1.0,
+    }

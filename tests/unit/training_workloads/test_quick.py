@@ -210,3 +210,21 @@ def test_the_score_may_be_another_metric(tables, tmp_path):
     assert result.score == -metrics["mae"]
     assert result.parameters == {"engine": "quick", "eval_metric": "mae", "seed": 0, "test_fraction": 0.3}
     assert result.test_row_count == 133
+
+
+@pytest.mark.parametrize("first", ["number", "date"])
+def test_a_column_may_have_the_name_of_a_part_of_a_date(write, tmp_path, first):
+    """Neither takes the place of the other."""
+    draw = np.random.default_rng(0)
+    number = draw.normal(size=200)
+    month = draw.integers(1, 13, 200)
+    dates = [f"2020-{each:02}-15" for each in month]
+    columns = {"number": ("d [month]", number), "date": ("d", dates)}
+    ordered = [columns.pop(first), *columns.values()]
+    table = pd.DataFrame(dict(ordered)).assign(y=number * 10 + month)
+    trial = train(write(table), tmp_path, target="y")
+    importance = {one["feature"]: one["importance"] for one in trial.result.evaluation["feature_importance"]}
+
+    assert trial.result.score > 0.9
+    assert importance["d [month]"] > 0
+    assert importance["d"] > 0

@@ -256,7 +256,7 @@ class Asked:
         return self._ask(RowFormat.COLUMNS, written(columns))
 
     def csv(self, text, table_format=None):
-        return self._ask(RowFormat.CSV, text.encode(), table_format)
+        return self._ask(RowFormat.CSV, text if isinstance(text, bytes) else text.encode(), table_format)
 
     def arrow(self, table):
         return self._ask(RowFormat.ARROW, table if isinstance(table, bytes) else streamed(table))
@@ -560,6 +560,25 @@ def test_whole_characters_in_halves_are_taken(model, city):
 def test_a_table_with_more_fields_than_columns_is_refused(model, lines):
     with pytest.raises(errors.BadRows, match="fields"):
         model.csv("\n".join([HEADER, *lines]))
+
+
+@pytest.mark.parametrize("lines", [1, 9_000])
+def test_a_table_with_two_columns_of_one_name_is_refused(model, lines):
+    """However they differ in blanks, by which pandas tells them apart."""
+    with pytest.raises(InvalidInput, match="more than one column is named 'age'"):
+        model.csv(f"{HEADER},age \n" + f"{LINE},3\n" * lines)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_zero_bytes_in_a_table_are_refused(model, encoding):
+    """What is before them would be answered for."""
+    table = f"{HEADER}\n{LINE}\n7.5,true,Ro\0me,2026-01-02\n".encode(encoding)
+    with pytest.raises(InvalidInput, match="line 3 holds a zero byte"):
+        model.csv(table, TableFormat(",", encoding))
+
+
+def test_zero_bytes_behind_the_end_of_a_table_are_passed_over(model):
+    assert model.csv(f"{HEADER}\n{LINE}\n\x1a\0\0")["city"].tolist() == ["Rome"]
 
 
 @pytest.mark.parametrize("ages", [["true"], ["", "True"], ["true", "", "false"], ["true", "7"]])

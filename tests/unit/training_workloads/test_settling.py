@@ -216,6 +216,53 @@ def test_rows_without_a_class_are_left_out(write, classes):
     assert (len(target.values), [str(label) for label in target.classes]) == (40, classes)
 
 
+@pytest.mark.parametrize("labels", [2, 3])
+@pytest.mark.parametrize("gap", ["", "NA"])
+def test_gaps_do_not_change_the_digits_of_classes(write, gap, labels):
+    """pandas makes doubles of whole numbers with gaps between them."""
+    classes = [str(BEYOND + 1 + 2 * place) for place in range(labels)]
+    rows = "".join(f"{place},{value}\n" for place, value in enumerate([*classes, gap] * 20))
+    target = settle_target(read_table(write("a,y\n" + rows), None), "y", None)
+
+    assert target.classes == classes
+    assert target.values.value_counts().tolist() == [20] * labels
+
+
+def test_large_amounts_with_gaps_stay_amounts(write):
+    rows = "".join(f"{place},{place}e17\n{place},\n" for place in range(40))
+    target = settle_target(read_table(write("a,y\n" + rows), None), "y", None)
+
+    assert (target.problem_type, target.values.tolist()) == (REGRESSION, [place * 1e17 for place in range(40)])
+
+
+COMMAS = {
+    "some decimals": (["1,5", "2", "10,25"], [1.5, 2, 10.25]),
+    "as many digits in each": (["1,250", "2,375", "999,000"], [1.25, 2.375, 999]),
+    "nothing before the comma": ([",5", "-,25", "3"], [0.5, -0.25, 3]),
+    "nothing behind it": (["1,", "2,5"], [1, 2.5]),
+    "exponents": (["1,5e-05", "1e-05", "2E+3"], [1.5e-05, 1e-05, 2000]),
+    "eighths, as nobody fills them up": (["12", "1,125", "3,875"], [12, 1.125, 3.875]),
+    "a zero before three digits": (["0,125", "150", "1,375"], [0.125, 150, 1.375]),
+    "thousands": (["950", "1,000", "12,550"], None),
+    "thousands, the others small": (["50", "1,000", "2,000"], None),
+    "thousands below zero": (["-950", "-1,005"], None),
+    "millions": (["950", "1,000,000"], None),
+    "text": (["1,5", "2", "x,5"], None),
+}
+
+
+@pytest.mark.parametrize("case", COMMAS)
+def test_commas_are_decimal_where_they_do_not_part_thousands(write, case):
+    """000.11: a thousand is not 1.0."""
+    written, numbers = COMMAS[case]
+    rows = "".join(f"{value}\t{place}\n" for place, value in enumerate(written * 4))
+    table = read_table(write("x\ty\n" + rows), None)
+    (feature,) = describe_columns(table.frame[["x"]], table.decimal_comma, raw=True).features
+    prepared = prepare(table.frame, [feature.as_manifest()])["x"].tolist()
+
+    assert prepared == (numbers or written) * 4
+
+
 def test_columns_are_read_as_what_they_are():
     frame = pd.DataFrame(
         {
@@ -282,6 +329,14 @@ def test_an_archive_is_no_table(write):
         read_table(write(b"PK\x03\x04" + bytes(60)), None)
 
     assert caught.value.reason == "ARCHIVE_NO_TABLE"
+
+
+def test_zero_bytes_are_found_beyond_the_first_bytes(write):
+    """For pandas, a value would end there."""
+    with pytest.raises(InvalidInput, match="line 300,002 holds a zero byte") as caught:
+        read_table(write(b"a,b\n" + b"1,2\n" * 300_000 + b"1,2\x003\n" + b"1,2\n" * 9), None)
+
+    assert caught.value.reason == "NOT_TEXT"
 
 
 def test_a_row_with_too_much_is_found_beyond_the_first_bytes(write):

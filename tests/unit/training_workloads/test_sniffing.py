@@ -54,6 +54,8 @@ BAD = {
     "three rows and a mark of DOS": (b"a,b\n1,2\n3,4\n5,6\n\x1a", "TOO_FEW_ROWS", "only 3 rows"),
     "compressed": (gzip.compress(b"a,b\n" + ROWS.encode()), "NOT_TEXT", "gzip"),
     "numbers in place of names": (b"3,2\n" * 5, "NO_HEADER", "every cell in it is a number"),
+    "what only tells a spreadsheet the delimiter": (b"sep=;\na;b\n" + b"1;2\n" * 4, "NO_HEADER", "'sep='"),
+    "the same for another delimiter": (b"sep=;\na,b\n" + b"1,2\n" * 4, "NO_HEADER", "'sep="),
     "no names": (b",,\n1,2,3\n", "NO_HEADER", "empty"),
     "two columns of one name": (b"a,b,a\n" + b"1,2,3\n" * 4, "DUPLICATE_COLUMNS", "'a'"),
     "names that differ in blanks": (b"a, a\n" + ROWS.encode(), "DUPLICATE_COLUMNS", "'a'"),

@@ -1,6 +1,6 @@
 """Reads a workload's parameters, and declares those that workloads on images share."""
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -38,12 +38,22 @@ class ImageParameters(BaseModel):
 
 def parse(kind: type[AnyModel], values: dict[str, Any]) -> AnyModel:
     """Parameters with their defaults; BadParameters names what is wrong and what there is."""
+    fields = {_given_as(name, field): field for name, field in kind.model_fields.items()}
+    known = ", ".join(fields)
+    if wrong := [
+        name for name, value in values.items() if name in fields and _is_truth_for_number(value, fields[name])
+    ]:
+        raise BadParameters(trouble=f"{wrong[0]}: it should be a number, not true or false", known=known)
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        trouble = "; ".join(map(_describe, error.errors()))
-        known = ", ".join(_given_as(name, field) for name, field in kind.model_fields.items())
-        raise BadParameters(trouble=trouble, known=known) from error
+        raise BadParameters(trouble="; ".join(map(_describe, error.errors())), known=known) from error
+
+
+def _is_truth_for_number(value: object, field: FieldInfo) -> bool:
+    """Whether a number is wanted and true or false is given, which for pydantic are 1 and 0."""
+    taken = {field.annotation, *get_args(field.annotation)}
+    return isinstance(value, bool) and bool not in taken and not taken.isdisjoint({int, float})
 
 
 def _describe(item: ErrorDetails) -> str:

@@ -33,7 +33,11 @@ DATE_FORMATS = (
     "%d/%m/%y",
     "%d.%m.%y",
 )
-DECIMAL_COMMA = r"\s*[+-]?\d+(?:,\d+)?\s*"
+DECIMAL_COMMA = r"\s*[+-]?(?:\d+(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?\s*"
+GROUPED = r"\s*[+-]?[1-9]\d{0,2},\d{3}\s*"
+"""A thousand and more, if the comma is no decimal one."""
+NOT_DECIMAL = r"\s*[+-]?(?:\d+,\d*0|\d{3,})\s*"
+"""A zero that nobody writes who leaves out the comma of whole numbers; a hundred and more."""
 
 # Text with more values than this, and another in most rows, names rows rather than telling anything about them.
 NAMING_VALUES = 50
@@ -79,9 +83,19 @@ def as_numbers(column: "pd.Series[Any]", decimal_comma: bool) -> "pd.Series[Any]
 
 
 def has_decimal_commas(column: "pd.Series[Any]") -> bool:
-    """Whether all values of a text column are numbers such as 1,5."""
+    """Whether all values of a text column are numbers such as 1,5; those of 950 and 1,000 are not."""
     values = column.dropna()
-    return _all_match(values.head(LOOK), DECIMAL_COMMA) and _all_match(values, DECIMAL_COMMA)
+    decimal = _all_match(values.head(LOOK), DECIMAL_COMMA) and _all_match(values, DECIMAL_COMMA)
+    return decimal and not _are_grouped(values)
+
+
+def _are_grouped(values: "pd.Series[str]") -> bool:
+    """Whether the commas in numbers part thousands. Where each has one before three digits, nobody can tell."""
+    with_comma = values.str.contains(",", regex=False)
+    if with_comma.all() or not with_comma.any():
+        return False
+    grouped = values[with_comma].str.fullmatch(GROUPED).all()
+    return bool(grouped and values.str.fullmatch(NOT_DECIMAL).any())
 
 
 def _all_match(values: "pd.Series[Any]", pattern: str) -> bool:

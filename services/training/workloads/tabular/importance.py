@@ -12,6 +12,7 @@ from scipy import stats  # type: ignore[import-untyped]
 
 from services.training.workloads.kit.metrics import Answers
 from services.training.workloads.tabular.case import Case
+from services.training.workloads.tabular.templates.load_model import DATE_PARTS
 
 SECONDS = 1.0  # in all; looking at a model may not take long beside training it
 MOST_ROWS, LEAST_ROWS = 1000, 30
@@ -69,14 +70,15 @@ def feature_importance(
 
 
 def _groups(case: Case, rows: pd.DataFrame) -> dict[str, list[int]]:
-    """The positions of the prepared columns that each column became: a date may be several."""
-    places = {str(name): place for place, name in enumerate(rows.columns)}
-    dates = {feature.name for feature in case.columns.features if feature.kind == "date" and not feature.whole}
-    groups = {}
-    for feature in case.columns.features:
-        parts = [feature.name, *(f"{feature.name} [{part}]" for part in ("month", "weekday", "hour"))]
-        groups[feature.name] = [places[name] for name in parts[: 4 if feature.name in dates else 1]]
-    return groups
+    """The positions of the prepared columns that each column became: a date that is taken apart became four."""
+    features = case.columns.features
+    widths = [len(DATE_PARTS) if feature.kind == "date" and not feature.whole else 1 for feature in features]
+    ends = np.cumsum(widths).tolist()
+    places = range(len(rows.columns))
+    return {
+        feature.name: list(places[end - width : end])
+        for feature, width, end in zip(features, widths, ends, strict=True)
+    }
 
 
 def _fitting(probe: Probe, groups: dict[str, list[int]], answer: Answer, seconds: float) -> Probe:

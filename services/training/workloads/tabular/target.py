@@ -48,7 +48,7 @@ def settle_target(table: Table, name: str, wanted: ProblemType | None) -> Target
     name = _find(table.frame, name.strip())
     column = table.frame[name]
     numbers = as_numbers(column, table.decimal_comma)
-    values = _known(column if numbers is None else numbers)
+    values = _exact(table, name, _known(column if numbers is None else numbers))
     if len(values) < MINIMUM_ROWS:
         which = f"with a value in the target column {name!r}"
         raise errors.TooFewRows(found=len(values), which=which, minimum=MINIMUM_ROWS)
@@ -87,6 +87,17 @@ def _known(values: "pd.Series[Any]") -> "pd.Series[Any]":
     if pd.api.types.is_float_dtype(values):
         values = values.replace([np.inf, -np.inf], np.nan)
     return values[values != ""].dropna()  # pandas leaves gaps empty among whole numbers from 2^63 on
+
+
+def _exact(table: Table, name: str, values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The values as they are written where they are whole numbers that a double cannot hold: of whole numbers with gaps
+    between them pandas makes doubles."""
+    if not pd.api.types.is_float_dtype(values) or not (values.abs() > EXACT_INTEGERS).any():
+        return values
+    try:
+        return table.as_written(name)[values.index].astype("int64")
+    except (ValueError, OverflowError):  # some are no whole numbers, or beyond 2^63, where amounts are meant
+        return values
 
 
 def _settle_problem(name: str, values: "pd.Series[Any]", wanted: ProblemType | None, distinct: int) -> ProblemType:

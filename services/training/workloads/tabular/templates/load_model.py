@@ -23,6 +23,8 @@ BLOCK_BYTES = 1024 * 1024
 EPOCH = pd.Timestamp(0, tz="UTC")
 YEARS = (pd.Timestamp.min.year + 1, pd.Timestamp.max.year - 1)
 BOOLEANS = {"true": 1.0, "false": 0.0}
+DATE_PARTS = ("", " [month] ", " [weekday] ", " [hour] ")
+"""What a date becomes, by what is put behind its name: no column of a table has a name that ends with a blank."""
 END_OF_FILE = "\x1a"
 """With which programs for DOS end a text."""
 END_BYTES = 16
@@ -91,15 +93,21 @@ def read_table(
     path: Path | str, manifest: dict[str, Any], delimiter: str | None = None, encoding: str | None = None
 ) -> pd.DataFrame:
     """Read a data file as the training data was read, or in UTF-8 where it is; text columns stay as they are written. A
-    ValueError where a row has more fields than the header names columns."""
+    ValueError where a row has more fields than the header names columns, where two columns have the same name, and
+    where a zero byte is in the text."""
     how: dict[str, Any] = {
         "sep": delimiter or manifest["table"]["delimiter"],
         "encoding": encoding or find_encoding(path, manifest),
         "skipinitialspace": True,
         "comment": end_mark(path),
     }
+    if line := find_zero(path, how["encoding"], how["comment"]):
+        raise ValueError(f"line {line:,} holds a zero byte, which is in no text")
     header = pd.read_csv(path, nrows=0, **how).columns
     names = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(header)]
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"more than one column is named {repeated!r}")
     texts = {feature["name"] for feature in manifest["features"] if feature["kind"] != "number"}
     kinds: dict[Any, Any] = {given: str for given, name in zip(header, names, strict=True) if name in texts}
     # round_trip: otherwise pandas reads many numbers of 17 digits a bit off, and a threshold may lie between.
@@ -117,6 +125,17 @@ def end_mark(path: Path | str) -> str | None:
     with Path(path).open("rb") as file:
         file.seek(max(0, Path(path).stat().st_size - END_BYTES))
         return END_OF_FILE if file.read().rstrip(b"\0\r\n").endswith(END_OF_FILE.encode()) else None
+
+
+def find_zero(path: Path | str, encoding: str, mark: str | None) -> int:
+    """The first line with a zero byte in it that is none of the encoding's, before an end mark; 0 where none is. For
+    pandas a value would end there."""
+    with Path(path).open("rb") as file:
+        if not any(b"\0" in block for block in iter(lambda: file.read(BLOCK_BYTES), b"")):
+            return 0
+    with Path(path).open(encoding=encoding, errors="replace") as text:
+        lines = (line.partition(mark)[0] if mark else line for line in text)
+        return next((number for number, line in enumerate(lines, 1) if "\0" in line), 0)
 
 
 def find_encoding(path: Path | str, manifest: dict[str, Any]) -> str:
@@ -198,12 +217,13 @@ def _date(column: pd.Series, feature: dict[str, Any]) -> dict[str, pd.Series]:
     dates, name = _dates(column, feature), feature["name"]
     if feature.get("whole"):
         return {name: dates}
-    return {
-        name: (dates - EPOCH) / pd.Timedelta(days=1),
-        f"{name} [month]": dates.dt.month.astype("float64"),
-        f"{name} [weekday]": dates.dt.weekday.astype("float64"),
-        f"{name} [hour]": dates.dt.hour.astype("float64"),
-    }
+    parts = (
+        (dates - EPOCH) / pd.Timedelta(days=1),
+        dates.dt.month.astype("float64"),
+        dates.dt.weekday.astype("float64"),
+        dates.dt.hour.astype("float64"),
+    )
+    return {f"{name}{part}": values for part, values in zip(DATE_PARTS, parts, strict=True)}
 
 
 def _dates(column: pd.Series, feature: dict[str, Any]) -> pd.Series:
