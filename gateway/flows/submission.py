@@ -13,12 +13,13 @@ from pydantic_core import PydanticCustomError
 from gateway.flows import training
 from gateway.flows.datasets import ARCHIVE, id_for, let_go, source_of, take_in
 from gateway.flows.engine import as_struct
-from gateway.flows.projects import check_project
+from gateway.flows.projects import check_project, project_of
 from gateway.incoming import FIELDS, Incoming
 from gateway.peers import SCAN_SECONDS, Peers
 from modelyard.metadata.v1.artifact_pb2 import ARTIFACT_STATE_DELETED, Artifact, GetArtifactRequest
 from modelyard.metadata.v1.dataset_pb2 import Dataset
 from modelyard.metadata.v1.job_pb2 import CreateJobRequest, Job
+from modelyard.metadata.v1.model_pb2 import ListModelsRequest
 from modelyard.training.v1.training_pb2 import CheckTrainingResponse, ProblemType, TrainRequest
 from servicekit import errors
 from servicekit.floats import pointers_to_floats
@@ -29,6 +30,8 @@ NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
 GENERAL = "general_ml"
 TASKS = {GENERAL: "tabular", "image_classification": "image_classification", "object_detection": "object_detection"}
 """Task to workload."""
+MOST_NAME = 200
+"""Characters of a model's name."""
 LARGEST_WHOLE = 2**53
 """A Struct's numbers are doubles, which round beyond it."""
 TASK_OF = {ARCHIVE: "image_classification"}
@@ -94,6 +97,11 @@ class FileGone(errors.NotFound):
     """The file of the dataset {id} has expired or was deleted, so nothing can be trained on it. Upload it again."""
 
 
+class NameTaken(errors.AlreadyExists):
+    """There is a model {name!r} already, of another project ({project}). Choose another model_name, or train it in that
+    project."""
+
+
 class KeyUsed(errors.AlreadyExists):
     """This Idempotency-Key came with another wish before, of which the job {id} came. Give every job a key of its
     own."""
@@ -129,7 +137,10 @@ class Wish(BaseModel):
     )
     eval_metric: str | None = Field(None, description="Metric by which models are compared.")
     model_name: str = Field(
-        "", max_length=200, pattern=NO_CONTROLS, description="Name of the model; a repeat adds a version to it."
+        "",
+        max_length=MOST_NAME,
+        pattern=NO_CONTROLS,
+        description="Name of the model; a repeat adds a version to it, within the model's project alone.",
     )
     project_id: str = Field("", description="Project the model belongs to.")
 
@@ -169,7 +180,8 @@ def _wish_of(fields: dict[str, str]) -> Wish:
 async def submit(peers: Peers, dataset: Dataset, wish: Wish, repeat_key: str) -> Job:
     """Queue a training on a dataset, once the training service has found nothing against it."""
     check_exact(wish.asked)
-    await check_project(peers, dataset.user_id, wish.project_id or dataset.project_id)
+    project_id = wish.project_id or dataset.project_id
+    await check_project(peers, dataset.user_id, project_id)
     artifact = await artifact_of(peers, dataset)
     if artifact.state == ARTIFACT_STATE_DELETED:
         raise FileGone(id=dataset.id)
@@ -186,6 +198,8 @@ async def submit(peers: Peers, dataset: Dataset, wish: Wish, repeat_key: str) ->
     )
     plan = await peers.training.CheckTraining(request, **peers.within(SCAN_SECONDS))
     settle(request, plan, dataset)
+    if project_id:
+        request.model_name = await _name_within(peers, project_id, request.model_name, dataset.user_id, wish.model_name)
     job = Job(id=job_id, user_id=dataset.user_id, kind=training.KIND, input=as_struct(_input(request, dataset, wish)))
     created = await peers.jobs.CreateJob(CreateJobRequest(job=job, request_id=job_id), **peers.quick)
     if created.input != job.input:
@@ -204,7 +218,26 @@ def settle(request: TrainRequest, plan: CheckTrainingResponse, dataset: Dataset)
     request.target = plan.target
     request.problem_type = plan.problem_type
     # Without what would part a path: a model can be asked by its name.
-    request.model_name = request.model_name or f"{dataset.name}-{plan.target}".replace("/", "-")[:200]
+    request.model_name = request.model_name or f"{dataset.name}-{plan.target}".replace("/", "-")[:MOST_NAME]
+
+
+async def _name_within(peers: Peers, project_id: str, name: str, user: str, given: str) -> str:
+    """A name for a model of a project: its versions take no other project's place. Where another one's has the name,
+    and nobody asked for it, the project's own is put behind it. Fails with NameTaken."""
+    belongs_to = await _project_of_model(peers, user, name)
+    if belongs_to not in ("", project_id) and not given:
+        project = await project_of(peers, user, project_id)
+        name = f"{name[: MOST_NAME // 2]} ({project.name})".replace("/", "-")[:MOST_NAME]
+        belongs_to = await _project_of_model(peers, user, name)
+    if belongs_to not in ("", project_id):
+        raise NameTaken(name=name, project=belongs_to)
+    return name
+
+
+async def _project_of_model(peers: Peers, user: str, name: str) -> str:
+    """The project of a user's model of that name; none where there is no such model, or it is in none."""
+    page = await peers.models.ListModels(ListModelsRequest(user_id=user, name=name, page_size=1), **peers.quick)
+    return page.models[0].project_id if page.models else ""
 
 
 def _input(request: TrainRequest, dataset: Dataset, wish: Wish) -> dict[str, Any]:

@@ -119,6 +119,26 @@ def test_package_of_a_project_is_downloaded_and_counted(http: httpx.Client, hous
     assert day_after(file["generatedAt"], 0) < timedelta(minutes=5)
 
 
+def test_a_project_trains_no_version_of_another_ones_model(http: httpx.Client, house: House, penguins: Path):
+    """000.1: what one project's model answers is not for another to change; one that is named so by chance gets
+    another name."""
+    one, other = new_project(house, "One"), new_project(house, "The / other")
+    first = trained(http, penguins, project_id=one.id)
+    second = trained(http, penguins, project_id=other.id)
+    again = trained(http, penguins, project_id=other.id)
+    name = http.get(f"/api/models/{first['model_id']}").json()["name"]
+    form = {"file": (penguins.name, penguins.read_bytes())}
+    refused = http.post("/api/train", files=form, data={"project_id": other.id, "model_name": name})
+
+    assert http.get(f"/api/models/{second['model_id']}").json()["name"] == f"{name} (The - other)"
+    assert [(each["model_id"], each["version"]) for each in (first, again)] == [
+        (first["model_id"], 1),
+        (second["model_id"], 2),
+    ]
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "NAME_TAKEN")
+    assert one.id in refused.json()["detail"]
+
+
 def test_project_of_another_is_none(http: httpx.Client, house: House, penguins: Path):
     """A project is found within its user alone, and nothing is left of what named another's."""
     theirs = new_project(house, "Theirs", user="somebody else")
