@@ -148,7 +148,8 @@ class TargetNotFound(InvalidInput):
 
 class TargetNotNumeric(InvalidInput):
     """The target column {target!r} holds values that are not numbers, such as {example!r}, and regression predicts
-    numbers. Leave out the problem type, or choose a column of numbers."""
+    numbers. Write them as plain numbers, without units or what parts thousands, leave out the problem type, or choose
+    another column."""
 
     field = "target"
 
