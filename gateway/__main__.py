@@ -10,8 +10,8 @@ import uvloop
 from gateway.bootstrap import create_app
 from gateway.sendfile import FileProtocol
 from gateway.settings import GatewaySettings
-from servicekit.logging import configure, get_logger
-from servicekit.server import prepare_process, stop_signal
+from servicekit.logging import get_logger
+from servicekit.server import begin, stop_signal
 
 log = get_logger()
 
@@ -52,10 +52,7 @@ class _Server(uvicorn.Server):
 
 def main() -> None:
     """Read the settings and serve."""
-    prepare_process()
-    settings = GatewaySettings()
-    configure(settings, "gateway")
-    uvloop.run(serve(settings))
+    uvloop.run(serve(begin("gateway", GatewaySettings)))
 
 
 if __name__ == "__main__":

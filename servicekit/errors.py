@@ -16,6 +16,10 @@ from typing import ClassVar
 RETRY_AFTER_SECONDS = 2
 
 
+class CannotStart(Exception):
+    """A process does not find what it needs; the message is for whoever starts it."""
+
+
 class Problem(Exception):
     """Something went wrong that the caller can be told about."""
 

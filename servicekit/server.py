@@ -7,9 +7,9 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import uvloop
@@ -23,7 +23,7 @@ from servicekit import errors
 from servicekit.handling import Methods, authentication
 from servicekit.logging import configure, get_logger
 from servicekit.memory import reuse_chunks
-from servicekit.settings import ServerSettings
+from servicekit.settings import ServerSettings, Settings, SettingsWrong, read
 
 log = get_logger()
 
@@ -65,11 +65,10 @@ class Application:
     """Called when the server begins to stop, to end streams that would go on for ever."""
 
 
-Bootstrap = Callable[[], AbstractAsyncContextManager[Application]]
+Bootstrap = AbstractAsyncContextManager[Application]
 
-
-class PortTaken(Exception):
-    """The address cannot be listened on."""
+AnySettings = TypeVar("AnySettings", bound=Settings)
+AnyServerSettings = TypeVar("AnyServerSettings", bound=ServerSettings)
 
 
 def prepare_process() -> None:
@@ -78,22 +77,37 @@ def prepare_process() -> None:
     reuse_chunks()
 
 
-def run(name: str, settings: ServerSettings, bootstrap: Bootstrap) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. The way into every service's __main__."""
+def begin(name: str, kind: type[AnySettings]) -> AnySettings:
+    """Prepare the process and its log. Its settings; or its end, with a line on each that is wrong."""
     prepare_process()
-    configure(settings, name)
     try:
-        uvloop.run(_serve(name, settings, bootstrap))
-    except (PortTaken, errors.Problem) as problem:
+        settings = read(kind)
+    except SettingsWrong as wrong:
+        sys.exit(f"{name} cannot start:\n{wrong}")  # how to log is a setting, too
+    configure(settings, name)
+    return settings
+
+
+def run(name: str, kind: type[AnyServerSettings], bootstrap: Callable[[AnyServerSettings], Bootstrap]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. The way into every service's __main__."""
+    settings = begin(name, kind)
+    try:
+        uvloop.run(_serve(name, settings, bootstrap(settings)))
+    except (errors.CannotStart, errors.Problem) as problem:
         log.error("cannot start", reason=str(problem))
         sys.exit(1)
 
 
 async def _serve(name: str, settings: ServerSettings, bootstrap: Bootstrap) -> None:
     stopping = stop_signal(settings.exit_with_parent)
-    if settings.metrics_port:
-        start_http_server(settings.metrics_port, addr=settings.bind.rpartition(":")[0])
-    async with bootstrap() as application, serving(application, settings.bind, settings) as server:
+    async with AsyncExitStack() as stack:
+        try:
+            if settings.metrics_port:
+                start_http_server(settings.metrics_port, addr=settings.bind.rpartition(":")[0])
+            application = await stack.enter_async_context(bootstrap)
+        except OSError as error:  # a folder that is none, a port that is taken
+            raise errors.CannotStart(str(error)) from error
+        server = await stack.enter_async_context(serving(application, settings.bind, settings))
         log.info("serving", service=name, address=server.address)
         await stopping.wait()
         log.info("draining", service=name)
@@ -144,7 +158,7 @@ def _listen(server: grpc.aio.Server, bind: str) -> str:
     try:
         port = server.add_insecure_port(bind)
     except RuntimeError as error:
-        raise PortTaken(f"{bind} is in use or not ours to listen on; choose another address") from error
+        raise errors.CannotStart(f"{bind} is in use or not ours to listen on; choose another address") from error
     return bind if bind.startswith("unix:") else f"{bind.rpartition(':')[0]}:{port}"
 
 

@@ -1,11 +1,19 @@
 """Settings that every process has. Each service adds its own under its own prefix."""
 
-import ipaddress
+import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from servicekit.addresses import Listening, is_loopback
+
+LONGEST_SECONDS = 366 * 24 * 3600
+"""A year: far above what anybody waits for, far below what clocks and timers can hold."""
+
+Seconds = Annotated[float, Field(gt=0, le=LONGEST_SECONDS)]
 
 
 class Settings(BaseSettings):
@@ -21,6 +29,7 @@ class Settings(BaseSettings):
         extra="ignore",
         populate_by_name=True,
         hide_input_in_errors=True,  # what is refused may be a secret, and standard error is a log
+        allow_inf_nan=False,
     )
 
     data_dir: Path = Field(Path(".data"), validation_alias="MODELYARD_DATA_DIR")
@@ -38,7 +47,7 @@ class Settings(BaseSettings):
 class ServerSettings(Settings):
     """What every gRPC server reads besides."""
 
-    bind: str
+    bind: Listening
     """Host and port to listen on."""
     drain_seconds: float = Field(10, gt=0, le=600)
     """How long running calls may take to end after SIGTERM."""
@@ -54,14 +63,36 @@ class ServerSettings(Settings):
         return self
 
 
-def is_loopback(bind: str) -> bool:
-    """Whether an address to listen on can be reached from this machine alone."""
-    if bind.startswith("unix:"):
-        return True
-    host = bind.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
+class SettingsWrong(Exception):
+    """Settings that cannot be used: a line for each, without its value, which may be a secret."""
+
+
+Kind = TypeVar("Kind", bound=BaseSettings)
+
+
+def read(kind: type[Kind]) -> Kind:
+    """The settings as the environment has them; raises SettingsWrong."""
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a host name, or the empty one, that may resolve to anything
-        return False
+        return kind()
+    except ValidationError as error:
+        raise SettingsWrong("\n".join(_sentence(kind, wrong) for wrong in error.errors())) from None
+    except SettingsError as error:
+        field = re.search(r'field "(\w+)"', str(error))
+        told = _variable(kind, field[1]) if field else str(error)
+        raise SettingsWrong(f"{told} is no JSON; write it as .env.example says.") from None
+
+
+def _sentence(kind: type[BaseSettings], wrong: ErrorDetails) -> str:
+    message = wrong["msg"].removeprefix("Value error, ")
+    if not wrong["loc"]:  # several settings do not go together
+        return f"{message}."
+    field, *inside = map(str, wrong["loc"])
+    return f"{'.'.join([_variable(kind, field), *inside])}: {message}."
+
+
+def _variable(kind: type[BaseSettings], place: str) -> str:
+    """The environment's name for a field, or its names. One that has a name of its own is told by it already."""
+    for field in kind.model_fields.values():
+        if isinstance(field.validation_alias, AliasChoices) and place in field.validation_alias.choices:
+            return " or ".join(map(str, field.validation_alias.choices))
+    return f"{kind.model_config['env_prefix']}{place}".upper() if place in kind.model_fields else place

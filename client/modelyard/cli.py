@@ -10,7 +10,6 @@ from queue import Empty, SimpleQueue
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
@@ -62,9 +61,6 @@ def main() -> None:
         app()
     except (ModelyardError, yard.YardError, FolderTaken, OSError) as error:
         _fail(str(error))
-    except ValidationError as error:
-        first = error.errors()[0]
-        _fail(f"The setting {'.'.join(map(str, first['loc']))} is not valid: {first['msg']}.")
 
 
 def _fail(message: str) -> None:

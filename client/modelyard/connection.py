@@ -6,14 +6,14 @@ import typer
 
 from modelyard import yard
 from modelyard.client import Client
-from modelyard.settings import ClientSettings
+from modelyard.settings import ClientSettings, client_settings
 
 Url = Annotated[str, typer.Option("--url", help="Address of Modelyard; MODELYARD_URL or this machine when absent.")]
 
 
 def settings_for(url: str = "") -> ClientSettings:
     """The settings, with the address that was given on the command line."""
-    settings = ClientSettings()
+    settings = client_settings()
     return settings.model_copy(update={"url": url}) if url else settings
 
 

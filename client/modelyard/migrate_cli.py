@@ -16,7 +16,7 @@ from rich.progress import Progress as Bars
 
 from modelyard.display import fact, line, table
 from modelyard.migration import Address, Compared, Progress, Told, address_of, check, migration
-from modelyard.settings import ClientSettings
+from modelyard.settings import client_settings
 from servicekit.logging import configure
 from servicekit.server import prepare_process
 
@@ -36,7 +36,7 @@ def migrate(
     # Records come and go by the million, none in a circle: looking for circles would take a seventh of the time.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
-    configure(ClientSettings().model_copy(update={"log_level": "warning"}), "migrate")
+    configure(client_settings().model_copy(update={"log_level": "warning"}), "migrate")
     giving, taking = address_of(source), address_of(target)
     check(giving, taking)
     fact(console, "From", giving.shown)

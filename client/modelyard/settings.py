@@ -4,7 +4,8 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from servicekit.settings import Settings
+from modelyard.errors import ModelyardError
+from servicekit.settings import Settings, SettingsWrong, read
 
 
 class ClientSettings(Settings):
@@ -41,6 +42,14 @@ class ClientSettings(Settings):
     def kept_in(self) -> Path:
         """The data folder, absolute."""
         return self.data_dir.expanduser().resolve()
+
+
+def client_settings() -> ClientSettings:
+    """The settings as the environment has them; a ModelyardError that says what cannot be used of them."""
+    try:
+        return read(ClientSettings)
+    except SettingsWrong as wrong:
+        raise ModelyardError(0, "SETTINGS_WRONG", str(wrong)) from None
 
 
 def reachable(bind: str) -> str:

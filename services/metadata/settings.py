@@ -3,7 +3,8 @@
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from servicekit.settings import ServerSettings
+from servicekit.addresses import Listening
+from servicekit.settings import Seconds, ServerSettings
 
 KINDS = {
     "sqlite": "sqlite",
@@ -28,7 +29,7 @@ class MetadataSettings(ServerSettings):
 
     model_config = SettingsConfigDict(env_prefix="METADATA_", hide_input_in_errors=True)  # an address has a password
 
-    bind: str = "127.0.0.1:50052"
+    bind: Listening = "127.0.0.1:50052"
     """Host and port to listen on."""
     url: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices(*ADDRESSES))
     """Database; the file metadata.db in the data folder when empty."""
@@ -38,7 +39,7 @@ class MetadataSettings(ServerSettings):
     """Connections to a database server that are kept open."""
     max_overflow: int = Field(10, ge=0, le=1000)
     """Connections that are opened besides when all of them are in use."""
-    pool_recycle_seconds: float = Field(1800, gt=0)
+    pool_recycle_seconds: Seconds = 1800
     """Age from which a connection is not used again."""
     pool_pre_ping: bool = True
     """Whether a connection is tried before it is used."""

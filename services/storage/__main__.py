@@ -1,11 +1,8 @@
 """`python -m services.storage` serves storage."""
 
-from functools import partial
-
 from servicekit.server import run
 from services.storage.bootstrap import bootstrap
 from services.storage.settings import StorageSettings
 
 if __name__ == "__main__":
-    settings = StorageSettings()
-    run("storage", settings, partial(bootstrap, settings))
+    run("storage", StorageSettings, bootstrap)

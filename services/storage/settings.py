@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from servicekit.addresses import Listening, WebAddress
 from servicekit.settings import ServerSettings
 from services.storage.domain.model import Access
 from services.storage.domain.placements import PLACEMENT_NAME, OnError, wrong_with_template
@@ -65,7 +66,7 @@ class StorageSettings(ServerSettings):
 
     model_config = SettingsConfigDict(env_prefix="STORAGE_")
 
-    bind: str = "127.0.0.1:50051"
+    bind: Listening = "127.0.0.1:50051"
     """Host and port to listen on."""
     root: Path | None = None
     """Folder of the local backend; `objects` in the data folder when empty."""
@@ -80,7 +81,7 @@ class StorageSettings(ServerSettings):
 
     azure_storage_enabled: bool | None = Field(None, validation_alias="AZURE_STORAGE_ENABLED")
     """false turns Azure off though it is configured, true makes its lack an error; empty goes by the rest."""
-    azure_account_url: str = Field("", validation_alias="AZURE_ACCOUNT_URL")
+    azure_account_url: WebAddress = Field("", validation_alias="AZURE_ACCOUNT_URL")
     """Address of the storage account."""
     azure_tenant_id: str = Field("", validation_alias="AZURE_TENANT_ID")
     """Directory of the service principal."""
@@ -103,9 +104,9 @@ class StorageSettings(ServerSettings):
     """Its API key."""
     cloudinary_api_secret: SecretStr = Field(SecretStr(""), validation_alias="CLOUDINARY_API_SECRET")
     """Its API secret."""
-    cloudinary_upload_prefix: str = Field("", validation_alias="CLOUDINARY_UPLOAD_PREFIX")
+    cloudinary_upload_prefix: WebAddress = Field("", validation_alias="CLOUDINARY_UPLOAD_PREFIX")
     """Address of the Cloudinary API; that of the vendor when empty."""
-    cloudinary_delivery_url: str = Field("", validation_alias="CLOUDINARY_DELIVERY_URL")
+    cloudinary_delivery_url: WebAddress = Field("", validation_alias="CLOUDINARY_DELIVERY_URL")
     """Address that objects are delivered from; that of the vendor when empty."""
 
     @field_validator("root", mode="before")

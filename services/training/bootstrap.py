@@ -18,7 +18,7 @@ from services.training.adapters.models import ModelProcesses
 from services.training.adapters.peers import Peers
 from services.training.adapters.processes import Home, WorkerProcesses
 from services.training.adapters.ray_errands import Cluster, RayErrands
-from services.training.adapters.scratch import ScratchInUse, clear, opened, probe
+from services.training.adapters.scratch import clear, opened, probe
 from services.training.adapters.shelf import FolderShelf
 from services.training.adapters.storage import StoredDatasets, StoredPackages
 from services.training.adapters.tombstones import FolderTombstones
@@ -36,8 +36,6 @@ from services.training.domain.warm import Bounds
 from services.training.replicas import ReplicatedServicer
 from services.training.servicer import AnalysisServicer, TrainingServicer
 from services.training.settings import TrainingSettings
-
-__all__ = ["WORKLOADS", "ScratchInUse", "bootstrap"]
 
 log = get_logger()
 

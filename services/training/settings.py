@@ -6,7 +6,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from servicekit.settings import ServerSettings
+from servicekit.addresses import Listening, Target, WebAddress, host_and_port
+from servicekit.settings import LONGEST_SECONDS, Seconds, ServerSettings
 from services.training.domain.addresses import HostList
 
 RAY_WORKERS = 8
@@ -17,9 +18,9 @@ class TrainingSettings(ServerSettings):
 
     model_config = SettingsConfigDict(env_prefix="TRAINING_")
 
-    bind: str = "127.0.0.1:50053"
+    bind: Listening = "127.0.0.1:50053"
     """Host and port to listen on."""
-    storage_address: str = Field("127.0.0.1:50051", validation_alias="STORAGE_ADDRESS")
+    storage_address: Target = Field("127.0.0.1:50051", validation_alias="STORAGE_ADDRESS")
     """Where the storage service is."""
     scratch_dir: Path | None = None
     """Folder for everything trainings write; `training` in the data folder when not set."""
@@ -28,24 +29,24 @@ class TrainingSettings(ServerSettings):
     queue_limit: int = Field(100, ge=0, le=100_000)
     """Of each kind, how many may wait for their turn; more are refused: trainings; checks and looks into datasets;
     imports; predictions whose model is not loaded."""
-    artifact_hours: float = Field(72, gt=0)
+    artifact_hours: float = Field(72, gt=0, le=LONGEST_SECONDS / 3600)
     """Hours for which a finished training is kept that nobody releases."""
     memory_bytes: int = Field(0, ge=0)
     """Most memory that a training may take with all its processes; 0 is nine tenths of the machine, shared among the
     trainings that may run at once."""
-    seconds: float = Field(24 * 3600, gt=0)
+    seconds: Seconds = 24 * 3600
     """Seconds that a training may take."""
     ray_address: str = ""
     """Ray cluster to train on, as host:port or ray://host:port; on this machine when not set."""
     ray_token: SecretStr = SecretStr("")
     """Token that the Ray cluster asks for."""
-    ray_wait_seconds: float = Field(3600, gt=0)
+    ray_wait_seconds: Seconds = 3600
     """Seconds that a training waits for room in the Ray cluster."""
     peers: list[str] | str = ""
     """Where the replicas of this service are, host:port; a name stands for every address that it has."""
     predict_models: int = Field(4, ge=1, le=256)
     """Models that are kept loaded to predict with; the least recently used makes room for the next."""
-    predict_idle_seconds: float = Field(900, gt=0)
+    predict_idle_seconds: Seconds = 900
     """Seconds after which a loaded model is given up that nobody asked."""
     predict_seconds: float = Field(60, gt=0, le=90)
     """Seconds that a model may take to answer one call, 90 at most: with its loading, the gateway waits for 400."""
@@ -54,7 +55,7 @@ class TrainingSettings(ServerSettings):
 
     fetch_bytes: int = Field(16 * 2**30, ge=1)
     """Largest file that is brought from elsewhere."""
-    fetch_seconds: float = Field(3600, gt=0)
+    fetch_seconds: Seconds = 3600
     """Seconds that a file may take to arrive from elsewhere."""
     url_hosts: tuple[str, ...] = ()
     """Hosts from whose addresses files may be imported, as a JSON array: "data.example.org", "*.example.org"; only one
@@ -65,7 +66,7 @@ class TrainingSettings(ServerSettings):
     """API key that goes with the name."""
     kaggle_api_token: SecretStr = Field(SecretStr(""), validation_alias="KAGGLE_API_TOKEN")
     """API token, in place of name and key."""
-    kaggle_url: str = ""
+    kaggle_url: WebAddress = ""
     """Address of Kaggle's API; that of Kaggle when empty."""
 
     backbones_dir: Path | None = None
@@ -76,6 +77,20 @@ class TrainingSettings(ServerSettings):
     def _hosts_are_hosts(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
         HostList(entries)
         return entries
+
+    @field_validator("ray_address")
+    @classmethod
+    def _head_is_an_address(cls, head: str) -> str:
+        if head:
+            host_and_port(head.removeprefix("ray://"))
+        return head
+
+    @field_validator("peers")
+    @classmethod
+    def _peers_are_addresses(cls, peers: list[str] | str) -> list[str] | str:
+        for peer in filter(None, [peers] if isinstance(peers, str) else peers):
+            host_and_port(peer)
+        return peers
 
     @property
     def for_workloads(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from gateway.settings import GatewaySettings
-from servicekit.settings import is_loopback
+from servicekit.addresses import is_loopback
 from services.metadata.settings import MetadataSettings
 from services.storage.settings import StorageSettings
 from services.training.settings import TrainingSettings

@@ -8,7 +8,7 @@ from typing import Any
 from modelyard import embedded
 from modelyard.errors import ModelyardError
 from modelyard.registry.problems import RegistryError, invalid
-from modelyard.settings import ClientSettings
+from modelyard.settings import client_settings
 
 GRPC = "grpc://"
 UNIX = "unix:"
@@ -51,7 +51,7 @@ def target_of(
 ) -> Target:
     """What an address means. The token is MODELYARD_SERVICE_TOKEN when it is not given."""
     if address.startswith((GRPC, UNIX)):
-        known = ClientSettings().service_token.get_secret_value() if token is None else token
+        known = client_settings().service_token.get_secret_value() if token is None else token
         return Target(address, _wire(address), token=known)
     scheme = address.partition("://")[0].partition("+")[0].lower()
     if scheme not in DATABASES or "://" not in address:

@@ -8,10 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from servicekit import errors
+from servicekit.addresses import LAST_PORT
 from servicekit.logging import get_logger
 from services.metadata.adapters import dialects, schema
 from services.metadata.adapters.sql import PATIENCE_SECONDS, Flavour, SqlStore
@@ -29,6 +30,12 @@ START_PAUSE_SECONDS = 0.5
 
 class StoreRefused(errors.NotReady):
     """The database at {url} does not let us in: {reason}. Check the address, the user and the password."""
+
+
+class AddressUnreadable(errors.InvalidInput):
+    """The address of the database cannot be read. Write it as scheme://user:password@host:port/database, with a
+    port between 1 and 65535, and every character of user and password that is neither a letter nor a digit as %XX.
+    """
 
 
 class AddressWrong(errors.InvalidInput):
@@ -66,7 +73,7 @@ class Server:
 
 def parse(url: str, driver: str, options: Mapping[str, str]) -> tuple[sa.URL, dict[str, str]]:
     """The address for a driver, and its options by the names that the driver's are known by here."""
-    given = sa.make_url(url)
+    given = _read(url)
     told = {}
     for name, value in given.query.items():
         known = options.get(name.replace("-", "_"))
@@ -74,6 +81,16 @@ def parse(url: str, driver: str, options: Mapping[str, str]) -> tuple[sa.URL, di
             raise AddressWrong(option=name, choices=", ".join(sorted(options)))
         told[known] = value if isinstance(value, str) else value[-1]
     return given.set(drivername=driver, query={}), told
+
+
+def _read(url: str) -> sa.URL:
+    try:
+        given = sa.make_url(url)
+    except (ValueError, ArgumentError):  # whose message may hold the password
+        raise AddressUnreadable from None
+    if given.port is not None and not 0 < given.port <= LAST_PORT:
+        raise AddressUnreadable
+    return given
 
 
 def engine_of(server: Server, pool: Pool, **options: Any) -> AsyncEngine:

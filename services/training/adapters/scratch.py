@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from servicekit.errors import CannotStart
 from servicekit.logging import get_logger
 from servicekit.scratch import sweep
 
@@ -17,7 +18,7 @@ WORKER_LOCK = "lock"
 WORKER_SECONDS = 10.0
 
 
-class ScratchInUse(Exception):
+class ScratchInUse(CannotStart):
     """Another training service works in the same folder."""
 
 

@@ -8,5 +8,4 @@ from services.training.settings import TrainingSettings
 from tests.contract.training.conftest import FAKES
 
 if __name__ == "__main__":
-    settings = TrainingSettings()
-    run("training", settings, partial(bootstrap, settings, FAKES))
+    run("training", TrainingSettings, partial(bootstrap, workloads=FAKES))
